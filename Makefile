@@ -1,0 +1,70 @@
+# Every target does its own set-up from a fresh machine with Python 3.11 or later; the second time none of it is repeated.
+
+PYTHON ?= python3
+SEEDS ?= 25
+ARGS ?=
+
+VENV := .venv
+PY := $(VENV)/bin/python
+NODE := $(VENV)/bin/zmart-lite
+PIP := $(PY) -m pip --quiet --disable-pip-version-check
+SOURCES := $(shell find zmart_lite static -type f -not -name '*.pyc' 2>/dev/null) schema.sql zmart.toml
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test check format bench simulate build lock clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+run: $(VENV)/.installed ## node, devnet and demo markets on http://127.0.0.1:4000
+	@exec $(NODE) dev $(ARGS)
+
+demo: $(VENV)/.installed ## a market's whole life in under a minute, checked at the end
+	@exec $(NODE) demo $(ARGS)
+
+test: $(VENV)/.installed-dev ## every test
+	$(PY) -m pytest $(ARGS)
+
+check: $(VENV)/.installed-dev ## format, lint, types, import order
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	$(PY) -m pytest -q tests/test_layers.py
+
+format: $(VENV)/.installed-dev ## rewrites the sources in the one format
+	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix .
+
+bench: $(VENV)/.installed-dev ## the measurements of BENCHMARKS.md
+	$(PY) -m bench $(ARGS)
+
+simulate: $(VENV)/.installed-dev ## the node under seeded faults: make simulate SEEDS=1000
+	$(PY) -m pytest -m simulation --seeds $(SEEDS) $(ARGS)
+
+build: dist/zmart-lite ## one executable file, dist/zmart-lite
+
+dist/zmart-lite: $(VENV)/.installed-dev build.spec $(SOURCES)
+	$(PY) -m PyInstaller --noconfirm --log-level WARN build.spec
+
+lock: $(VENV)/.installed-dev ## newest versions that pyproject.toml allows, written to requirements.lock
+	$(PIP) install --upgrade --upgrade-strategy eager --editable '.[dev,postgres]'
+	sed -n '/^#/p' requirements.lock > requirements.lock.new
+	$(PY) -m pip freeze --exclude-editable >> requirements.lock.new
+	mv requirements.lock.new requirements.lock
+
+clean: ## removes everything the other targets made
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# An existing environment is kept; only a missing or unusable one is made.
+$(PY):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or later is needed; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml requirements.lock | $(PY)
+	$(PIP) install --constraint requirements.lock --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml requirements.lock | $(PY)
+	$(PIP) install --constraint requirements.lock --editable '.[dev,postgres]'
+	@touch $@ $(VENV)/.installed

@@ -1,0 +1,47 @@
+"""Shared by all tests: how external tools are asked for, and how many seeded simulations run."""
+
+import os
+import shutil
+from collections.abc import Callable
+
+import pytest
+from hypothesis import settings
+
+SEEDS_DEFAULT = 25
+# CI sets it: there a test whose tool is missing fails, on a developer's machine it is skipped.
+REQUIRED_VARIABLE = "REQUIRE_EXTERNAL_TOOLS"
+
+# On a busy machine any single example may be slow; a limit for each would only make tests fail at random.
+settings.register_profile("zmart", deadline=None)
+settings.load_profile("zmart")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--seeds", type=int, default=SEEDS_DEFAULT, help="how many seeds every simulation runs with")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "simulation_seed" in metafunc.fixturenames:
+        metafunc.parametrize("simulation_seed", range(1, metafunc.config.getoption("--seeds") + 1))
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that starts a process of the node must not meet the developer's own settings."""
+    for name in list(os.environ):
+        if name.startswith("ZMART_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def external_tool() -> Callable[[str], str]:
+    """The path of a program that is no Python package; without it the test skips, or fails where it is required."""
+
+    def find(name: str) -> str:
+        if path := shutil.which(name):
+            return path
+        if os.environ.get(REQUIRED_VARIABLE):
+            pytest.fail(f"{name} is not installed, and {REQUIRED_VARIABLE} is set")
+        pytest.skip(f"{name} is not installed")
+
+    return find

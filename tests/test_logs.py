@@ -1,0 +1,147 @@
+"""One line per event, with the request's id, without secrets, whatever a caller puts in."""
+
+import io
+import json
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from zmart_lite import logs
+from zmart_lite.config import Log, Secret
+from zmart_lite.errors import StartupError
+
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"
+
+
+def written(settings: Log, *calls: Any) -> str:
+    stream = io.StringIO()
+    with logs.configured(settings, stream):
+        for call in calls:
+            call(logging.getLogger("zmart_lite.test"))
+    return stream.getvalue()
+
+
+def line(call: Any) -> dict[str, Any]:
+    (only,) = written(Log(format="json"), call).splitlines()
+    found: dict[str, Any] = json.loads(only)
+    return found
+
+
+def test_a_json_line() -> None:
+    found = line(
+        lambda log: log.info("vote stored", extra={"market_id": "ab", "count": 3, "raw": b"\x01", "none": None})
+    )
+    assert found.pop("time").endswith("Z")
+    assert found == {
+        "level": "INFO",
+        "logger": "zmart_lite.test",
+        "message": "vote stored",
+        "market_id": "ab",
+        "count": 3,
+        "raw": "01",
+        "none": None,
+    }
+
+
+def test_the_request_id_is_in_every_line_of_the_request() -> None:
+    token = logs.request_id.set("r-1")
+    try:
+        assert line(lambda log: log.info("x"))["request_id"] == "r-1"
+        assert "request_id=r-1" in written(Log(format="console"), lambda log: log.info("x"))
+    finally:
+        logs.request_id.reset(token)
+    assert "request_id" not in line(lambda log: log.info("x"))
+
+
+def test_a_console_line() -> None:
+    text = written(Log(format="console"), lambda log: log.warning("vote stored", extra={"market_id": "ab"}))
+    assert text[8:] == " WARNING  test: vote stored market_id=ab\n"
+
+
+def test_text_from_outside_cannot_forge_a_line() -> None:
+    text = written(Log(format="console"), lambda log: log.info("name %s", "a\n12:00:00 INFO forged \x1b[2J\u2028"))
+    assert len(text.splitlines()) == 1
+    assert "\x1b" not in text
+
+
+def test_an_exception_is_told() -> None:
+    def call(log: logging.Logger) -> None:
+        try:
+            raise ValueError("no use of ?token=abcdef")
+        except ValueError:
+            log.exception("failed")
+
+    found = line(call)
+    assert "ValueError" in found["exception"]
+    assert "abcdef" not in found["exception"]
+    assert "Traceback" in written(Log(format="console"), call)
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ("GET /ws?ticket=abcdef HTTP", "abcdef"),
+        ("GET /ws?x=1&token=abcdef&y=2", "abcdef"),
+        ("https://rpc.example/?api-key=abcdef", "abcdef"),
+        ("https://rpc.example/?API_KEY=abcdef#x", "abcdef"),
+        ("postgresql://user:abcdef@host/db", "abcdef"),
+        (f"Authorization: Bearer {JWT}", "eyJ"),
+        (f"token was {JWT}", "eyJ"),
+        ("Authorization: Signature message=abcdef&signature=ghijkl&wallet=w", "ghijkl"),
+        ("https://hooks.slack.com/services/T0/B0/abcdef", "abcdef"),
+    ],
+)
+def test_secrets_are_masked(text: str, secret: str) -> None:
+    assert secret not in logs.mask(text)
+    for settings in (Log(format="json"), Log(format="console")):
+        assert secret not in written(
+            settings, lambda log: log.info(text), lambda log: log.info("x", extra={"url": text})
+        )
+
+
+def test_a_field_named_like_a_secret_is_masked() -> None:
+    found = line(lambda log: log.info("x", extra={"jwt_secret": "abcdef", "key": Secret("ghijkl"), "token_count": 5}))
+    assert (found["jwt_secret"], found["key"], found["token_count"]) == ("***", "***", 5)
+
+
+def test_what_is_public_stays() -> None:
+    signature = "5VERv8NMvzbJMEkV8xnrLkEaWRtSz9CosKDYjCJjBRnbJLgp8uirBgmQpjKhoR4tjF3ZpRzrFmBV6UjKdiSZkQUW"
+    assert logs.mask(f"transaction signature {signature} landed") == f"transaction signature {signature} landed"
+    assert logs.mask("https://a.example/x?limit=5") == "https://a.example/x?limit=5"
+
+
+def test_a_line_is_bounded() -> None:
+    assert len(written(Log(format="json"), lambda log: log.info("x" * 100_000, extra={"y": "z" * 100_000}))) < 12_000
+
+
+def test_levels_and_noisy_libraries() -> None:
+    text = written(
+        Log(format="json", level="WARNING"),
+        lambda log: log.info("quiet"),
+        lambda log: log.warning("loud"),
+        lambda log: logging.getLogger("httpx").info("HTTP Request: GET https://rpc.example"),
+    )
+    assert [json.loads(entry)["message"] for entry in text.splitlines()] == ["loud"]
+
+
+def test_it_leaves_everything_as_it_was(tmp_path: Path) -> None:
+    root, httpx = logging.getLogger(), logging.getLogger("httpx")
+    before = (root.level, root.handlers[:], httpx.level, warnings.showwarning)
+    with logs.configured(Log(dir=str(tmp_path)), io.StringIO()):
+        assert root.handlers != before[1]
+    assert (root.level, root.handlers, httpx.level, warnings.showwarning) == before
+
+
+def test_files(tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    written(Log(format="console", dir=str(folder)), lambda log: log.info("kept"))
+    assert json.loads((folder / logs.FILE_NAME).read_text())["message"] == "kept"
+
+
+def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StartupError, match=r"log\.dir: cannot write"):
+        written(Log(dir=str(tmp_path / "file" / "logs")))

@@ -1,0 +1,172 @@
+"""Structured logging: one line per event, JSON or console, with the request's id and without secrets.
+
+A message is constant; what varies goes into ``extra``: ``log.info("vote stored", extra={"market_id": …})``. Everything
+that leaves here is masked once more, whatever a caller or a library put into it.
+"""
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import Any, TextIO
+
+from zmart_lite.config import Log
+from zmart_lite.errors import StartupError
+
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+"""The id of the request that is being answered, in every line written meanwhile; empty outside of requests."""
+
+MASK = "***"
+TEXT_LENGTH_MAX = 8192
+FIELD_LENGTH_MAX = 2048
+FILE_NAME = "zmart-lite.log"
+FILE_BYTES_MAX = 10 * 1024 * 1024
+FILES_KEPT = 10
+
+# httpx logs whole URLs, which hold API keys; the others repeat what our own lines say.
+QUIET = ("httpx", "httpcore", "websockets", "uvicorn", "huey", "apprise", "asyncio", "limits", "solanaweb3")
+
+_SECRETS = (
+    # Query values: ?ticket=…&api-key=…
+    (re.compile(r"(?i)([?&](?:ticket|token|api[-_]?key|key|secret|signature|jwt)=)[^&\s\"'#]+"), rf"\1{MASK}"),
+    # user:password@ in a URL.
+    (re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^/\s:@]*:[^/\s@]+@"), rf"\1{MASK}@"),
+    # Authorization values.
+    (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{16,}"), rf"\1 {MASK}"),
+    (re.compile(r"(?i)\b(signature\s+message=)\S+"), rf"\1{MASK}"),
+    # A JSON Web Token wherever it stands.
+    (re.compile(r"\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]*"), MASK),
+    # Slack's webhook addresses are secrets as a whole.
+    (re.compile(r"(hooks\.slack\.com/services/)\S+"), rf"\1{MASK}"),
+)
+_SECRET_NAMES = re.compile(r"(?i)(secret|password|token|ticket|jwt|api_?key|keypair|authorization|credential)")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_RECORD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+def mask(text: str) -> str:
+    """``text`` without tokens, keys and passwords."""
+    for pattern, replacement in _SECRETS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object per line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": _time(record),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": _message(record),
+        }
+        if current := request_id.get():
+            line["request_id"] = current
+        line.update(_fields(record))
+        if record.exc_info:
+            line["exception"] = _cut(mask(self.formatException(record.exc_info)), TEXT_LENGTH_MAX)
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+class ConsoleFormatter(logging.Formatter):
+    """Time, level, logger, message, then name=value; a traceback below."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        clock = _time(record)[11:19]
+        parts = [
+            clock,
+            f"{record.levelname:<8}",
+            f"{record.name.removeprefix('zmart_lite.')}:",
+            _one_line(_message(record)),
+        ]
+        parts += [f"{name}={_one_line(str(value))}" for name, value in _fields(record).items()]
+        if current := request_id.get():
+            parts.append(f"request_id={current}")
+        line = " ".join(parts)
+        if record.exc_info:
+            line += "\n" + _cut(mask(self.formatException(record.exc_info)), TEXT_LENGTH_MAX)
+        return line
+
+
+@contextmanager
+def configured(settings: Log, stream: TextIO = sys.stderr) -> Iterator[None]:
+    """Sets up the root logger for the time of the block and leaves it as it was.
+
+    Raises StartupError if the log folder cannot be written.
+    """
+    root = logging.getLogger()
+    before = (root.level, root.handlers[:])
+    handlers = _handlers(settings, stream)
+    root.handlers[:] = handlers
+    root.setLevel(settings.level)
+    quiet = {name: logging.getLogger(name).level for name in QUIET}
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.captureWarnings(True)
+    try:
+        yield
+    finally:
+        logging.captureWarnings(False)
+        root.setLevel(before[0])
+        root.handlers[:] = before[1]
+        for name, level in quiet.items():
+            logging.getLogger(name).setLevel(level)
+        for handler in handlers:
+            handler.close()
+
+
+def _handlers(settings: Log, stream: TextIO) -> list[logging.Handler]:
+    output = logging.StreamHandler(stream)
+    as_json = settings.format == "json" or (settings.format == "auto" and not stream.isatty())
+    output.setFormatter(JsonFormatter() if as_json else ConsoleFormatter())
+    return [output, _file_handler(Path(settings.dir).expanduser())] if settings.dir else [output]
+
+
+def _file_handler(folder: Path) -> logging.Handler:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handler = RotatingFileHandler(
+            folder / FILE_NAME, maxBytes=FILE_BYTES_MAX, backupCount=FILES_KEPT, encoding="utf-8"
+        )
+    except OSError as exc:
+        raise StartupError(f"log.dir: cannot write to {folder} ({exc.strerror}); make it or choose another") from exc
+    handler.setFormatter(JsonFormatter())
+    return handler
+
+
+def _fields(record: logging.LogRecord) -> Mapping[str, Any]:
+    return {name: _field(name, value) for name, value in vars(record).items() if name not in _RECORD_FIELDS}
+
+
+def _field(name: str, value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if _SECRET_NAMES.search(name):
+        return MASK
+    text = value.hex() if isinstance(value, bytes) else str(value)
+    return _cut(mask(text), FIELD_LENGTH_MAX)
+
+
+def _message(record: logging.LogRecord) -> str:
+    return _cut(mask(record.getMessage()), TEXT_LENGTH_MAX)
+
+
+def _cut(text: str, length_max: int) -> str:
+    return text if len(text) <= length_max else text[:length_max] + "…"
+
+
+def _one_line(text: str) -> str:
+    """Text from outside cannot start a line of its own or steer a terminal."""
+    return _CONTROL.sub(lambda found: repr(found.group())[1:-1], text)
+
+
+def _time(record: logging.LogRecord) -> str:
+    moment = datetime.fromtimestamp(record.created, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
