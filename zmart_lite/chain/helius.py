@@ -1,0 +1,81 @@
+"""Registers the node's webhook with Helius, or with the embedded devnet's emulation of it.
+
+REST as Helius documents it: one collection of webhooks per API key; an edit needs the whole object; a webhook that
+failed too often is switched off until somebody switches it on again.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, cast
+
+import httpx
+
+from zmart_lite.errors import RpcRefused, RpcUnavailable
+
+PATH = "/v0/webhooks"
+TIMEOUT_S = 10.0
+MESSAGE_CHARACTERS_MAX = 200
+
+
+class WebhookRegistration(NamedTuple):
+    """A webhook as it should be. ``kind`` is raw or enhanced; devnet's kinds are named by the cluster."""
+
+    url: str
+    address: str
+    kind: str
+    auth_header: str
+    cluster: str
+
+    def as_json(self) -> dict[str, Any]:
+        suffix = "Devnet" if self.cluster == "devnet" else ""
+        return {
+            "webhookURL": self.url,
+            "transactionTypes": ["ANY"],
+            "accountAddresses": [self.address],
+            "webhookType": self.kind + suffix,
+            "authHeader": self.auth_header,
+            "txnStatus": "all",
+        }
+
+
+class HeliusClient:
+    """Webhook management. Close it when done."""
+
+    def __init__(self, api_url: str, api_key: str) -> None:
+        self._client = httpx.AsyncClient(base_url=api_url, params={"api-key": api_key}, timeout=TIMEOUT_S)
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def list_webhooks(self) -> list[dict[str, Any]]:
+        return cast(list[dict[str, Any]], await self._call("GET", PATH))
+
+    async def create(self, wanted: WebhookRegistration) -> dict[str, Any]:
+        return cast(dict[str, Any], await self._call("POST", PATH, wanted.as_json()))
+
+    async def replace(self, webhook_id: str, wanted: WebhookRegistration) -> dict[str, Any]:
+        return cast(dict[str, Any], await self._call("PUT", f"{PATH}/{webhook_id}", wanted.as_json()))
+
+    async def delete(self, webhook_id: str) -> None:
+        await self._call("DELETE", f"{PATH}/{webhook_id}")
+
+    async def ensure(self, wanted: WebhookRegistration) -> str:
+        """Create the webhook, or correct the one that has its URL; its id."""
+        for found in await self.list_webhooks():
+            if found.get("webhookURL") == wanted.url:
+                webhook_id = str(found["webhookID"])
+                if any(found.get(name) != value for name, value in wanted.as_json().items()):
+                    await self.replace(webhook_id, wanted)
+                return webhook_id
+        return str((await self.create(wanted))["webhookID"])
+
+    async def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """Raises RpcUnavailable, or RpcRefused with the service's own words."""
+        try:
+            response = await self._client.request(method, path, json=body)
+        except httpx.HTTPError as error:
+            raise RpcUnavailable(f"Helius cannot be reached: {type(error).__name__}.") from error
+        if response.status_code >= 500 or response.status_code == 429:
+            raise RpcUnavailable(f"Helius answered {response.status_code}.")
+        if response.is_error:
+            raise RpcRefused(f"Helius answered {response.status_code}: {response.text[:MESSAGE_CHARACTERS_MAX]}")
+        return response.json() if response.content else None

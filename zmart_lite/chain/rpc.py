@@ -1,0 +1,402 @@
+"""Solana JSON-RPC as this node needs it: typed calls, and the only retry loop of the package.
+
+Every failure leaves as one of three errors: RpcUnavailable (a retry may cure it, and was tried), RpcRefused (it will
+not), or its kind SimulationFailed. With several addresses the healthiest is asked first, the earlier one among equals;
+a failing one is left alone for a growing, jittered pause or for as long as its Retry-After asks.
+"""
+
+import asyncio
+import base64
+import copy
+import itertools
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+from based58 import b58encode
+from solders.hash import Hash
+from solders.pubkey import Pubkey
+from solders.signature import Signature
+
+from zmart_lite.chain import answers
+from zmart_lite.chain.answers import (
+    AccountInfo,
+    ClockReading,
+    DataSize,
+    LatestBlockhash,
+    Memcmp,
+    Reader,
+    SignatureStatus,
+    Simulation,
+)
+from zmart_lite.chain.endpoint import Endpoint
+from zmart_lite.chain.transactions import transaction_of_rpc
+from zmart_lite.errors import RpcRefused, RpcUnavailable, UndecodableData
+from zmart_lite.models import ChainTransaction, Commitment, SignatureInfo
+
+__all__ = [
+    "AccountInfo",
+    "ClockReading",
+    "DataSize",
+    "LatestBlockhash",
+    "Memcmp",
+    "RetryPolicy",
+    "Rpc",
+    "SignatureStatus",
+    "Simulation",
+]
+
+R = TypeVar("R")
+Sleep = Callable[[float], Awaitable[object]]
+Monotonic = Callable[[], float]
+OnRequest = Callable[[str, str, float], None]
+Guard = Callable[[], AbstractContextManager[object]]
+
+ACCOUNTS_PER_CALL_MAX = 100
+STATUSES_PER_CALL_MAX = 256
+SIGNATURES_PER_PAGE_MAX = 1_000
+FEE_ACCOUNTS_MAX = 128
+FILTERS_MAX = 4
+MEMCMP_BYTES_MAX = 128
+TRANSACTION_VERSION_MAX = 0
+ADDRESSES_MAX = 10
+"""RPC addresses one Rpc may be given."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often and how long one call is tried.
+
+    ``timeout_s`` limits an attempt, ``deadline_s`` the call with all its pauses.
+    """
+
+    timeout_s: float = 15.0
+    deadline_s: float = 45.0
+    attempts_max: int = 4
+    pause_first_s: float = 0.25
+    pause_max_s: float = 8.0
+
+    def pause_s(self, failures: int, jitter: float) -> float:
+        """The pause after so many failures in a row, doubling; ``jitter`` in 0 … 1 takes away up to half of it."""
+        doubled = self.pause_first_s * 2 ** min(max(failures, 1) - 1, 16)
+        return float(min(doubled, self.pause_max_s) * (1 - jitter / 2))
+
+
+class Rpc:
+    """A cluster's JSON-RPC. All keys, hashes and signatures are raw bytes.
+
+    ``on_request(method, result, seconds)`` is told of every request made, result being ok, refused or unavailable.
+    ``guard`` makes a context manager around each call with all its attempts, such as ``partial(breaker.guard,
+    RpcUnavailable)``. Close it when done.
+    """
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        policy: RetryPolicy | None = None,
+        *,
+        guard: Guard = nullcontext,
+        on_request: OnRequest | None = None,
+        sleep: Sleep = asyncio.sleep,
+        monotonic: Monotonic = time.monotonic,
+        jitter: Callable[[], float] | None = None,
+    ) -> None:
+        if not 1 <= len(urls) <= ADDRESSES_MAX:
+            raise ValueError(f"{len(urls)} RPC addresses instead of 1 to {ADDRESSES_MAX}")
+        self.policy = policy or RetryPolicy()
+        self._guard = guard
+        self._on_request = on_request or (lambda _method, _result, _seconds: None)
+        self.sleep = sleep
+        self.monotonic = monotonic
+        self._jitter = jitter or secrets.SystemRandom().random
+        self._endpoints = tuple(Endpoint(url, self.policy.timeout_s, self._backoff) for url in urls)
+        self._ids = itertools.count(1)
+
+    def guarded(self, guard: Guard, policy: RetryPolicy | None = None) -> "Rpc":
+        """The same connections and their health behind another guard, and under another policy if one is given."""
+        view = copy.copy(self)
+        view._guard = guard
+        view.policy = policy or self.policy
+        return view
+
+    async def close(self) -> None:
+        for endpoint in self._endpoints:
+            await endpoint.close()
+
+    async def __aenter__(self) -> "Rpc":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    # The retry loop
+
+    async def call(self, method: str, params: list[Any], read: Reader[R], *, attempts_max: int | None = None) -> R:
+        """The answer of ``method`` through ``read``.
+
+        Raises RpcUnavailable, RpcRefused, SimulationFailed, or what the guard raises.
+        """
+        with self._guard():
+            return await self._persist(method, params, read, attempts_max or self.policy.attempts_max)
+
+    async def _persist(self, method: str, params: list[Any], read: Reader[R], attempts_max: int) -> R:
+        deadline = self.monotonic() + self.policy.deadline_s
+        failure: RpcUnavailable | None = None
+        endpoint: Endpoint | None = None
+        for attempt in range(1, attempts_max + 1):
+            before, endpoint = endpoint, self._healthiest()
+            await self._pause(endpoint, before, attempt, deadline, failure)
+            try:
+                return await self._attempt(endpoint, method, params, read, deadline)
+            except RpcUnavailable as error:
+                failure = error
+        raise failure or RpcUnavailable()
+
+    def _healthiest(self) -> Endpoint:
+        now = self.monotonic()
+        return min(self._endpoints, key=lambda endpoint: (max(endpoint.ready_at, now), endpoint.score(now)))
+
+    async def _pause(
+        self, endpoint: Endpoint, before: Endpoint | None, attempt: int, deadline: float, failure: RpcUnavailable | None
+    ) -> None:
+        """Wait until ``endpoint`` may be asked; raises at once where the deadline would pass meanwhile."""
+        now = self.monotonic()
+        pause = endpoint.ready_at - now
+        if pause > 0:
+            # Whoever waits for the same address must not come back in the same instant.
+            pause += self.policy.pause_first_s * self._jitter()
+        elif endpoint is before:
+            pause = self._backoff(attempt - 1)
+        if pause <= 0:
+            return
+        if now + pause >= deadline:
+            raise failure or RpcUnavailable(f"The RPC node {endpoint.host} asked for a pause.", pause)
+        await self.sleep(pause)
+
+    async def _attempt(self, endpoint: Endpoint, method: str, params: list[Any], read: Reader[R], deadline: float) -> R:
+        started = self.monotonic()
+        body = msgspec.json.encode({"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": params})
+        result = "unavailable"
+        try:
+            async with asyncio.timeout(min(self.policy.timeout_s, deadline - started)):
+                raw = await endpoint.ask(body, self.monotonic)
+            answer = read(raw)
+            endpoint.praise()
+            result = "ok"
+            return answer
+        except TimeoutError as error:
+            raise endpoint.blame(
+                self.monotonic(), f"The RPC node {endpoint.host} did not answer {method} in time."
+            ) from error
+        except answers.MALFORMED as error:
+            message = f"The RPC node {endpoint.host} answered {method} with something malformed: {error}"
+            raise endpoint.blame(self.monotonic(), message) from error
+        except RpcRefused:
+            result = "refused"
+            raise
+        except UndecodableData:
+            result = "ok"  # an answer, and nothing the node is to blame for
+            raise
+        finally:
+            self._on_request(method, result, self.monotonic() - started)
+
+    def _backoff(self, failures: int) -> float:
+        return self.policy.pause_s(failures, self._jitter())
+
+    # The cluster
+
+    async def get_slot(self, commitment: Commitment = Commitment.CONFIRMED) -> int:
+        return await self.call("getSlot", [_at(commitment)], answers.plain(int))
+
+    async def get_block_height(self, commitment: Commitment = Commitment.CONFIRMED) -> int:
+        return await self.call("getBlockHeight", [_at(commitment)], answers.plain(int))
+
+    async def get_genesis_hash(self) -> bytes:
+        return await self.call("getGenesisHash", [], answers.hash_bytes)
+
+    async def get_latest_blockhash(self, commitment: Commitment = Commitment.CONFIRMED) -> LatestBlockhash:
+        return await self.call("getLatestBlockhash", [_at(commitment)], answers.latest_blockhash)
+
+    async def is_blockhash_valid(self, blockhash: bytes, commitment: Commitment = Commitment.CONFIRMED) -> bool:
+        params = [str(Hash.from_bytes(blockhash)), _at(commitment)]
+        return await self.call("isBlockhashValid", params, answers.valued(bool))
+
+    async def get_clock(self, commitment: Commitment = Commitment.CONFIRMED) -> ClockReading:
+        """Slot and unix second of the Clock sysvar: what a program of the next block sees, about."""
+        return await self.call("getAccountInfo", _account_params(answers.CLOCK_SYSVAR, commitment), answers.clock)
+
+    async def get_minimum_balance_for_rent_exemption(self, space_bytes: int) -> int:
+        """Lamports."""
+        return await self.call("getMinimumBalanceForRentExemption", [space_bytes], answers.plain(int))
+
+    async def get_recent_prioritization_fees(self, accounts: Sequence[bytes] = ()) -> list[int]:
+        """The smallest price (micro-lamports per compute unit) that landed in each recent slot, for ≤ 128 accounts."""
+        keys = [_address(account) for account in accounts[:FEE_ACCOUNTS_MAX]]
+        return await self.call("getRecentPrioritizationFees", [keys], answers.fees)
+
+    # Accounts
+
+    async def get_balance(self, address: bytes, commitment: Commitment = Commitment.CONFIRMED) -> int:
+        """Lamports; 0 for an account that does not exist."""
+        return await self.call("getBalance", [_address(address), _at(commitment)], answers.valued(int))
+
+    async def get_account(self, address: bytes, commitment: Commitment = Commitment.CONFIRMED) -> AccountInfo | None:
+        return await self.call("getAccountInfo", _account_params(address, commitment), answers.account)
+
+    async def get_accounts(
+        self, addresses: Sequence[bytes], commitment: Commitment = Commitment.CONFIRMED
+    ) -> list[AccountInfo | None]:
+        """One entry per address, in that order; asked for a hundred at a time, so their slots may differ."""
+        found: list[AccountInfo | None] = []
+        for start in range(0, len(addresses), ACCOUNTS_PER_CALL_MAX):
+            chunk = [_address(address) for address in addresses[start : start + ACCOUNTS_PER_CALL_MAX]]
+            params = [chunk, _at(commitment) | {"encoding": "base64"}]
+            found += await self.call("getMultipleAccounts", params, answers.accounts(len(chunk)))
+        return found
+
+    async def get_program_accounts(
+        self,
+        program_id: bytes,
+        filters: Sequence[DataSize | Memcmp] = (),
+        commitment: Commitment = Commitment.CONFIRMED,
+    ) -> list[tuple[bytes, AccountInfo]]:
+        """All accounts of the program that pass every filter (at most four), with their addresses."""
+        if len(filters) > FILTERS_MAX:
+            raise ValueError(f"{len(filters)} filters, the RPC takes {FILTERS_MAX}")
+        config = {"encoding": "base64", "withContext": True, "filters": [_filter(each) for each in filters]}
+        params = [_address(program_id), _at(commitment) | config]
+        return await self.call("getProgramAccounts", params, answers.program_accounts)
+
+    async def request_airdrop(self, address: bytes, lamports: int) -> bytes:
+        """Signature of the airdrop. Tried once: repeating it would give twice."""
+        params = [_address(address), lamports]
+        return await self.call("requestAirdrop", params, answers.signature_bytes, attempts_max=1)
+
+    # History
+
+    async def get_signatures(
+        self,
+        address: bytes,
+        *,
+        before: bytes | None = None,
+        until: bytes | None = None,
+        limit: int = SIGNATURES_PER_PAGE_MAX,
+        commitment: Commitment = Commitment.CONFIRMED,
+    ) -> list[SignatureInfo]:
+        """A page of the address's transactions, newest first, failed ones included.
+
+        An ``until`` the node does not know is ignored without an error (the newest page comes back), so never rest on
+        it alone.
+        """
+        config = _at(commitment) | {"limit": limit}
+        for name, signature in (("before", before), ("until", until)):
+            if signature is not None:
+                config[name] = str(Signature.from_bytes(signature))
+        return await self.call("getSignaturesForAddress", [_address(address), config], answers.signatures)
+
+    async def get_transaction(
+        self, signature: bytes, program_id: bytes, commitment: Commitment = Commitment.CONFIRMED
+    ) -> ChainTransaction | None:
+        """The transaction with its instructions for ``program_id``; None where it is not known at that commitment.
+
+        Raises UndecodableData for an answer that does not describe one.
+        """
+
+        def read(raw: answers.Raw) -> ChainTransaction | None:
+            answer = msgspec.json.decode(raw)
+            return None if answer is None else transaction_of_rpc(answer, program_id)
+
+        config = _at(commitment) | {"encoding": "json", "maxSupportedTransactionVersion": TRANSACTION_VERSION_MAX}
+        return await self.call("getTransaction", [str(Signature.from_bytes(signature)), config], read)
+
+    async def get_block_signatures(
+        self, slot: int, commitment: Commitment = Commitment.CONFIRMED
+    ) -> list[bytes] | None:
+        """Signatures of a block's transactions in the order of execution; None where the node has no such block."""
+        config = _at(commitment) | {
+            "transactionDetails": "signatures",
+            "rewards": False,
+            "maxSupportedTransactionVersion": TRANSACTION_VERSION_MAX,
+        }
+        return await self.call("getBlock", [slot, config], answers.block_signatures)
+
+    async def get_signature_statuses(
+        self, signatures: Sequence[bytes], search_history: bool = False
+    ) -> list[SignatureStatus | None]:
+        """One entry per signature, in that order. Without ``search_history`` only those of recent slots are known."""
+        found: list[SignatureStatus | None] = []
+        for start in range(0, len(signatures), STATUSES_PER_CALL_MAX):
+            chunk = [str(Signature.from_bytes(each)) for each in signatures[start : start + STATUSES_PER_CALL_MAX]]
+            params = [chunk, {"searchTransactionHistory": search_history}]
+            found += await self.call("getSignatureStatuses", params, answers.statuses(len(chunk)))
+        return found
+
+    # Transactions
+
+    async def send_transaction(
+        self,
+        raw: bytes,
+        *,
+        skip_preflight: bool = False,
+        preflight_commitment: Commitment = Commitment.CONFIRMED,
+        attempts_max: int | None = None,
+    ) -> bytes:
+        """The signature.
+
+        The node itself re-sends nothing (``maxRetries`` 0). Raises SimulationFailed when preflight fails.
+        """
+        config = {
+            "encoding": "base64",
+            "skipPreflight": skip_preflight,
+            "preflightCommitment": preflight_commitment.name.lower(),
+            "maxRetries": 0,
+        }
+        params = [_base64(raw), config]
+        return await self.call("sendTransaction", params, answers.signature_bytes, attempts_max=attempts_max)
+
+    async def simulate_transaction(
+        self,
+        raw: bytes,
+        *,
+        sig_verify: bool = False,
+        replace_blockhash: bool = False,
+        commitment: Commitment = Commitment.CONFIRMED,
+    ) -> Simulation:
+        """The simulated run, also when it failed (``err`` then says how).
+
+        A node verifies signatures or replaces the blockhash, not both.
+        """
+        config = _at(commitment) | {
+            "encoding": "base64",
+            "sigVerify": sig_verify,
+            "replaceRecentBlockhash": replace_blockhash,
+        }
+        return await self.call("simulateTransaction", [_base64(raw), config], answers.simulation)
+
+
+def _at(commitment: Commitment) -> dict[str, Any]:
+    return {"commitment": commitment.name.lower()}
+
+
+def _address(key: bytes) -> str:
+    return str(Pubkey.from_bytes(key))
+
+
+def _account_params(address: bytes, commitment: Commitment) -> list[Any]:
+    return [_address(address), _at(commitment) | {"encoding": "base64"}]
+
+
+def _base64(raw: bytes) -> str:
+    return base64.b64encode(raw).decode()
+
+
+def _filter(condition: DataSize | Memcmp) -> dict[str, Any]:
+    if isinstance(condition, DataSize):
+        return {"dataSize": condition.size_bytes}
+    if len(condition.data) > MEMCMP_BYTES_MAX:
+        raise ValueError(f"{len(condition.data)} bytes to compare, the RPC takes {MEMCMP_BYTES_MAX}")
+    return {"memcmp": {"offset": condition.offset, "bytes": b58encode(condition.data).decode()}}

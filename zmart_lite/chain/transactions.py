@@ -1,0 +1,172 @@
+"""Reads a transaction as the cluster's JSON tells of it: a getTransaction answer or one item of a raw webhook. Pure.
+
+Both have the same shape (``slot``, ``meta``, ``transaction.message``), so one set of structs reads both and checks
+every field on the way in.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import msgspec
+from solders.pubkey import Pubkey
+from solders.signature import Signature
+
+from zmart_lite.errors import UndecodableData
+from zmart_lite.models import ChainInstruction, ChainTransaction
+
+BASE58_ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+BASE58_DIGITS = {digit: value for value, digit in enumerate(BASE58_ALPHABET)}
+BASE58_CHUNK = 64
+INSTRUCTION_CHARS_MAX = 14_200
+"""Base58 characters of the longest instruction data: 10 240 bytes, the most one program may pass to another."""
+I64_MAX = 2**63 - 1
+
+Unsigned = Annotated[int, msgspec.Meta(ge=0, le=I64_MAX)]
+UnixSeconds = Annotated[int, msgspec.Meta(ge=-I64_MAX, le=I64_MAX)]
+
+
+class _Wire(msgspec.Struct, rename="camel"):
+    """What the cluster writes; fields that are not listed are ignored."""
+
+
+class _Instruction(_Wire):
+    program_id_index: Unsigned
+    accounts: list[Unsigned]
+    data: str
+
+
+class _InnerInstructions(_Wire):
+    index: Unsigned
+    instructions: list[_Instruction]
+
+
+class _LoadedAddresses(_Wire):
+    writable: list[str] = []
+    readonly: list[str] = []
+
+
+class _Meta(_Wire):
+    err: Any
+    log_messages: list[str] | None = None
+    inner_instructions: list[_InnerInstructions] | None = None
+    loaded_addresses: _LoadedAddresses | None = None
+
+
+class _Message(_Wire):
+    account_keys: list[str]
+    instructions: list[_Instruction]
+
+
+class _SignedMessage(_Wire):
+    message: _Message
+    signatures: list[str]
+
+
+class _Transaction(_Wire):
+    slot: Unsigned
+    meta: _Meta
+    transaction: _SignedMessage
+    block_time: UnixSeconds | None = None
+    index_within_block: Unsigned | None = None
+    transaction_index: Unsigned | None = None
+
+
+def transaction_of_rpc(answer: object, program_id: bytes) -> ChainTransaction:
+    """The transaction in the result of ``getTransaction`` with encoding ``json``.
+
+    Only instructions of ``program_id`` are kept. Raises UndecodableData naming the field that is wrong.
+    """
+    try:
+        wire = msgspec.convert(answer, _Transaction)
+    except msgspec.ValidationError as error:
+        raise UndecodableData(f"not a transaction: {error}") from error
+    return _resolve(wire, program_id)
+
+
+def signature_of(text: object) -> bytes:
+    """The 64 bytes of a base58 signature. Raises UndecodableData."""
+    if not isinstance(text, str):
+        raise UndecodableData("the signature is not a text")
+    try:
+        return bytes(Signature.from_string(text))
+    except ValueError as error:
+        raise UndecodableData(f"the signature is not base58 of 64 bytes: {error}") from error
+
+
+def base58_bytes(text: str) -> bytes:
+    """Any number of bytes from base58. Raises UndecodableData, also above ``INSTRUCTION_CHARS_MAX`` characters."""
+    if len(text) > INSTRUCTION_CHARS_MAX:
+        raise UndecodableData(f"{len(text)} characters of base58 are more than any instruction has")
+    try:
+        number = _base58_number(text)
+    except KeyError as error:
+        raise UndecodableData(f"{error.args[0]!r} is not a base58 digit") from error
+    zeros = len(text) - len(text.lstrip(BASE58_ALPHABET[0]))
+    return bytes(zeros) + number.to_bytes((number.bit_length() + 7) // 8, "big")
+
+
+def _base58_number(text: str) -> int:
+    """Halves long texts, which takes far less time than adding one digit after the other to an ever longer number."""
+    if len(text) > BASE58_CHUNK:
+        middle = len(text) // 2
+        scale: int = 58 ** (len(text) - middle)
+        return _base58_number(text[:middle]) * scale + _base58_number(text[middle:])
+    number = 0
+    for digit in text:
+        number = number * 58 + BASE58_DIGITS[digit]
+    return number
+
+
+def _resolve(wire: _Transaction, program_id: bytes) -> ChainTransaction:
+    if not wire.transaction.signatures:
+        raise UndecodableData("a transaction without signatures")
+    index = wire.transaction_index if wire.index_within_block is None else wire.index_within_block
+    logs = wire.meta.log_messages
+    return ChainTransaction(
+        signature=signature_of(wire.transaction.signatures[0]),
+        slot=wire.slot,
+        index_in_block=index,
+        block_time=wire.block_time,
+        failed=wire.meta.err is not None,
+        logs=None if logs is None else tuple(logs),
+        instructions=tuple(_instructions(wire, program_id)),
+    )
+
+
+def _instructions(wire: _Transaction, program_id: bytes) -> list[ChainInstruction]:
+    """Those of one program, in the order of execution, with account numbers turned into addresses.
+
+    Numbers count through the message's keys, then the loaded writable ones, then the loaded read-only ones.
+    """
+    message, loaded = wire.transaction.message, wire.meta.loaded_addresses or _LoadedAddresses()
+    addresses = [_address(text) for text in (*message.account_keys, *loaded.writable, *loaded.readonly)]
+    found = []
+    for instruction in _in_order(message.instructions, wire.meta.inner_instructions or []):
+        program = _at(addresses, instruction.program_id_index)
+        accounts = tuple(_at(addresses, number) for number in instruction.accounts)
+        if program == program_id:
+            found.append(ChainInstruction(program, accounts, base58_bytes(instruction.data)))
+    return found
+
+
+def _in_order(outer: Sequence[_Instruction], inner: Sequence[_InnerInstructions]) -> list[_Instruction]:
+    """Each instruction of the message followed by those it invoked, directly or not."""
+    ordered = [[instruction] for instruction in outer]
+    for group in inner:
+        if group.index >= len(ordered):
+            raise UndecodableData(f"inner instructions of instruction {group.index}, of {len(ordered)}")
+        ordered[group.index] += group.instructions
+    return [instruction for group in ordered for instruction in group]
+
+
+def _address(text: str) -> bytes:
+    try:
+        return bytes(Pubkey.from_string(text))
+    except ValueError as error:
+        raise UndecodableData(f"{text[:60]!r} is not an address: {error}") from error
+
+
+def _at(addresses: Sequence[bytes], number: int) -> bytes:
+    if number >= len(addresses):
+        raise UndecodableData(f"account {number} of {len(addresses)}")
+    return addresses[number]
