@@ -1,0 +1,50 @@
+"""What every RPC method works on, and the parts of an answer they share."""
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from solders.keypair import Keypair
+
+from zmart_lite.codec import Codec
+from zmart_lite.localnet.ledger import Bank, Ledger
+from zmart_lite.localnet.params import MIN_CONTEXT_SLOT_NOT_REACHED, Config, RpcError
+from zmart_lite.models import Commitment
+
+API_VERSION = "3.0.10"
+"""The release of the cluster's RPC whose answers these are."""
+
+
+@dataclass(slots=True)
+class Fault:
+    """A failure that the next calls are to meet; ``methods`` empty: any but localnet_ ones."""
+
+    kind: str
+    calls: int
+    methods: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class RpcContext:
+    """One devnet as its RPC sees it."""
+
+    ledger: Ledger
+    codec: Codec
+    faucet: Keypair
+    identity: Keypair
+    info: dict[str, Any] = field(default_factory=dict)
+    faults: deque[Fault] = field(default_factory=deque)
+    airdrops: int = 0
+
+    def bank(self, config: Config, default: Commitment = Commitment.FINALIZED, name: str = "commitment") -> Bank:
+        """The bank that a call asks for. Raises :class:`RpcError` where its ``minContextSlot`` lies ahead."""
+        bank = self.ledger.bank(config.commitment(name, default))
+        minimum = config.u64("minContextSlot")
+        if minimum is not None and bank.slot < minimum:
+            text = "Minimum context slot has not been reached"
+            raise RpcError(MIN_CONTEXT_SLOT_NOT_REACHED, text, {"contextSlot": bank.slot})
+        return bank
+
+
+def with_context(bank: Bank, value: Any) -> dict[str, Any]:
+    return {"context": {"apiVersion": API_VERSION, "slot": bank.slot}, "value": value}

@@ -1,0 +1,281 @@
+"""The ``localnet_`` methods: time travel, snapshots, forks, pauses and failures on demand."""
+
+import asyncio
+from base64 import b64decode
+from collections.abc import Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from zmart_lite.codec import Codec
+from zmart_lite.errors import UndecodableData
+from zmart_lite.localnet.clock import SLOT_MS
+from zmart_lite.localnet.context import Fault, RpcContext
+from zmart_lite.localnet.ledger import Bank
+from zmart_lite.localnet.params import NODE_UNHEALTHY, Params, invalid, read_pubkey, read_u64
+from zmart_lite.localnet.runtime import Account
+from zmart_lite.localnet.wire import pubkey_text
+from zmart_lite.models import Commitment, GlobalConfig, MarketAccount, MarketState
+
+PREFIX = "localnet_"
+FAULTS_MAX = 64
+FAULT_CALLS_MAX = 100_000
+FAULT_HANG_S = 600
+SECONDS_PER_WARP_MAX = 100 * 365 * 86_400
+PROPOSAL_PERIOD_S = 86_400
+DISPUTE_VOTING_PERIOD_S = 3 * 86_400
+DEFAULT_DISPUTE_PERIOD_S = 172_800
+
+
+def warp(context: RpcContext, params: Params) -> Any:
+    """``{seconds}``, ``{slots}`` or ``{to: unix seconds}``. Answers the new time and slot."""
+    config = params.config(0)
+    match config.fields:
+        case {"seconds": seconds}:
+            context.ledger.warp(_seconds(read_u64(seconds)))
+        case {"to": unix}:
+            ahead = read_u64(unix) - context.ledger.clock.now_s()
+            context.ledger.warp(_seconds(ahead))
+        case {"slots": slots}:
+            count = read_u64(slots)
+            context.ledger.produce_blocks(count, count * SLOT_MS // 1000)
+        case _:
+            raise invalid("localnet_warp takes {seconds}, {slots} or {to}")
+    return _now(context)
+
+
+def _seconds(value: int) -> int:
+    if value > SECONDS_PER_WARP_MAX:
+        raise invalid(f"one warp moves the time by at most {SECONDS_PER_WARP_MAX} seconds")
+    return value
+
+
+def _now(context: RpcContext) -> dict[str, Any]:
+    bank = context.ledger.bank(Commitment.PROCESSED)
+    return {
+        "blockHeight": bank.height,
+        "offsetSeconds": context.ledger.clock.offset_s,
+        "slot": bank.slot,
+        "unixTimestamp": context.ledger.clock.now_s(),
+    }
+
+
+def next_transition(context: RpcContext, _params: Params) -> Any:
+    """When time alone next makes a market ready for its next step, and which market; null where none waits."""
+    bank = context.ledger.bank(Commitment.PROCESSED)
+    found = _transitions(context.codec, bank)
+    now = context.ledger.clock.now_s()
+    waiting = [each for each in found if each[0] > now]
+    if not waiting:
+        return None
+    at, kind, market = min(waiting)
+    return {"kind": kind, "market": pubkey_text(market), "secondsAhead": at - now, "unixTimestamp": at}
+
+
+def _transitions(codec: Codec, bank: Bank) -> list[tuple[int, str, bytes]]:
+    """(time, what can happen then, market) of all markets that wait for time to pass."""
+    dispute_period = DEFAULT_DISPUTE_PERIOD_S
+    markets: list[tuple[bytes, MarketAccount]] = []
+    for key, account in bank.owned_by(codec.program_id):
+        try:
+            decoded = codec.decode_account(account.data)
+        except UndecodableData:
+            continue
+        if isinstance(decoded, GlobalConfig):
+            dispute_period = decoded.dispute_period
+        elif isinstance(decoded, MarketAccount):
+            markets.append((key, decoded))
+    found: list[tuple[int, str, bytes]] = []
+    for key, market in markets:
+        match market.state:
+            case MarketState.RESOLVING:
+                found.append((market.resolution_proposed_at + dispute_period, "finalize", key))
+            case MarketState.DISPUTED:
+                found.append((market.dispute_initiated_at + DISPUTE_VOTING_PERIOD_S, "settle_dispute", key))
+            case MarketState.PROPOSED:
+                found.append((market.created_at + PROPOSAL_PERIOD_S, "proposal_review", key))
+            case _:
+                pass
+    return found
+
+
+def snapshot(context: RpcContext, _params: Params) -> Any:
+    return context.ledger.snapshot()
+
+
+def revert(context: RpcContext, params: Params) -> Any:
+    context.ledger.revert(params.u64(0))
+    return _now(context)
+
+
+def pause_blocks(context: RpcContext, _params: Params) -> Any:
+    """No block is sealed any more; transactions are processed, but not confirmed."""
+    context.ledger.paused = True
+    return _now(context)
+
+
+def resume_blocks(context: RpcContext, _params: Params) -> Any:
+    context.ledger.paused = False
+    if context.ledger.options.on_demand and context.ledger.open_transaction_count:
+        context.ledger.seal_block()
+    return _now(context)
+
+
+def produce_blocks(context: RpcContext, params: Params) -> Any:
+    context.ledger.produce_blocks(1 if params.get(0) is None else params.u64(0))
+    return _now(context)
+
+
+def drop_blocks(context: RpcContext, params: Params) -> Any:
+    context.ledger.drop_blocks(1 if params.get(0) is None else params.u64(0))
+    return _now(context)
+
+
+def set_account(context: RpcContext, params: Params) -> Any:
+    """(address, null) removes an account; (address, {lamports?, owner?, data? (base64), executable?}) sets fields."""
+    key = params.pubkey(0)
+    if len(params) > 1 and params.get(1) is None:
+        context.ledger.set_account(key, None)
+        return _now(context)
+    config = params.config(1)
+    known = context.ledger.accounts.get(key) or Account()
+    lamports, owner, data = config.u64("lamports"), config.get("owner"), config.get("data")
+    account = Account(
+        known.lamports if lamports is None else lamports,
+        known.owner if owner is None else read_pubkey(owner),
+        known.data if data is None else _base64(data),
+        config.flag("executable", known.executable),
+    )
+    context.ledger.set_account(key, account)
+    return _now(context)
+
+
+def _base64(value: Any) -> bytes:
+    text = value[0] if isinstance(value, list) and value else value
+    try:
+        return b64decode(text, validate=True)
+    except (ValueError, TypeError):
+        raise invalid("Invalid param: `data` is not base64") from None
+
+
+def truncate_logs(context: RpcContext, params: Params) -> Any:
+    """true: from now on; false: no longer; a number: for so many transactions."""
+    asked = params.require(0)
+    count = (-1 if asked else 0) if isinstance(asked, bool) else read_u64(asked)
+    context.ledger.truncate_logs(count)
+    return count
+
+
+def fail_next(context: RpcContext, params: Params) -> Any:
+    """``{calls?, kind, methods?}``: so many HTTP requests fail that way. ``{kind: null}`` forgets all that wait."""
+    config = params.config(0)
+    if config.get("kind") is None:
+        context.faults.clear()
+        return 0
+    kind = config.choice("kind", sorted(FAULTS), "429")
+    calls = config.u64("calls")
+    methods = config.get("methods") or []
+    if not isinstance(methods, list) or not all(isinstance(each, str) for each in methods):
+        raise invalid("Invalid params: `methods` is a list of method names")
+    if len(context.faults) >= FAULTS_MAX:
+        raise invalid(f"at most {FAULTS_MAX} failures can wait")
+    context.faults.append(Fault(kind, min(1 if calls is None else calls, FAULT_CALLS_MAX), frozenset(methods)))
+    return len(context.faults)
+
+
+def take_fault(context: RpcContext, methods: frozenset[str]) -> str | None:
+    """The failure that a request with these methods meets, counted down; None for none."""
+    if any(name.startswith(PREFIX) for name in methods):
+        return None
+    for fault in context.faults:
+        if not fault.methods or fault.methods & methods:
+            fault.calls -= 1
+            if fault.calls <= 0:
+                context.faults.remove(fault)
+            return fault.kind
+    return None
+
+
+async def _too_many(_request: Request, _answer: Callable[[], bytes]) -> Response:
+    body = b'{"jsonrpc":"2.0","error":{"code":429,"message":"Too many requests for a specific RPC call"},"id":null}'
+    return Response(body, 429, {"Retry-After": "1"}, "application/json")
+
+
+async def _server_error(_request: Request, _answer: Callable[[], bytes]) -> Response:
+    return PlainTextResponse("Internal Server Error", 500)
+
+
+async def _unavailable(_request: Request, _answer: Callable[[], bytes]) -> Response:
+    return PlainTextResponse("Service Unavailable", 503)
+
+
+async def _malformed(_request: Request, _answer: Callable[[], bytes]) -> Response:
+    return Response(b'{"jsonrpc":"2.0","result":', 200, media_type="application/json")
+
+
+async def _behind(_request: Request, _answer: Callable[[], bytes]) -> Response:
+    body = (
+        f'{{"jsonrpc":"2.0","error":{{"code":{NODE_UNHEALTHY},"message":"Node is behind by 42 slots",'
+        f'"data":{{"numSlotsBehind":42}}}},"id":1}}'
+    )
+    return Response(body.encode(), 200, media_type="application/json")
+
+
+async def _timeout(request: Request, _answer: Callable[[], bytes]) -> Response:
+    """Answer nothing until the caller gives up."""
+    await _until_gone(request)
+    return Response(status_code=504)
+
+
+async def _lost_answer(request: Request, answer: Callable[[], bytes]) -> Response:
+    """Do what was asked and lose the answer: the case in which a transaction lands and its sender cannot know."""
+    answer()
+    await _until_gone(request)
+    return Response(status_code=504)
+
+
+async def _until_gone(request: Request) -> None:
+    try:
+        async with asyncio.timeout(FAULT_HANG_S):
+            while (await request.receive())["type"] != "http.disconnect":
+                pass
+    except TimeoutError:
+        return
+
+
+FAULTS = {
+    "429": _too_many,
+    "500": _server_error,
+    "503": _unavailable,
+    "behind": _behind,
+    "lost_answer": _lost_answer,
+    "malformed": _malformed,
+    "timeout": _timeout,
+}
+
+
+async def inject(kind: str, request: Request, answer: Callable[[], bytes]) -> Response:
+    """Answer with that failure."""
+    return await FAULTS[kind](request, answer)
+
+
+def info(context: RpcContext, _params: Params) -> Any:
+    """Who is who on this devnet; public keys only."""
+    return context.info | _now(context)
+
+
+METHODS = {
+    "localnet_dropBlocks": drop_blocks,
+    "localnet_failNext": fail_next,
+    "localnet_info": info,
+    "localnet_nextTransition": next_transition,
+    "localnet_pauseBlocks": pause_blocks,
+    "localnet_produceBlocks": produce_blocks,
+    "localnet_resumeBlocks": resume_blocks,
+    "localnet_revert": revert,
+    "localnet_setAccount": set_account,
+    "localnet_snapshot": snapshot,
+    "localnet_truncateLogs": truncate_logs,
+    "localnet_warp": warp,
+}

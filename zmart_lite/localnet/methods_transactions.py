@@ -1,0 +1,339 @@
+"""RPC methods that send, simulate and look up transactions."""
+
+from base64 import b64decode
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from solders.compute_budget import set_compute_unit_limit
+from solders.hash import Hash
+from solders.message import Message, MessageV0, from_bytes_versioned
+from solders.pubkey import Pubkey
+from solders.system_program import TransferParams, transfer
+from solders.transaction import SanitizeError, VersionedTransaction
+
+from zmart_lite.localnet.context import RpcContext, with_context
+from zmart_lite.localnet.execution import LAMPORTS_PER_SIGNATURE, Outcome, compute_budget, fee_lamports, lay_out
+from zmart_lite.localnet.failures import TransactionRefused, transaction_text
+from zmart_lite.localnet.ledger import BLOCKHASH_AGE_MAX, Bank
+from zmart_lite.localnet.methods_chain import check_version, confirmed_at_least, encoding_or_config
+from zmart_lite.localnet.natives import MEMO_ID, MEMO_V1_ID
+from zmart_lite.localnet.params import (
+    PREFLIGHT_FAILURE,
+    SIGNATURE_VERIFICATION_FAILURE,
+    Config,
+    Params,
+    RpcError,
+    decode_base58,
+    invalid,
+    read_pubkey,
+    read_signature,
+    read_text,
+)
+from zmart_lite.localnet.records import LandedTransaction, TransactionErr
+from zmart_lite.localnet.wire import (
+    ACCOUNT_ENCODINGS,
+    TRANSACTION_ENCODINGS,
+    AccountForm,
+    account_json,
+    inner_instructions_json,
+    meta_json,
+    signature_text,
+    status_json,
+    transaction_json,
+    version_json,
+)
+from zmart_lite.models import Commitment
+
+PACKET_BYTES_MAX = 1_232
+STATUSES_MAX = 256
+SIGNATURES_MAX = 1_000
+SIMULATION_ACCOUNTS_MAX = 64
+AIRDROP_UNITS_BASE = 1_000
+"""Each airdrop asks for another compute-unit limit from here up, so that two equal ones have different signatures."""
+AIRDROP_UNITS_SPAN = 1_000_000
+
+_DECODERS: dict[str, Callable[[str], bytes]] = {
+    "base58": decode_base58,
+    "base64": lambda text: b64decode(text, validate=True),
+}
+
+
+def decode_wire(text: str, encoding: str, what: str) -> bytes:
+    """Raises :class:`RpcError` where the text is not in that encoding, or longer than a packet."""
+    if encoding not in _DECODERS:
+        raise invalid(f"unsupported encoding: {encoding}. Supported encodings: base58, base64")
+    try:
+        data = _DECODERS[encoding](text)
+    except ValueError as exc:
+        raise invalid(f"invalid {encoding} encoding: {exc}") from None
+    if len(data) > PACKET_BYTES_MAX:
+        raise invalid(f"decoded {what} too large: {len(data)} bytes (max: {PACKET_BYTES_MAX} bytes)")
+    return data
+
+
+def read_transaction(params: Params, config: Config) -> VersionedTransaction:
+    """The transaction of a send or simulate call, well-formed. Raises :class:`RpcError`."""
+    encoding = config.choice("encoding", TRANSACTION_ENCODINGS, "base58")
+    data = decode_wire(params.text(0), encoding, "VersionedTransaction")
+    try:
+        transaction = VersionedTransaction.from_bytes(data)
+    except ValueError as exc:
+        raise invalid(f"failed to deserialize VersionedTransaction: {exc}") from None
+    message = transaction.message
+    if isinstance(message, MessageV0) and message.address_table_lookups:
+        raise invalid("this devnet has no address lookup tables: compile the message without them")
+    try:
+        transaction.sanitize()
+    except SanitizeError as exc:
+        raise invalid(
+            f"invalid transaction: Transaction failed to sanitize accounts offsets correctly ({exc})"
+        ) from None
+    if len(set(message.account_keys)) != len(message.account_keys):
+        raise invalid("invalid transaction: Account loaded twice")
+    return transaction
+
+
+def check_signatures(transaction: VersionedTransaction) -> None:
+    """Raises :class:`RpcError` unless every signature is right."""
+    results = transaction.verify_with_results()
+    if len(results) != transaction.message.header.num_required_signatures or not all(results):
+        raise RpcError(SIGNATURE_VERIFICATION_FAILURE, "Transaction signature verification failure")
+
+
+def send_transaction(context: RpcContext, params: Params) -> Any:
+    config = params.config(1)
+    transaction = read_transaction(params, config)
+    check_signatures(transaction)
+    bank = context.bank(config, name="preflightCommitment")
+    if not config.flag("skipPreflight"):
+        _preflight(context, transaction, bank)
+    # What cannot land is taken by a cluster, too, and answered with its signature: leaders drop it without a trace.
+    with suppress(TransactionRefused):
+        context.ledger.submit(transaction)
+    return str(transaction.signatures[0])
+
+
+def _preflight(context: RpcContext, transaction: VersionedTransaction, bank: Bank) -> None:
+    simulated = _simulate(context, transaction, bank, check_blockhash=True)
+    if simulated.err is None:
+        return
+    data = {
+        "accounts": None,
+        "err": simulated.err,
+        "innerInstructions": None,
+        "logs": simulated.logs,
+        "returnData": None,
+        "unitsConsumed": simulated.units,
+    }
+    text = f"Transaction simulation failed: {transaction_text(simulated.err)}"
+    raise RpcError(PREFLIGHT_FAILURE, text, data)
+
+
+class _Simulated:
+    """The outcome of a simulation; ``outcome`` is None where the transaction would not even land."""
+
+    def __init__(self, err: TransactionErr | None, outcome: Outcome | None) -> None:
+        self.err = err
+        self.outcome = outcome
+        self.logs: tuple[str, ...] = () if outcome is None else outcome.meta.logs
+        self.units = 0 if outcome is None else outcome.meta.compute_units
+
+
+def _simulate(context: RpcContext, transaction: VersionedTransaction, bank: Bank, check_blockhash: bool) -> _Simulated:
+    try:
+        outcome = context.ledger.simulate(transaction, bank, check_blockhash)
+    except TransactionRefused as refused:
+        return _Simulated(refused.err, None)
+    return _Simulated(outcome.meta.err, outcome)
+
+
+def simulate_transaction(context: RpcContext, params: Params) -> Any:
+    config = params.config(1)
+    transaction = read_transaction(params, config)
+    bank = context.bank(config)
+    replace = config.flag("replaceRecentBlockhash")
+    if config.flag("sigVerify"):
+        if replace:
+            raise invalid("sigVerify may not be used with replaceRecentBlockhash")
+        check_signatures(transaction)
+    simulated = _simulate(context, transaction, bank, check_blockhash=not replace)
+    outcome = simulated.outcome
+    value: dict[str, Any] = {
+        "accounts": _simulated_accounts(config, bank, simulated),
+        "err": simulated.err,
+        "innerInstructions": None,
+        "loadedAccountsDataSize": sum(len(each.data) for each in outcome.accounts.values()) if outcome else 0,
+        "logs": simulated.logs,
+        "returnData": None,
+        "unitsConsumed": simulated.units,
+    }
+    if config.flag("innerInstructions") and outcome is not None:
+        value["innerInstructions"] = inner_instructions_json(outcome.meta, outcome.account_keys, "jsonParsed")
+    if replace:
+        newest = {"blockhash": str(Hash(bank.blockhash)), "lastValidBlockHeight": bank.last_valid_height}
+        value["replacementBlockhash"] = newest
+    return with_context(bank, value)
+
+
+def _simulated_accounts(config: Config, bank: Bank, simulated: _Simulated) -> list[Any] | None:
+    asked = config.get("accounts")
+    if asked is None:
+        return None
+    if not isinstance(asked, dict) or not isinstance(asked.get("addresses"), list):
+        raise invalid("Invalid params: missing field `addresses`.")
+    if len(asked["addresses"]) > SIMULATION_ACCOUNTS_MAX:
+        raise invalid(f"Too many accounts provided; max {SIMULATION_ACCOUNTS_MAX}")
+    form = AccountForm(Config(asked).choice("encoding", ACCOUNT_ENCODINGS, "base64"))
+    keys = [read_pubkey(text) for text in asked["addresses"]]
+    if simulated.err is not None or simulated.outcome is None:
+        return [None] * len(keys)
+    touched = simulated.outcome.accounts
+    found = (touched.get(key) or bank.account(key) for key in keys)
+    return [account_json(each, form) if each is not None and each.lamports else None for each in found]
+
+
+def request_airdrop(context: RpcContext, params: Params) -> Any:
+    target, lamports = params.pubkey(0), params.u64(1)
+    context.airdrops += 1
+    source = context.faucet.pubkey()
+    units = AIRDROP_UNITS_BASE + context.airdrops % AIRDROP_UNITS_SPAN
+    instructions = [
+        set_compute_unit_limit(units),
+        transfer(TransferParams(from_pubkey=source, to_pubkey=Pubkey(target), lamports=lamports)),
+    ]
+    bank = context.ledger.bank(Commitment.PROCESSED)
+    message = Message.new_with_blockhash(instructions, source, Hash(bank.blockhash))
+    transaction = VersionedTransaction(message, [context.faucet])
+    simulated = _simulate(context, transaction, bank, check_blockhash=True)
+    if simulated.err is not None:
+        raise invalid(f"airdrop refused: {transaction_text(simulated.err)}")
+    return signature_text(context.ledger.submit(transaction).signature)
+
+
+def get_fee_for_message(context: RpcContext, params: Params) -> Any:
+    data = decode_wire(params.text(0), "base64", "VersionedMessage")
+    bank = context.bank(params.config(1), Commitment.FINALIZED)
+    try:
+        message = from_bytes_versioned(data)
+    except ValueError as exc:
+        raise invalid(f"failed to deserialize VersionedMessage: {exc}") from None
+    if not bank.knows_blockhash(bytes(message.recent_blockhash)):
+        return with_context(bank, None)
+    layout = lay_out(message)
+    try:
+        fee = fee_lamports(layout.signers, compute_budget(layout, context.ledger.programs))
+    except TransactionRefused:
+        fee = layout.signers * LAMPORTS_PER_SIGNATURE
+    return with_context(bank, fee)
+
+
+def get_signature_statuses(context: RpcContext, params: Params) -> Any:
+    signatures = [read_signature(text) for text in params.texts(0, STATUSES_MAX)]
+    whole_history = params.config(1).flag("searchTransactionHistory")
+    bank = context.ledger.bank(Commitment.PROCESSED)
+    oldest = 0 if whole_history else bank.height - BLOCKHASH_AGE_MAX
+    found = (context.ledger.history.find(signature) for signature in signatures)
+    rows = [_status_row(context, landed) if landed and landed.height >= oldest else None for landed in found]
+    return with_context(bank, rows)
+
+
+def _status_row(context: RpcContext, landed: LandedTransaction) -> dict[str, Any]:
+    commitment = context.ledger.commitment_of(landed.height)
+    newest = context.ledger.height_at(Commitment.PROCESSED)
+    return {
+        "confirmationStatus": commitment.name.lower(),
+        "confirmations": None if commitment is Commitment.FINALIZED else newest - landed.height,
+        "err": landed.meta.err,
+        "slot": landed.slot,
+        "status": status_json(landed.meta.err),
+    }
+
+
+def get_signatures_for_address(context: RpcContext, params: Params) -> Any:
+    key, config = params.pubkey(0), params.config(1)
+    limit = config.u64("limit")
+    if limit is None:
+        limit = SIGNATURES_MAX
+    if not 1 <= limit <= SIGNATURES_MAX:
+        raise invalid(f"Invalid limit; max {SIGNATURES_MAX}")
+    confirmed_at_least(config)
+    bank = context.bank(config)
+    before, until = config.signature("before"), config.signature("until")
+    first = _position(context, bank, before)
+    if before is not None and first is None:
+        return []
+    # A cluster ignores an `until` that it does not know, and so must whoever pages here expect it.
+    return _history_page(context, bank, key, (first, _position(context, bank, until)), limit)
+
+
+def _position(context: RpcContext, bank: Bank, signature: bytes | None) -> int | None:
+    landed = None if signature is None else context.ledger.history.find(signature)
+    return landed.position if landed is not None and landed.height <= bank.height else None
+
+
+def _history_page(
+    context: RpcContext, bank: Bank, key: bytes, bounds: tuple[int | None, int | None], limit: int
+) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for landed in context.ledger.history.of_address(key, *bounds):
+        if landed.height > bank.height:
+            continue
+        rows.append(_history_row(context, landed))
+        if len(rows) == limit:
+            break
+    return rows
+
+
+def _history_row(context: RpcContext, landed: LandedTransaction) -> dict[str, Any]:
+    return {
+        "blockTime": landed.block_time,
+        "confirmationStatus": context.ledger.commitment_of(landed.height).name.lower(),
+        "err": landed.meta.err,
+        "memo": _memo(landed),
+        "signature": signature_text(landed.signature),
+        "slot": landed.slot,
+        "transactionIndex": landed.index,
+    }
+
+
+def _memo(landed: LandedTransaction) -> str | None:
+    if MEMO_ID not in landed.account_keys and MEMO_V1_ID not in landed.account_keys:
+        return None
+    memos = [
+        bytes(each.data)
+        for each in landed.transaction.message.instructions
+        if landed.account_keys[each.program_id_index] in (MEMO_ID, MEMO_V1_ID)
+    ]
+    return "; ".join(f"[{len(data)}] {data.decode(errors='replace')}" for data in memos)
+
+
+def get_transaction(context: RpcContext, params: Params) -> Any:
+    signature = read_signature(read_text(params.require(0)))
+    config = encoding_or_config(params, 1)
+    commitment = confirmed_at_least(config)
+    encoding = config.choice("encoding", TRANSACTION_ENCODINGS, "json")
+    version = config.u64("maxSupportedTransactionVersion")
+    landed = context.ledger.history.find(signature)
+    if landed is None or landed.height > context.ledger.height_at(commitment):
+        return None
+    check_version(landed, version)
+    shape = {
+        "blockTime": landed.block_time,
+        "meta": meta_json(landed, encoding),
+        "slot": landed.slot,
+        "transaction": transaction_json(landed.transaction, encoding),
+        "transactionIndex": landed.index,
+    }
+    return shape if version is None else shape | {"version": version_json(landed.transaction)}
+
+
+METHODS = {
+    "getFeeForMessage": get_fee_for_message,
+    "getSignatureStatuses": get_signature_statuses,
+    "getSignaturesForAddress": get_signatures_for_address,
+    "getTransaction": get_transaction,
+    "requestAirdrop": request_airdrop,
+    "sendTransaction": send_transaction,
+    "simulateTransaction": simulate_transaction,
+}
