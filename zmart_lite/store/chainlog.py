@@ -1,0 +1,394 @@
+"""The chain's log in the database: deliveries waiting in the inbox, transactions, events, dead letters, cursors."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, cast
+
+import msgspec
+
+from zmart_lite.models import ChainTransaction
+from zmart_lite.store.db import Row, Tx
+
+INBOX_BATCH = 500
+"""Deliveries the indexer takes at once: bounds the time one commit keeps votes waiting."""
+DEAD_LETTER_PAYLOAD_BYTES_MAX = 65_536
+ERROR_CHARACTERS_MAX = 500
+
+
+CONFIG_EVENTS = ("GlobalConfigInitialized", "ConfigUpdated", "ProtocolPauseStatusChanged")
+"""The types of the events that change the global config; none of them concerns a market."""
+
+
+class LogChange(NamedTuple):
+    """What has to be folded again after events moved or vanished."""
+
+    markets: frozenset[int]
+    config_slot: int | None = None
+    """The slot from which the versions of the global config have to be folded again."""
+
+    def plus(self, other: "LogChange") -> "LogChange":
+        """Both changes together."""
+        slots = [slot for slot in (self.config_slot, other.config_slot) if slot is not None]
+        return LogChange(self.markets | other.markets, min(slots, default=None))
+
+
+class Delivery(NamedTuple):
+    """A transaction that a source told of. Without a payload it is fetched by signature."""
+
+    signature: bytes
+    slot: int | None
+    payload: bytes | None
+
+
+def add_deliveries(tx: Tx, deliveries: Sequence[Delivery], source: str) -> tuple[int, int]:
+    """Put what is not known yet into the inbox: (newly accepted, already known)."""
+    accepted = 0
+    for delivery in deliveries:
+        if find_transaction(tx, delivery.signature) is not None:
+            continue
+        accepted += tx.execute(
+            "INSERT INTO inbox (signature, slot, source, payload, received_ms) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT (signature) DO NOTHING",
+            (delivery.signature, delivery.slot, source, delivery.payload, tx.now_ms),
+        )
+    return accepted, len(deliveries) - accepted
+
+
+def list_inbox(tx: Tx) -> list[Row]:
+    """The deliveries whose turn it is, at most INBOX_BATCH: in the order of their slots, whatever that of arrival."""
+    return tx.all(
+        "SELECT * FROM inbox WHERE next_try_ms <= ? ORDER BY next_try_ms, slot, id LIMIT ?", (tx.now_ms, INBOX_BATCH)
+    )
+
+
+def next_inbox_try_ms(tx: Tx) -> int | None:
+    """When the next delivery's turn comes, or None if the inbox is empty."""
+    return cast(int | None, tx.value("SELECT min(next_try_ms) FROM inbox"))
+
+
+def inbox_length(tx: Tx) -> int:
+    return cast(int, tx.value("SELECT count(*) FROM inbox"))
+
+
+def remove_delivery(tx: Tx, signature: bytes) -> None:
+    tx.execute("DELETE FROM inbox WHERE signature = ?", (signature,))
+
+
+def postpone_delivery(tx: Tx, inbox_id: int, error: str, next_try_ms: int, *, counted: bool = True) -> None:
+    """Try again at ``next_try_ms``. ``counted``: as an attempt, of which a delivery has a limited number."""
+    tx.execute(
+        "UPDATE inbox SET attempts = attempts + ?, error = ?, next_try_ms = ? WHERE id = ?",
+        (int(counted), error[:ERROR_CHARACTERS_MAX], next_try_ms, inbox_id),
+    )
+
+
+def find_transaction(tx: Tx, signature: bytes) -> Row | None:
+    return tx.one("SELECT * FROM transactions WHERE signature = ?", (signature,))
+
+
+def add_transaction(tx: Tx, found: ChainTransaction, *, complete: bool, finality: int, source: str) -> int | None:
+    """The new row's id, or None if the transaction is known; what was unknown about it is then filled in."""
+    row = tx.one(
+        "INSERT INTO transactions"
+        " (signature, slot, index_in_block, block_time, failed, complete, finality, source, created_ms)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (signature) DO NOTHING RETURNING id",
+        (
+            found.signature,
+            found.slot,
+            found.index_in_block,
+            found.block_time,
+            int(found.failed),
+            int(complete),
+            finality,
+            source,
+            tx.now_ms,
+        ),
+    )
+    if row is not None:
+        return cast(int, row["id"])
+    tx.execute(
+        "UPDATE transactions SET block_time = coalesce(block_time, ?), finality = max(finality, ?) WHERE signature = ?",
+        (found.block_time, finality, found.signature),
+    )
+    return None
+
+
+def add_event(
+    tx: Tx,
+    transaction_id: int,
+    found: ChainTransaction,
+    *,
+    event_index: int,
+    event_type: str,
+    market: int | None,
+    wallet: int | None,
+    timestamp: int,
+    data: bytes,
+    facts: Mapping[str, Any] | None,
+) -> int:
+    return cast(
+        int,
+        tx.value(
+            "INSERT INTO events (transaction_id, event_index, event_type, market, wallet, slot, index_in_block,"
+            " timestamp, data, facts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+            (
+                transaction_id,
+                event_index,
+                event_type,
+                market,
+                wallet,
+                found.slot,
+                found.index_in_block or 0,
+                timestamp,
+                data,
+                None if not facts else msgspec.json.encode(facts).decode(),
+            ),
+        ),
+    )
+
+
+EVENT_ORDER = "slot, index_in_block, transaction_id, event_index"
+"""Chain order. Transactions of one block whose place is not known yet are in the order of their arrival."""
+
+
+def list_market_events(tx: Tx, market: int) -> list[Row]:
+    """All events of a market in chain order."""
+    return tx.all(
+        "SELECT id, transaction_id, event_index, event_type, slot, index_in_block, timestamp, data, facts"
+        f" FROM events WHERE market = ? ORDER BY {EVENT_ORDER}",
+        (market,),
+    )
+
+
+def list_unordered_slots(tx: Tx, slots: Sequence[int]) -> list[int]:
+    """Those of ``slots`` that hold several of our transactions, one of them at an unknown place."""
+    return [
+        slot
+        for slot in slots
+        if (row := tx.one("SELECT count(*) AS n, count(index_in_block) AS k FROM transactions WHERE slot = ?", (slot,)))
+        and row["n"] > 1
+        and row["k"] < row["n"]
+    ]
+
+
+def list_unordered_since(tx: Tx, slot_min: int, limit: int) -> list[int]:
+    """The newest slots from ``slot_min`` on that hold several of our transactions, one of them at an unknown place."""
+    rows = tx.all(
+        "SELECT slot FROM transactions WHERE slot >= ? GROUP BY slot"
+        " HAVING count(*) > 1 AND count(index_in_block) < count(*) ORDER BY slot DESC LIMIT ?",
+        (slot_min, limit),
+    )
+    return [row["slot"] for row in rows]
+
+
+def set_block_order(tx: Tx, slot: int, signatures: Sequence[bytes]) -> LogChange:
+    """Record the places of a block's transactions; what got another place."""
+    return set_places(tx, slot, {signature: index for index, signature in enumerate(signatures)})
+
+
+def set_places(tx: Tx, slot: int, places: Mapping[bytes, int]) -> LogChange:
+    """Record the places in their block of some of a slot's transactions; what got another place."""
+    change = LogChange(frozenset())
+    for row in tx.all("SELECT id, signature, index_in_block FROM transactions WHERE slot = ?", (slot,)):
+        place = places.get(row["signature"])
+        if place is None or place == row["index_in_block"]:
+            continue
+        tx.execute("UPDATE transactions SET index_in_block = ? WHERE id = ?", (place, row["id"]))
+        tx.execute("UPDATE events SET index_in_block = ? WHERE transaction_id = ?", (place, row["id"]))
+        for table in ("trades", "configs"):
+            tx.execute(
+                f"UPDATE {table} SET index_in_block = ?"
+                " WHERE event_id IN (SELECT id FROM events WHERE transaction_id = ?)",
+                (place, row["id"]),
+            )
+        change = change.plus(_touched(tx, row["id"], slot))
+    return change
+
+
+def _touched(tx: Tx, transaction_id: int, slot: int) -> LogChange:
+    """What the events of a transaction concern."""
+    rows = tx.all("SELECT DISTINCT market, event_type FROM events WHERE transaction_id = ?", (transaction_id,))
+    is_config = any(row["event_type"] in CONFIG_EVENTS for row in rows)
+    markets = frozenset(row["market"] for row in rows if row["market"] is not None)
+    return LogChange(markets, slot if is_config else None)
+
+
+def list_config_events(tx: Tx, slot_min: int) -> list[Row]:
+    """All events from ``slot_min`` on that change the global config, in chain order."""
+    marks = ", ".join("?" * len(CONFIG_EVENTS))
+    return tx.all(
+        "SELECT id, transaction_id, event_index, slot, index_in_block, data, facts FROM events"
+        f" WHERE event_type IN ({marks}) AND slot >= ? ORDER BY {EVENT_ORDER}",
+        (*CONFIG_EVENTS, slot_min),
+    )
+
+
+def has_config_events_after(tx: Tx, place: tuple[int, int, int, int]) -> bool:
+    """Whether the log has changes of the config behind a place, folded or not."""
+    marks = ", ".join("?" * len(CONFIG_EVENTS))
+    sql = f"SELECT 1 FROM events WHERE event_type IN ({marks}) AND ({EVENT_ORDER}) > (?, ?, ?, ?) LIMIT 1"
+    return tx.one(sql, (*CONFIG_EVENTS, *place)) is not None
+
+
+def list_ownerless_claims(tx: Tx) -> list[Row]:
+    """Claims whose market, which they name by its address, was not known when they came."""
+    return tx.all(
+        "SELECT e.id, e.event_index, e.data, t.signature FROM events e JOIN transactions t ON t.id = e.transaction_id"
+        " WHERE e.market IS NULL AND e.event_type = 'WinningsClaimed'"
+    )
+
+
+def set_event_market(tx: Tx, event_id: int, market: int) -> None:
+    tx.execute("UPDATE events SET market = ? WHERE id = ?", (market, event_id))
+
+
+def list_unfinalized(tx: Tx, slot_max: int, limit: int) -> list[Row]:
+    """Confirmed transactions up to ``slot_max`` that are not known to be finalized, oldest first."""
+    return tx.all(
+        "SELECT id, signature, slot FROM transactions WHERE finality = 1 AND slot <= ? ORDER BY slot LIMIT ?",
+        (slot_max, limit),
+    )
+
+
+def list_newest(tx: Tx, before_id: int, limit: int) -> list[Row]:
+    """Transactions by descending arrival, from before ``before_id``."""
+    return tx.all(
+        "SELECT id, signature, slot FROM transactions WHERE id < ? ORDER BY id DESC LIMIT ?", (before_id, limit)
+    )
+
+
+def set_finalized(tx: Tx, transaction_ids: Sequence[int]) -> None:
+    tx.execute_many("UPDATE transactions SET finality = 2 WHERE id = ?", [(i,) for i in transaction_ids])
+
+
+def remove_transaction(tx: Tx, transaction_id: int) -> LogChange:
+    """Forget a transaction that the chain dropped, with its events; what to fold again.
+
+    Votes it cast stay, without their event, until their market is folded again.
+    """
+    slot = tx.value("SELECT slot FROM transactions WHERE id = ?", (transaction_id,))
+    if slot is None:
+        return LogChange(frozenset())
+    change = _touched(tx, transaction_id, slot)
+    if change.config_slot is not None:
+        # A reading of the config's account from then on may hold what the chain has dropped.
+        tx.execute("DELETE FROM configs WHERE event_id IS NULL AND slot >= ?", (slot,))
+    events = "SELECT id FROM events WHERE transaction_id = ?"
+    tx.execute(f"DELETE FROM trades WHERE event_id IN ({events})", (transaction_id,))
+    tx.execute(f"DELETE FROM configs WHERE event_id IN ({events})", (transaction_id,))
+    tx.execute(f"UPDATE votes SET event_id = NULL WHERE event_id IN ({events})", (transaction_id,))
+    tx.execute("UPDATE markets SET last_transaction = NULL WHERE last_transaction = ?", (transaction_id,))
+    tx.execute("DELETE FROM events WHERE transaction_id = ?", (transaction_id,))
+    tx.execute("DELETE FROM transactions WHERE id = ?", (transaction_id,))
+    return change
+
+
+def add_dead_letter(
+    tx: Tx,
+    kind: str,
+    error: str,
+    *,
+    signature: bytes | None = None,
+    event_index: int | None = None,
+    slot: int | None = None,
+    payload: bytes | None = None,
+) -> int | None:
+    """Keep what could not be used, with the reason; its id if that is news.
+
+    None if the same one is kept already and open: its attempts then grow. One that was resolved is opened again.
+    """
+    if signature is not None:
+        known = tx.one(
+            "SELECT id, resolved_ms FROM dead_letters WHERE signature = ? AND kind = ? AND coalesce(event_index, -1) = ?",
+            (signature, kind, -1 if event_index is None else event_index),
+        )
+        if known is not None:
+            tx.execute(
+                "UPDATE dead_letters SET attempts = attempts + 1, last_tried_ms = ?, error = ?, resolved_ms = NULL"
+                " WHERE id = ?",
+                (tx.now_ms, error[:ERROR_CHARACTERS_MAX], known["id"]),
+            )
+            return None if known["resolved_ms"] is None else cast(int, known["id"])
+    return cast(
+        int,
+        tx.value(
+            "INSERT INTO dead_letters"
+            " (kind, signature, event_index, slot, payload, error, first_seen_ms, last_tried_ms)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+            (
+                kind,
+                signature,
+                event_index,
+                slot,
+                None if payload is None else payload[:DEAD_LETTER_PAYLOAD_BYTES_MAX],
+                error[:ERROR_CHARACTERS_MAX],
+                tx.now_ms,
+                tx.now_ms,
+            ),
+        ),
+    )
+
+
+def find_dead_letter(tx: Tx, dead_letter_id: int) -> Row | None:
+    return tx.one("SELECT * FROM dead_letters WHERE id = ?", (dead_letter_id,))
+
+
+def count_retry(tx: Tx, dead_letter_id: int) -> None:
+    tx.execute(
+        "UPDATE dead_letters SET attempts = attempts + 1, last_tried_ms = ? WHERE id = ?", (tx.now_ms, dead_letter_id)
+    )
+
+
+def resolve_dead_letters(tx: Tx, signature: bytes, event_index: int | None = None) -> bool:
+    """Close the dead letters of a transaction that has been indexed whole or is gone, or only that of one event.
+
+    Whether the transaction has none left.
+    """
+    tx.execute(
+        "UPDATE dead_letters SET resolved_ms = ?, last_tried_ms = ? WHERE signature = ? AND resolved_ms IS NULL"
+        " AND (event_index = ? OR ? IS NULL)",
+        (tx.now_ms, tx.now_ms, signature, event_index, event_index),
+    )
+    return tx.one("SELECT 1 FROM dead_letters WHERE signature = ? AND resolved_ms IS NULL", (signature,)) is None
+
+
+def forget_for_retry(tx: Tx, signature: bytes) -> LogChange:
+    """Remove a transaction that was indexed in part, so that it can be applied again; what it touched."""
+    known = find_transaction(tx, signature)
+    return LogChange(frozenset()) if known is None else remove_transaction(tx, known["id"])
+
+
+def count_dead_letters(tx: Tx) -> int:
+    return cast(int, tx.value("SELECT count(*) FROM dead_letters WHERE resolved_ms IS NULL"))
+
+
+def find_cursor(tx: Tx, address: bytes) -> int | None:
+    """The slot up to which the address has been polled, or None."""
+    return cast(int | None, tx.value("SELECT slot FROM cursors WHERE address = ?", (address,)))
+
+
+def set_cursor(tx: Tx, address: bytes, slot: int) -> None:
+    tx.execute(
+        "INSERT INTO cursors (address, slot, updated_ms) VALUES (?, ?, ?)"
+        " ON CONFLICT (address) DO UPDATE SET slot = excluded.slot, updated_ms = excluded.updated_ms",
+        (address, slot, tx.now_ms),
+    )
+
+
+def lower_cursor(tx: Tx, address: bytes, slot: int) -> None:
+    """Read again from ``slot`` on, if the address has been read further than that."""
+    tx.execute("UPDATE cursors SET slot = ? WHERE address = ? AND slot > ?", (slot, address, slot))
+
+
+def last_indexed_slot(tx: Tx) -> int:
+    return cast(int, tx.value("SELECT coalesce(max(slot), 0) FROM transactions"))
+
+
+def find_meta(tx: Tx, key: str) -> str | None:
+    return cast(str | None, tx.value("SELECT value FROM meta WHERE key = ?", (key,)))
+
+
+def set_meta(tx: Tx, key: str, value: str) -> None:
+    tx.execute(
+        "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        (key, value),
+    )

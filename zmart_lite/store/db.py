@@ -1,0 +1,396 @@
+"""Opens the database and runs units of work on it.
+
+A unit of work is a plain function of a :class:`Tx`. Requests, jobs and the indexer hand theirs to
+:meth:`Store.write`, which returns once the unit is durable (``synchronous=FULL``); units that wait at the same time
+share one commit, each in a savepoint of its own, so that one that fails takes nothing else with it. Async code thus
+crosses to the connection's thread once per unit, not once per statement. What a unit publishes goes to ``on_commit``
+after the commit, in offset order, never before.
+
+SQLite is the one bundled with pysqlite3: libraries from 3.7.0 to 3.51.2 can corrupt a WAL database when connections
+write and checkpoint at the same instant, and Linux distributions still ship those.
+"""
+
+import asyncio
+import fcntl
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Self, TypeVar, cast
+
+import aiosqlite
+import msgspec
+from pysqlite3 import dbapi2 as sqlite
+
+from zmart_lite.errors import StartupError, StoreUnavailable
+from zmart_lite.models import FeedMessage
+from zmart_lite.store import migrate
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Row = Any
+"""A result row, read by column name: ``row["slot"]``."""
+
+GROUP_UNITS_MAX = 256
+"""Units of work in one commit: bounds how long the first of them waits for the others."""
+BUSY_TIMEOUT_MS = 5_000
+CHECKPOINT_PAGES = 4_000
+CACHED_STATEMENTS = 512
+ROWS_PER_FETCH = 64
+KIB_PER_MIB = 1_024
+
+STORAGE_FAILURES = frozenset(
+    {
+        sqlite.SQLITE_BUSY,
+        sqlite.SQLITE_NOMEM,
+        sqlite.SQLITE_READONLY,
+        sqlite.SQLITE_INTERRUPT,
+        sqlite.SQLITE_IOERR,
+        sqlite.SQLITE_CORRUPT,
+        sqlite.SQLITE_FULL,
+        sqlite.SQLITE_CANTOPEN,
+    }
+)
+"""Results that say something about the disk or the machine, not about the unit that met them first."""
+PRIMARY_RESULT = 0xFF
+
+
+def wall_clock_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class Tx:
+    """One open transaction: what a unit of work sees of the database. Not to be kept beyond the unit."""
+
+    def __init__(self, connection: Any, now_ms: int) -> None:
+        self._connection = connection
+        self.now_ms = now_ms
+        self.published: list[FeedMessage] = []
+
+    def execute(self, sql: str, params: Sequence[Any] = ()) -> int:
+        """Run a statement; the number of rows it changed."""
+        return cast(int, self._connection.execute(sql, params).rowcount)
+
+    def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        self._connection.executemany(sql, rows)
+
+    def one(self, sql: str, params: Sequence[Any] = ()) -> Row | None:
+        """The first row or None; also for ``INSERT … RETURNING``."""
+        rows = self._connection.execute(sql, params).fetchall()
+        return rows[0] if rows else None
+
+    def all(self, sql: str, params: Sequence[Any] = ()) -> list[Row]:
+        return cast(list[Row], self._connection.execute(sql, params).fetchall())
+
+    def value(self, sql: str, params: Sequence[Any] = ()) -> Any:
+        """The first column of the first row, or None."""
+        row = self.one(sql, params)
+        return None if row is None else row[0]
+
+    def publish(
+        self,
+        message_type: str,
+        data: object,
+        *,
+        market_id: bytes | None = None,
+        wallet: bytes | None = None,
+        listed: bool = True,
+        state_changed: bool = False,
+    ) -> int:
+        """Append a message to the feed and return its offset; clients get it after the commit. ``data`` becomes JSON."""
+        text = msgspec.json.encode(data).decode()
+        offset = self.value(
+            "INSERT INTO feed (type, market_id, wallet, listed, state_changed, created_ms, data)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING feed_offset",
+            (message_type, market_id, wallet, int(listed), int(state_changed), self.now_ms, text),
+        )
+        self.published.append(
+            FeedMessage(offset, message_type, market_id, wallet, listed, state_changed, self.now_ms, text)
+        )
+        return cast(int, offset)
+
+
+class _Unit(NamedTuple):
+    run: Callable[[Tx], Any]
+    done: asyncio.Future[Any]
+
+
+class _Connection(aiosqlite.Connection):
+    """aiosqlite's connection and thread, with one crossing for a whole function instead of one per statement."""
+
+    async def call(self, function: Callable[..., T], *args: Any) -> T:
+        return cast(T, await self._execute(function, self._conn, *args))  # type: ignore[no-untyped-call]
+
+
+def _connector(path: Path, cache_mb: int, read_only: bool) -> Callable[[], Any]:
+    def connect() -> Any:
+        connection = sqlite.connect(str(path), isolation_level=None, cached_statements=CACHED_STATEMENTS)
+        connection.row_factory = sqlite.Row
+        try:
+            for pragma in _pragmas(cache_mb, read_only):
+                connection.execute(f"PRAGMA {pragma}")
+        except sqlite.Error:
+            connection.close()
+            raise
+        return connection
+
+    return connect
+
+
+def _pragmas(cache_mb: int, read_only: bool) -> tuple[str, ...]:
+    return (
+        # busy_timeout first: the pragmas behind it may already have to wait for a lock.
+        f"busy_timeout = {BUSY_TIMEOUT_MS}",
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "foreign_keys = ON",
+        f"cache_size = -{cache_mb * KIB_PER_MIB}",
+        "mmap_size = 0",
+        "temp_store = MEMORY",
+        # Only the writer checkpoints.
+        f"wal_autocheckpoint = {0 if read_only else CHECKPOINT_PAGES}",
+        "journal_size_limit = 67108864",
+        f"query_only = {int(read_only)}",
+    )
+
+
+async def _connect(path: Path, cache_mb: int, *, read_only: bool) -> _Connection:
+    return cast(_Connection, await _Connection(_connector(path, cache_mb, read_only), ROWS_PER_FETCH))
+
+
+class Store:
+    """The open database. ``on_commit`` gets the feed messages of each commit, in the event loop's thread."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        readers: int = 3,
+        cache_mb: int = 64,
+        queue_max: int = 10_000,
+        now_ms: Callable[[], int] = wall_clock_ms,
+        on_commit: Callable[[list[FeedMessage]], None] | None = None,
+        on_group: Callable[[int, float], None] | None = None,
+    ) -> None:
+        """``readers`` connections that only read; page cache of each connection in MiB; ``queue_max`` units of work may
+        wait, beyond that the store says that it is unavailable. ``on_group`` is told of each commit: units in it and
+        seconds it took.
+        """
+        self.path = path
+        self._readers_count = readers
+        self._cache_mb = cache_mb
+        self._queue_max = queue_max
+        self.now_ms = now_ms
+        self.on_commit = on_commit
+        self.on_group = on_group
+        self.failed: str | None = None
+        """Why the last commit failed; None while the store works."""
+        self._units: asyncio.Queue[_Unit | None] = asyncio.Queue()
+        self._readers: asyncio.Queue[_Connection] = asyncio.Queue()
+        self._closing = False
+        self._lock_file: int | None = None
+        self._open_writer: _Connection | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def queue_length(self) -> int:
+        return self._units.qsize()
+
+    @property
+    def _writer(self) -> _Connection:
+        if self._open_writer is None:
+            raise StoreUnavailable("The database is closed.")
+        return self._open_writer
+
+    async def open(self) -> Self:
+        """Lock the database for this process, bring its schema up to date, start the writer.
+
+        Raises StartupError: another process has it open, it belongs to a newer version, it cannot be created.
+        """
+        self._lock()
+        try:
+            self._open_writer = await _connect(self.path, self._cache_mb, read_only=False)
+            await self._writer.call(migrate.migrate)
+            for _ in range(self._readers_count):
+                self._readers.put_nowait(await _connect(self.path, self._cache_mb, read_only=True))
+        except sqlite.Error as error:
+            await self._release()
+            raise StartupError(
+                f"The database {self.path} cannot be opened: {error}. Check that the folder is writable and the disk not full."
+            ) from error
+        except StartupError:
+            await self._release()
+            raise
+        self._task = asyncio.get_running_loop().create_task(self._write_groups(), name="store-writer")
+        return self
+
+    def _lock(self) -> None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            lock_file = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StartupError(f"The database folder {self.path.parent} is not writable: {error.strerror}.") from error
+        try:
+            fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(lock_file)
+            raise StartupError(
+                f"The database {self.path} is in use by another zmart-lite. Stop that one, or set store.path to another file."
+            ) from error
+        self._lock_file = lock_file
+
+    async def close(self) -> None:
+        """Finish the waiting units, checkpoint and close. Later writes are refused."""
+        self._closing = True
+        if self._task is not None:
+            self._units.put_nowait(None)
+            await self._task
+            self._task = None
+            for _ in range(self._readers_count):
+                await (await self._readers.get()).close()
+            await self._writer.call(lambda connection: connection.execute("PRAGMA optimize"))
+        await self._release()
+
+    async def _release(self) -> None:
+        """Close what is open and give the lock back."""
+        while not self._readers.empty():
+            await self._readers.get_nowait().close()
+        if self._open_writer is not None:
+            await self._open_writer.close()
+            self._open_writer = None
+        if self._lock_file is not None:
+            os.close(self._lock_file)
+            self._lock_file = None
+
+    async def write(self, run: Callable[[Tx], T]) -> T:
+        """Run a unit of work and return its result once it is durable. What the unit raises is raised here.
+
+        Raises StoreUnavailable when the commit fails or the store is closing; the unit then left no trace.
+        """
+        if self._closing or self._units.qsize() >= self._queue_max:
+            raise StoreUnavailable("The node is stopping." if self._closing else "The database is overloaded.")
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._units.put_nowait(_Unit(run, done))
+        return await done
+
+    async def read(self, run: Callable[[Tx], T]) -> T:
+        """Run a function on a consistent snapshot. It may not write. Raises StoreUnavailable, also once closing."""
+        if self._closing:
+            raise StoreUnavailable("The node is stopping.")
+        connection = await self._readers.get()
+        try:
+            return await connection.call(_run_read, run, self.now_ms())
+        except sqlite.DatabaseError as error:
+            raise StoreUnavailable(f"The database cannot be read: {error}") from error
+        finally:
+            self._readers.put_nowait(connection)
+
+    async def on_writer(self, function: Callable[[Any], T]) -> T:
+        """Run a function of the bare writing connection outside any transaction (backup, checkpoint, VACUUM)."""
+        return await self._writer.call(function)
+
+    async def _write_groups(self) -> None:
+        stopping = False
+        while not stopping:
+            units, stopping = await self._next_group()
+            if units:
+                await self._write_group(units)
+
+    async def _next_group(self) -> tuple[list[_Unit], bool]:
+        units: list[_Unit] = []
+        unit = await self._units.get()
+        while unit is not None:
+            units.append(unit)
+            if len(units) == GROUP_UNITS_MAX or self._units.empty():
+                return units, False
+            unit = self._units.get_nowait()
+        return units, True
+
+    async def _write_group(self, units: list[_Unit]) -> None:
+        started = time.perf_counter()
+        outcomes, messages = await self._writer.call(_run_group, [unit.run for unit in units], self.now_ms())
+        broken = next((outcome.error for outcome in outcomes if isinstance(outcome.error, StoreUnavailable)), None)
+        self.failed = str(broken) if broken else None
+        for unit, outcome in zip(units, outcomes, strict=True):
+            _settle(unit.done, outcome)
+        try:
+            if self.on_group is not None:
+                self.on_group(len(units), time.perf_counter() - started)
+            if messages and self.on_commit is not None:
+                self.on_commit(messages)
+        except Exception:
+            # Whoever listens must not be able to stop the writer: every later write would wait for ever.
+            logger.exception("a listener of the store failed")
+
+
+class _Outcome(NamedTuple):
+    result: Any
+    error: BaseException | None
+
+
+def _settle(done: asyncio.Future[Any], outcome: _Outcome) -> None:
+    if done.cancelled():
+        return
+    if outcome.error is None:
+        done.set_result(outcome.result)
+    else:
+        done.set_exception(outcome.error)
+
+
+def _run_read(connection: Any, run: Callable[[Tx], T], now_ms: int) -> T:
+    connection.execute("BEGIN")
+    try:
+        return run(Tx(connection, now_ms))
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def _run_group(
+    connection: Any, runs: list[Callable[[Tx], Any]], now_ms: int
+) -> tuple[list[_Outcome], list[FeedMessage]]:
+    """All units in one transaction, on the writer's thread. A failing commit fails every one of them."""
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        outcomes, messages = _run_units(connection, runs, now_ms)
+        connection.execute("COMMIT")
+        return outcomes, messages
+    except sqlite.Error as error:
+        logger.error("commit failed: %s", error)
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        failure = StoreUnavailable(f"The database cannot be written: {error}")
+        return [_Outcome(None, failure) for _ in runs], []
+
+
+def _is_storage_failure(error: Exception) -> bool:
+    return (
+        isinstance(error, sqlite.Error) and getattr(error, "sqlite_errorcode", 0) & PRIMARY_RESULT in STORAGE_FAILURES
+    )
+
+
+def _run_units(
+    connection: Any, runs: list[Callable[[Tx], Any]], now_ms: int
+) -> tuple[list[_Outcome], list[FeedMessage]]:
+    outcomes: list[_Outcome] = []
+    messages: list[FeedMessage] = []
+    for run in runs:
+        tx = Tx(connection, now_ms)
+        connection.execute("SAVEPOINT unit")
+        try:
+            outcomes.append(_Outcome(run(tx), None))
+        except Exception as error:  # the unit's own failure belongs to whoever asked for it
+            if _is_storage_failure(error) or not connection.in_transaction:
+                # A full disk or an I/O error may have rolled back everything, savepoints and all.
+                raise sqlite.OperationalError(str(error)) from error
+            connection.execute("ROLLBACK TO unit")
+            outcomes.append(_Outcome(None, error))
+        else:
+            messages += tx.published
+        connection.execute("RELEASE unit")
+    return outcomes, messages
+
+
+Reader = Callable[[Callable[[Tx], T]], Awaitable[T]]

@@ -1,0 +1,253 @@
+"""The lists of the contract, page by page, each in the order of an index."""
+
+from typing import NamedTuple, get_args
+
+from zmart_lite.models import ChainEvent, VoteType
+from zmart_lite.store.db import Tx
+from zmart_lite.store.holdings import POSITION_COLUMNS, POSITION_JOINS
+from zmart_lite.store.paging import Listing, Page, Query, list_page
+from zmart_lite.store.rows import (
+    EVENT_COLUMNS,
+    EVENT_JOINS,
+    MARKET_COLUMNS,
+    MARKET_JOINS,
+    TRADE_COLUMNS,
+    TRADE_JOINS,
+    MarketRef,
+)
+from zmart_lite.store.search import folded, matching_markets
+from zmart_lite.store.votes import VOTE_COLUMNS, VOTE_JOINS
+
+
+class Span(NamedTuple):
+    """Unix seconds from (inclusive) and to (exclusive); None = open."""
+
+    from_s: int | None = None
+    to_s: int | None = None
+
+    @classmethod
+    def of_ms(cls, from_ms: int | None, to_ms: int | None) -> "Span":
+        """The whole seconds t with from ≤ t < to."""
+        return cls(None if from_ms is None else -(-from_ms // 1_000), None if to_ms is None else -(-to_ms // 1_000))
+
+
+EVENT_TYPES = tuple(dict.fromkeys(kind.__name__.removesuffix("Legacy") for kind in get_args(ChainEvent)))
+"""Names of the program's events."""
+
+
+class Conditions:
+    """WHERE conditions with their parameters, collected one by one."""
+
+    def __init__(self, *always: str) -> None:
+        self.where: list[str] = list(always)
+        self.params: list[object] = []
+
+    def add(self, condition: str, *values: object) -> None:
+        self.where.append(condition)
+        self.params += values
+
+    def add_given(self, condition: str, value: object) -> None:
+        """Only for a filter that was given."""
+        if value is not None:
+            self.add(condition, value)
+
+
+# Markets
+
+
+class MarketFilter(NamedTuple):
+    """``creator``: 32 bytes. ``words``: part of the question. ``ready``: only those that wait for approval."""
+
+    state: int | None = None
+    category: str | None = None
+    creator: bytes | None = None
+    words: str | None = None
+    ready: bool | None = None
+    include_hidden: bool = False
+
+
+_MARKET_ROWS = f"SELECT {MARKET_COLUMNS}, page.* FROM page JOIN markets m ON m.id = page.page_key{MARKET_JOINS}"
+MARKET_SORTS = {
+    "newest": Query("m.id", "markets m", ("m.created_at", "m.id"), _MARKET_ROWS),
+    "volume": Query("m.id", "markets m", ("m.total_volume", "m.id"), _MARKET_ROWS),
+    "ending_soon": Query("m.id", "markets m", ("m.listed_end_date", "m.id"), _MARKET_ROWS, descending=False),
+}
+
+
+def list_markets(tx: Tx, wanted: MarketFilter, sort: str, page: Page) -> Listing:
+    """Rows of rows.MARKET_SELECT. ``ending_soon``: those whose end is not known come last."""
+    conditions = Conditions("m.known = 1")
+    if not wanted.include_hidden:
+        conditions.add("m.hidden = 0")
+    conditions.add_given("m.state = ?", wanted.state)
+    conditions.add_given("m.listed_category = ?", wanted.category)
+    conditions.add_given("m.creator = (SELECT id FROM wallets WHERE address = ?)", wanted.creator)
+    if wanted.ready is not None:
+        ready = "m.ready_for_approval = 1 AND m.state = 0"
+        conditions.add(ready if wanted.ready else f"NOT ({ready})")
+    if wanted.words is not None:
+        found, values = matching_markets(wanted.words)
+        conditions.add(f"m.id IN ({found})", *values)
+    return list_page(tx, MARKET_SORTS[sort], conditions.where, conditions.params, page)
+
+
+# Trades
+
+_TRADE_ORDER = ("t.slot", "t.index_in_block", "t.event_id")
+_TRADES = Query(
+    "t.event_id",
+    "trades t",
+    _TRADE_ORDER,
+    f"SELECT {TRADE_COLUMNS}, page.* FROM page JOIN trades t ON t.event_id = page.page_key{TRADE_JOINS}",
+)
+
+
+def list_trades(
+    tx: Tx,
+    page: Page,
+    *,
+    market: int | None = None,
+    wallet: bytes | None = None,
+    span: Span = Span(),  # noqa: B008 - an immutable value
+    descending: bool = True,
+) -> Listing:
+    """Rows of rows.TRADE_SELECT in chain order. ``market``: the key of its row."""
+    conditions = Conditions()
+    conditions.add_given("t.market = ?", market)
+    conditions.add_given("t.wallet = (SELECT id FROM wallets WHERE address = ?)", wallet)
+    _add_span(conditions, span, "trades", "t", "traded_at")
+    return list_page(tx, _TRADES._replace(descending=descending), conditions.where, conditions.params, page)
+
+
+def _add_span(conditions: Conditions, span: Span, table: str, alias: str, column: str) -> None:
+    """A time range, also as the range of slots that goes with it, which the index of the order knows.
+
+    The chain's clock never goes back, so that the first slot with a time in the range bounds all of them.
+    """
+    first = f"(SELECT min(slot) FROM {table} WHERE {column} = (SELECT min({column}) FROM {table} WHERE {column} >= ?))"
+    last = f"(SELECT max(slot) FROM {table} WHERE {column} = (SELECT max({column}) FROM {table} WHERE {column} < ?))"
+    if span.from_s is not None:
+        conditions.add(f"{alias}.{column} >= ? AND {alias}.slot >= {first}", span.from_s, span.from_s)
+    if span.to_s is not None:
+        conditions.add(f"{alias}.{column} < ? AND {alias}.slot <= {last}", span.to_s, span.to_s)
+
+
+# Events
+
+_EVENTS = Query(
+    "e.id",
+    "events e",
+    ("e.slot", "e.index_in_block", "e.transaction_id", "e.event_index"),
+    f"SELECT {EVENT_COLUMNS}, page.* FROM page JOIN events e ON e.id = page.page_key{EVENT_JOINS}",
+)
+
+
+class EventFilter(NamedTuple):
+    """``types``: names of events, any of them. ``market``: the key of its row. ``signature``: 64 bytes."""
+
+    types: tuple[str, ...] = ()
+    market: int | None = None
+    wallet: bytes | None = None
+    signature: bytes | None = None
+    words: str | None = None
+    span: Span = Span()
+
+
+def list_events(tx: Tx, wanted: EventFilter, page: Page, *, descending: bool = True) -> Listing:
+    """Rows of rows.EVENT_SELECT in chain order: slot, index in block, event index."""
+    conditions = Conditions()
+    if wanted.types:
+        conditions.add(f"e.event_type IN ({', '.join('?' * len(wanted.types))})", *wanted.types)
+    conditions.add_given("e.market = ?", wanted.market)
+    if wanted.words is not None:
+        _add_search(conditions, wanted.words)
+    conditions.add_given("e.wallet = (SELECT id FROM wallets WHERE address = ?)", wanted.wallet)
+    conditions.add_given("e.transaction_id = (SELECT id FROM transactions WHERE signature = ?)", wanted.signature)
+    _add_span(conditions, wanted.span, "events", "e", "timestamp")
+    return list_page(tx, _EVENTS._replace(descending=descending), conditions.where, conditions.params, page)
+
+
+def _add_search(conditions: Conditions, words: str) -> None:
+    """Events whose type or whose market's question holds the words."""
+    types = [name for name in EVENT_TYPES if folded(words) in folded(name)]
+    found, values = matching_markets(words)
+    marks = ", ".join("?" * len(types)) or "NULL"
+    conditions.add(f"(e.event_type IN ({marks}) OR e.market IN ({found}))", *types, *values)
+
+
+# Votes
+
+_VOTES = Query(
+    "v.id",
+    "votes v",
+    ("v.id",),
+    f"SELECT {VOTE_COLUMNS}, page.* FROM page JOIN votes v ON v.id = page.page_key{VOTE_JOINS}",
+)
+
+
+def list_votes(
+    tx: Tx, page: Page, *, market: int | None = None, wallet: bytes | None = None, kind: VoteType | None = None
+) -> Listing:
+    """Rows of votes.VOTE_SELECT, newest first."""
+    conditions = Conditions()
+    conditions.add_given("v.market = ?", market)
+    conditions.add_given("v.wallet = (SELECT id FROM wallets WHERE address = ?)", wallet)
+    conditions.add_given("v.kind = ?", None if kind is None else int(kind))
+    return list_page(tx, _VOTES, conditions.where, conditions.params, page)
+
+
+# Positions
+
+_HOLDING = "CAST(p.shares_yes AS DOUBLE PRECISION) + CAST(p.shares_no AS DOUBLE PRECISION)"
+_POSITION_ROWS = f"SELECT {POSITION_COLUMNS}, page.* FROM page JOIN positions p ON p.id = page.page_key{POSITION_JOINS}"
+_BY_HOLDING = Query("p.id", "positions p", (_HOLDING, "p.id"), _POSITION_ROWS)
+_OF_WALLET = Query("p.id", "positions p JOIN markets m ON m.id = p.market", ("p.market",), _POSITION_ROWS)
+
+
+def list_market_positions(tx: Tx, market: int, page: Page) -> Listing:
+    """Rows of holdings.POSITION_SELECT, the largest holding (both sides together) first."""
+    return list_page(tx, _BY_HOLDING, ["p.market = ?"], [market], page)
+
+
+def list_wallet_positions(
+    tx: Tx, wallet: bytes, page: Page, *, market: MarketRef | None = None, state: int | None = None
+) -> Listing:
+    """Rows of holdings.POSITION_SELECT of one wallet, its newest markets first."""
+    conditions = Conditions()
+    conditions.add("p.wallet = (SELECT id FROM wallets WHERE address = ?)", wallet)
+    conditions.add_given("m.state = ?", state)
+    if market is not None:
+        conditions.add(f"m.{market.column} = ?", market.value)
+    return list_page(tx, _OF_WALLET, conditions.where, conditions.params, page)
+
+
+# Alerts and snapshots
+
+_ALERTS = Query("a.id", "alerts a", ("a.id",), "SELECT a.*, page.* FROM page JOIN alerts a ON a.id = page.page_key")
+
+
+class AlertFilter(NamedTuple):
+    status: str | None = None
+    severity: str | None = None
+    alert_type: str | None = None
+    market_id: bytes | None = None
+
+
+def list_alerts(tx: Tx, wanted: AlertFilter, page: Page) -> Listing:
+    """Rows of alerts, newest first."""
+    conditions = Conditions()
+    conditions.add_given("a.status = ?", wanted.status)
+    conditions.add_given("a.severity = ?", wanted.severity)
+    conditions.add_given("a.alert_type = ?", wanted.alert_type)
+    conditions.add_given("a.subject = ?", None if wanted.market_id is None else wanted.market_id.hex())
+    return list_page(tx, _ALERTS, conditions.where, conditions.params, page)
+
+
+_SNAPSHOTS = Query(
+    "s.id", "snapshots s", ("s.snapshot_date",), "SELECT s.*, page.* FROM page JOIN snapshots s ON s.id = page.page_key"
+)
+
+
+def list_snapshots(tx: Tx, market: int, page: Page) -> Listing:
+    """Rows of snapshots, newest first."""
+    return list_page(tx, _SNAPSHOTS, ["s.market = ?"], [market], page)

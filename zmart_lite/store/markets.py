@@ -1,0 +1,297 @@
+"""Markets and the global config as the fold leaves them: reading them back and writing them.
+
+A market's row is handled as a plain dict of its columns (its *record*), with the addresses of the wallets it refers
+to beside their ids, so that a batch can fold many events in memory and write each market once.
+"""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from zmart_lite.models import GlobalConfig, MarketAccount, MarketState
+from zmart_lite.store.amounts import u64_text
+from zmart_lite.store.db import Row, Tx
+
+Record = dict[str, Any]
+
+NO_KEY = bytes(32)
+
+_U64_COLUMNS = (
+    "b_parameter",
+    "initial_liquidity",
+    "current_liquidity",
+    "shares_yes",
+    "shares_no",
+    "total_volume",
+    "accumulated_resolver_fees",
+    "accumulated_lp_fees",
+)
+_PLAIN_COLUMNS = (
+    "created_at",
+    "approved_at",
+    "activated_at",
+    "resolution_proposed_at",
+    "resolved_at",
+    "finalized_at",
+    "cancelled_at",
+    "dispute_initiated_at",
+    "proposal_likes",
+    "proposal_dislikes",
+    "dispute_agree",
+    "dispute_disagree",
+)
+_WALLET_COLUMNS = ("creator", "resolver", "dispute_initiator")
+_NODE_COLUMNS = (
+    "known",
+    "question_hash",
+    "trades_count",
+    "slot",
+    "index_in_block",
+    "last_transaction",
+    "last_event_index",
+    "last_state_change_at",
+    "needs_resync",
+    "incomplete_slot",
+    "baseline",
+    "baseline_slot",
+    "source",
+    "ready_for_approval",
+    "updated_ms",
+)
+_SAVED_COLUMNS = (
+    *_U64_COLUMNS,
+    *_PLAIN_COLUMNS,
+    *_WALLET_COLUMNS,
+    "state",
+    "proposed_outcome",
+    "final_outcome",
+    "evidence_hash",
+    "was_disputed",
+    *_NODE_COLUMNS,
+)
+_SAVE = f"UPDATE markets SET {', '.join(f'{column} = ?' for column in _SAVED_COLUMNS)} WHERE id = ?"
+
+RECORD_SELECT = (
+    "SELECT m.*, cw.address AS creator_address, rw.address AS resolver_address, iw.address AS dispute_initiator_address"
+    " FROM markets m LEFT JOIN wallets cw ON cw.id = m.creator LEFT JOIN wallets rw ON rw.id = m.resolver"
+    " LEFT JOIN wallets iw ON iw.id = m.dispute_initiator"
+)
+
+
+def find_record(tx: Tx, market_id: bytes) -> Record | None:
+    """The record of a market by id, also of one that is only referred to."""
+    row = tx.one(f"{RECORD_SELECT} WHERE m.market_id = ?", (market_id,))
+    return None if row is None else dict(row)
+
+
+def find_record_by_address(tx: Tx, address: bytes) -> Record | None:
+    row = tx.one(f"{RECORD_SELECT} WHERE m.address = ?", (address,))
+    return None if row is None else dict(row)
+
+
+def find_record_by_key(tx: Tx, market: int) -> Record | None:
+    row = tx.one(f"{RECORD_SELECT} WHERE m.id = ?", (market,))
+    return None if row is None else dict(row)
+
+
+def add_record(tx: Tx, market_id: bytes, address: bytes) -> Record:
+    """The record of a market that is referred to for the first time."""
+    tx.execute(
+        "INSERT INTO markets (market_id, address) VALUES (?, ?) ON CONFLICT (market_id) DO NOTHING",
+        (market_id, address),
+    )
+    return cast(Record, find_record(tx, market_id))
+
+
+def save_record(tx: Tx, record: Record) -> None:
+    tx.execute(_SAVE, (*(record[column] for column in _SAVED_COLUMNS), record["id"]))
+
+
+def wallet_key(tx: Tx, address: bytes) -> int:
+    """The wallet's key, made on first sight."""
+    found = tx.value("SELECT id FROM wallets WHERE address = ?", (address,))
+    if found is None:
+        found = tx.value(
+            "INSERT INTO wallets (address, first_seen_ms) VALUES (?, ?) RETURNING id", (address, tx.now_ms)
+        )
+    return cast(int, found)
+
+
+def put_account(tx: Tx, record: Record, account: MarketAccount) -> None:
+    """Write the account's fields into the record. Raises ValueError, having changed nothing, for an amount outside
+    u64.
+    """
+    record |= {column: u64_text(getattr(account, column)) for column in _U64_COLUMNS}
+    for column in _PLAIN_COLUMNS:
+        record[column] = getattr(account, column)
+    for column in _WALLET_COLUMNS:
+        address = getattr(account, column)
+        if address == NO_KEY:
+            record[column] = record[f"{column}_address"] = None
+        elif record[f"{column}_address"] != address:
+            record[column], record[f"{column}_address"] = wallet_key(tx, address), address
+    record["state"] = int(account.state)
+    record["proposed_outcome"] = _as_int(account.proposed_outcome)
+    record["final_outcome"] = _as_int(account.final_outcome)
+    record["was_disputed"] = int(account.was_disputed)
+    record["evidence_hash"] = account.ipfs_evidence_hash
+
+
+def clear_account(record: Record) -> None:
+    """The record of a market of which nothing but its id is known."""
+    record |= dict.fromkeys(_U64_COLUMNS, u64_text(0)) | dict.fromkeys(_PLAIN_COLUMNS, 0)
+    record |= dict.fromkeys((*_WALLET_COLUMNS, *(f"{column}_address" for column in _WALLET_COLUMNS)))
+    record |= dict.fromkeys(("cancelled_at", "proposed_outcome", "final_outcome", "question_hash", "evidence_hash"))
+    record |= {"state": 0, "was_disputed": 0}
+
+
+def account_of(record: Record, bump: int) -> MarketAccount:
+    """The market account that the record stands for; what the program never maintains has its constant value."""
+    amounts: dict[str, Any] = {column: int(record[column]) for column in _U64_COLUMNS}
+    plain: dict[str, Any] = {column: record[column] for column in _PLAIN_COLUMNS}
+    keys: dict[str, Any] = {column: record[f"{column}_address"] or NO_KEY for column in _WALLET_COLUMNS}
+    return MarketAccount(
+        market_id=record["market_id"],
+        state=MarketState(record["state"]),
+        proposed_outcome=_as_bool(record["proposed_outcome"]),
+        final_outcome=_as_bool(record["final_outcome"]),
+        ipfs_evidence_hash=record["evidence_hash"] or bytes(46),
+        accumulated_protocol_fees=0,
+        proposal_total_votes=plain["proposal_likes"] + plain["proposal_dislikes"],
+        resolution_agree=0,
+        resolution_disagree=0,
+        resolution_total_votes=0,
+        dispute_total_votes=plain["dispute_agree"] + plain["dispute_disagree"],
+        was_disputed=bool(record["was_disputed"]),
+        is_cancelled=False,
+        is_locked=False,
+        reserved=bytes(119),
+        bump=bump,
+        **amounts,
+        **plain,
+        **keys,
+    )
+
+
+def _as_int(value: bool | None) -> int | None:
+    return None if value is None else int(value)
+
+
+def _as_bool(value: int | None) -> bool | None:
+    return None if value is None else bool(value)
+
+
+def list_needing_resync(tx: Tx, limit: int) -> list[Record]:
+    rows = tx.all(f"{RECORD_SELECT} WHERE m.needs_resync = 1 ORDER BY m.id LIMIT ?", (limit,))
+    return [dict(row) for row in rows]
+
+
+def list_ready_for_approval(tx: Tx, limit: int) -> list[Record]:
+    """Proposals whose counts on chain pass the vote, oldest first."""
+    rows = tx.all(
+        f"{RECORD_SELECT} WHERE m.ready_for_approval = 1 AND m.state = 0 ORDER BY m.created_at, m.id LIMIT ?", (limit,)
+    )
+    return [dict(row) for row in rows]
+
+
+def set_baseline(tx: Tx, market_id: bytes, data: bytes, slot: int) -> int | None:
+    """Note the account as read at ``slot``, from which the market is to be folded; its key, None for an unknown one."""
+    row = tx.one(
+        "UPDATE markets SET baseline = ?, baseline_slot = ?, needs_resync = 0 WHERE market_id = ? RETURNING id",
+        (data, slot, market_id),
+    )
+    return None if row is None else cast(int, row["id"])
+
+
+def add_discrepancy(tx: Tx, market: int, field: str, stored: str, on_chain: str, slot: int) -> None:
+    """Record a field that differed from the account at ``slot`` and was corrected from it."""
+    tx.execute(
+        "INSERT INTO discrepancies (market, field, stored, on_chain, slot, detected_ms, resolved_ms, resolution)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, 'read from the chain')",
+        (market, field, stored, on_chain, slot, tx.now_ms, tx.now_ms),
+    )
+
+
+def set_resynced(tx: Tx, market_id: bytes) -> None:
+    """Take back the flag of a market that the chain does not have."""
+    tx.execute("UPDATE markets SET needs_resync = 0 WHERE market_id = ?", (market_id,))
+
+
+def forget_baselines(tx: Tx, keys: Sequence[int], slot: int) -> None:
+    """Drop readings that may contain what the chain dropped since ``slot``; these markets are read again."""
+    for key in keys:
+        tx.execute(
+            "UPDATE markets SET baseline = NULL, baseline_slot = NULL, needs_resync = 1 WHERE id = ?"
+            " AND baseline_slot >= ?",
+            (key, slot),
+        )
+
+
+def list_baselines_after(tx: Tx, slot: int) -> list[int]:
+    """Markets whose account was read at a later slot than ``slot``."""
+    return [row["id"] for row in tx.all("SELECT id FROM markets WHERE baseline_slot > ?", (slot,))]
+
+
+# The global config
+
+_CONFIG_COLUMNS = tuple(field for field in GlobalConfig._fields if field != "reserved")
+
+
+def add_config(tx: Tx, config: GlobalConfig, *, slot: int, index_in_block: int, event_id: int | None) -> None:
+    """Record a version of the config from its place in the log on."""
+    values = [getattr(config, column) for column in _CONFIG_COLUMNS]
+    marks = ", ".join("?" * (len(values) + 3))
+    tx.execute(
+        f"INSERT INTO configs (slot, index_in_block, event_id, {', '.join(_CONFIG_COLUMNS)}) VALUES ({marks})"
+        " ON CONFLICT (event_id) DO NOTHING",
+        (slot, index_in_block, event_id, *(int(value) if isinstance(value, bool) else value for value in values)),
+    )
+
+
+def config_of(row: Row) -> GlobalConfig:
+    fields = {column: row[column] for column in _CONFIG_COLUMNS}
+    fields["is_paused"] = bool(fields["is_paused"])
+    return GlobalConfig(reserved=bytes(64), **fields)
+
+
+def find_config(tx: Tx) -> GlobalConfig | None:
+    """The config now in force, None as long as none has been seen."""
+    row = tx.one("SELECT * FROM configs ORDER BY slot DESC, index_in_block DESC, id DESC LIMIT 1")
+    return None if row is None else config_of(row)
+
+
+LogPlace = tuple[int, int, int, int]
+"""Slot, index in block, transaction id, event index: a place of the log, comparing in chain order."""
+
+_CONFIG_PLACE = "c.slot, c.index_in_block, coalesce(e.transaction_id, 0), coalesce(e.event_index, 0)"
+_CONFIG_JOIN = "FROM configs c LEFT JOIN events e ON e.id = c.event_id"
+
+
+def find_config_at(tx: Tx, place: LogPlace) -> GlobalConfig | None:
+    """The config in force when the event at ``place`` happened; the earliest known one for places before it."""
+    row = tx.one(
+        f"SELECT c.* {_CONFIG_JOIN} WHERE ({_CONFIG_PLACE}) < (?, ?, ?, ?)"
+        " ORDER BY c.slot DESC, c.index_in_block DESC, c.id DESC LIMIT 1",
+        place,
+    ) or tx.one("SELECT * FROM configs ORDER BY slot, index_in_block, id LIMIT 1")
+    return None if row is None else config_of(row)
+
+
+def find_last_config(tx: Tx) -> tuple[LogPlace, GlobalConfig] | None:
+    """The config now in force and the place in the log from which it holds."""
+    row = tx.one(
+        f"SELECT c.*, coalesce(e.transaction_id, 0) AS transaction_id, coalesce(e.event_index, 0) AS event_index"
+        f" {_CONFIG_JOIN} ORDER BY c.slot DESC, c.index_in_block DESC, c.id DESC LIMIT 1"
+    )
+    if row is None:
+        return None
+    return (row["slot"], row["index_in_block"], row["transaction_id"], row["event_index"]), config_of(row)
+
+
+def forget_configs(tx: Tx, slot: int) -> None:
+    """Drop the versions that events from ``slot`` on made, so that they can be folded again."""
+    tx.execute("DELETE FROM configs WHERE event_id IS NOT NULL AND slot >= ?", (slot,))
+
+
+def forget_config_readings(tx: Tx, slot: int) -> None:
+    """Drop readings of the config's account at later slots than ``slot``."""
+    tx.execute("DELETE FROM configs WHERE event_id IS NULL AND slot > ?", (slot,))

@@ -1,0 +1,257 @@
+"""What each cause tells the clients: the messages of the push feed, built and appended inside the transaction that
+changes the rows.
+
+Which messages a cause has, and in which order, is a table of the contract (section 4.3); :func:`publish_event` is
+that table.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from zmart_lite import models
+from zmart_lite.models import ChainEvent, MarketState, VoteType
+from zmart_lite.store import alerts, rows, votes
+from zmart_lite.store.db import Row, Tx
+from zmart_lite.store.holdings import POSITION_SELECT, position_row
+from zmart_lite.store.rows import Json, RowContext, RowSettings
+from zmart_lite.store.shown import optional_signature, outcome_name, signature_text, time_text
+from zmart_lite.store.votes import Tally
+
+
+@dataclass
+class FeedContext:
+    """What messages depend on besides the rows. ``feed_since``: unix time before which events are not told of any
+    more.
+    """
+
+    settings: RowSettings
+    chain_now: Callable[[], int]
+    feed_since: int = 0
+    next_aggregation_ms: Callable[[], int | None] = lambda: None
+    config_unknown: bool = False
+    """Set when an event showed that the config's account has to be read."""
+    _rows: RowContext | None = None
+
+    def rows(self, tx: Tx) -> RowContext:
+        if self._rows is None:
+            self._rows = rows.read_context(tx, self.settings)
+        return self._rows
+
+    def forget_config(self) -> None:
+        """The config changed: read it again when next needed."""
+        self._rows = None
+
+
+class Cause(NamedTuple):
+    """An event that was applied, and what it touched: keys of rows."""
+
+    market: int
+    market_id: bytes
+    event_id: int
+    old_state: int | None
+    vote: int | None
+    holding: tuple[int, int] | None
+    attached: bool
+
+
+def find_market_row(tx: Tx, market: int) -> Row:
+    row = tx.one(f"{rows.MARKET_SELECT} WHERE m.id = ?", (market,))
+    if row is None:
+        raise KeyError(market)
+    return row
+
+
+def market_state_data(
+    row: Row,
+    context: RowContext,
+    action: str,
+    *,
+    old_state: int | None = None,
+    automatic: bool = False,
+    whole: bool = True,
+) -> Json:
+    """Data of a market_state message. ``row`` of rows.MARKET_SELECT; ``whole``: with the MarketRow."""
+    market = rows.market_row(row, context)
+    changed = old_state is not None and old_state != row["state"]
+    return {
+        "action": action,
+        "market_id": market["market_id"],
+        "marketId": market["market_id"],
+        "state": market["state"],
+        "state_code": market["state_code"],
+        "old_state": MarketState(old_state).name if changed and old_state is not None else None,
+        "new_state": market["state"] if changed else None,
+        "automatic": automatic,
+        "priceYes": market["priceYes"],
+        "priceNo": market["priceNo"],
+        "totalShares": market["totalShares"],
+        "shares_yes": market["shares_yes"],
+        "shares_no": market["shares_no"],
+        "tx_signature": optional_signature(row["last_signature"]),
+        "source": row["source"],
+        "market": market if whole else None,
+    }
+
+
+def publish_market(
+    tx: Tx, context: FeedContext, market: int, old_state: int | None, *, action: str | None = None, whole: bool = True
+) -> Row:
+    """Tell that a market changed: ``created`` where it had no state before, else ``updated``; the market's row."""
+    row = find_market_row(tx, market)
+    act = action or ("created" if old_state is None else "updated")
+    automatic = tx.one("SELECT 1 FROM intents WHERE signature = ?", (row["last_signature"],)) is not None
+    tx.publish(
+        "market_state",
+        market_state_data(row, context.rows(tx), act, old_state=old_state, automatic=automatic, whole=whole),
+        market_id=row["market_id"],
+        listed=not row["hidden"],
+        state_changed=old_state != row["state"],
+    )
+    return row
+
+
+def publish_event(tx: Tx, context: FeedContext, event: ChainEvent, cause: Cause, *, late: bool = False) -> None:
+    """Tell of an event of a market that has just been folded.
+
+    ``late``: it came behind later ones and the market as it stands now has been told of already.
+    """
+    match event:
+        case models.SharesBought() | models.SharesSold():
+            _publish_trade(tx, context, cause)
+        case models.ProposalVoteSubmitted() | models.DisputeVoteSubmitted():
+            kind = VoteType.PROPOSAL if isinstance(event, models.ProposalVoteSubmitted) else VoteType.DISPUTE
+            if cause.vote is not None:
+                publish_vote(tx, context, cause.market, cause.vote, kind)
+        case models.ProposalAggregated():
+            publish_progress(tx, context, find_market_row(tx, cause.market), VoteType.PROPOSAL, aggregated=True)
+        case models.WinningsClaimed() | models.WinningsClaimedLegacy():
+            _publish_position(tx, cause)
+        case models.MarketFinalized():
+            if not late:
+                publish_market(tx, context, cause.market, cause.old_state)
+            _publish_claims_enabled(tx, find_market_row(tx, cause.market))
+        case _:
+            if not late:
+                publish_market(tx, context, cause.market, cause.old_state)
+
+
+def _publish_trade(tx: Tx, context: FeedContext, cause: Cause) -> None:
+    found = tx.one(f"{rows.TRADE_SELECT} WHERE t.event_id = ?", (cause.event_id,))
+    if found is None:
+        return
+    market = find_market_row(tx, cause.market)
+    listed = not market["hidden"]
+    state = market_state_data(market, context.rows(tx), "updated", whole=False)
+    trade = rows.trade_row(found)
+    trade |= {"tradeId": trade["id"], "priceYes": state["priceYes"], "priceNo": state["priceNo"]}
+    tx.publish("trade", trade, market_id=cause.market_id, listed=listed)
+    tx.publish("market_state", state, market_id=cause.market_id, listed=listed)
+    price_yes = rows.price_fields(int(market["shares_yes"]), int(market["shares_no"]), int(market["b_parameter"]))
+    price = {
+        "market_id": state["market_id"],
+        "marketId": state["market_id"],
+        "priceYes": state["priceYes"],
+        "priceNo": state["priceNo"],
+        "current_price_yes": price_yes["current_price_yes"],
+        "totalShares": state["totalShares"],
+        "shares_yes": state["shares_yes"],
+        "shares_no": state["shares_no"],
+        "tx_signature": trade["signature"],
+        "slot": trade["slot"],
+    }
+    tx.publish("price", price, market_id=cause.market_id, listed=listed)
+    _publish_position(tx, cause)
+
+
+def _publish_position(tx: Tx, cause: Cause) -> None:
+    if cause.holding is None:
+        return
+    row = tx.one(f"{POSITION_SELECT} WHERE p.market = ? AND p.wallet = ?", cause.holding)
+    if row is not None:
+        tx.publish("position", position_row(row), market_id=cause.market_id, wallet=row["wallet_address"], listed=False)
+
+
+def _publish_claims_enabled(tx: Tx, market: Row) -> None:
+    outcome = None if market["final_outcome"] is None else bool(market["final_outcome"])
+    market_id, finalized_at = market["market_id"].hex(), time_text(market["finalized_at"])
+    data = {
+        "market_id": market_id,
+        "marketId": market_id,
+        "outcome": "INVALID" if outcome is None else outcome_name(outcome),
+        "outcome_bool": outcome,
+        "finalized_at": finalized_at,
+        "claims_available_at": finalized_at,
+    }
+    tx.publish("claims_enabled", data, market_id=market["market_id"], listed=not market["hidden"])
+
+
+def publish_vote(tx: Tx, context: FeedContext, market: int, vote_id: int, kind: VoteType) -> Json:
+    """Tell of a vote and of the progress after it; the vote's row as clients see it."""
+    row = rows.vote_row(votes.get_vote(tx, vote_id))
+    publish_vote_row(tx, context, find_market_row(tx, market), row, votes.find_tally(tx, market, kind), kind)
+    return row
+
+
+def publish_vote_row(tx: Tx, context: FeedContext, market: Row, row: Json, tally: Tally, kind: VoteType) -> None:
+    """As :func:`publish_vote`, with nothing looked up: ``market`` has the columns of markets, ``tally`` holds the vote."""
+    counts = {"likes": tally.likes, "dislikes": tally.dislikes, "total": tally.total}
+    tx.publish("vote", row | counts, market_id=market["market_id"], listed=not market["hidden"])
+    _publish_progress(tx, context, market, tally, kind, aggregated=False)
+
+
+def publish_progress(tx: Tx, context: FeedContext, market: Row, kind: VoteType, *, aggregated: bool) -> None:
+    """Tell how a vote stands. ``aggregated``: the counts have just been recorded on chain."""
+    _publish_progress(tx, context, market, votes.find_tally(tx, market["id"], kind), kind, aggregated=aggregated)
+
+
+def _publish_progress(
+    tx: Tx, context: FeedContext, market: Row, tally: Tally, kind: VoteType, *, aggregated: bool
+) -> None:
+    progress = rows.progress(market, tally, kind, context.rows(tx), context.chain_now(), context.next_aggregation_ms())
+    tx.publish(
+        "voting_progress",
+        progress | {"aggregated": aggregated},
+        market_id=market["market_id"],
+        listed=not market["hidden"],
+    )
+
+
+def publish_alert(tx: Tx, row: Row) -> None:
+    shown = rows.alert_row(row)
+    tx.publish("alert", shown | {"type": shown["alert_type"]}, listed=False)
+
+
+def raise_alert(
+    tx: Tx, alert_type: str, severity: str, message: str, *, subject: str = "", data: object = None
+) -> None:
+    """Open an alert or count its repetition, and tell of it if that is news."""
+    row, is_news = alerts.raise_alert(tx, alert_type, severity, message, subject=subject, data=data)
+    if is_news:
+        publish_alert(tx, row)
+
+
+def resolve_alert(tx: Tx, alert_type: str, subject: str = "") -> None:
+    """Close an alert whose cause is gone, and tell of it; nothing if there is none."""
+    row = alerts.resolve_alert(tx, alert_type, subject)
+    if row is not None:
+        publish_alert(tx, row)
+
+
+def publish_undecodable(tx: Tx, signature: bytes, error: str) -> None:
+    text = signature_text(signature)
+    details: dict[str, Any] = {"signature": text, "error": error}
+    raise_alert(
+        tx, "event_undecodable", "HIGH", "A transaction could not be indexed whole.", subject=text, data=details
+    )
+
+
+def resolve_undecodable(tx: Tx, signature: bytes) -> None:
+    """Tell that nothing of a transaction is missing any more."""
+    resolve_alert(tx, "event_undecodable", signature_text(signature))
+
+
+def publish_retracted(tx: Tx, signature: bytes, slot: int) -> None:
+    text = signature_text(signature)
+    details = {"signature": text, "slot": slot}
+    raise_alert(tx, "event_retracted", "HIGH", "The chain dropped a confirmed transaction.", subject=text, data=details)

@@ -1,0 +1,146 @@
+"""Sign-in state and what is known of wallets. Nonces and tickets are consumed by deleting them: whoever deletes the
+row has it.
+"""
+
+from typing import Any, NamedTuple, cast
+
+from zmart_lite.models import MarketState
+from zmart_lite.store.db import Row, Tx
+from zmart_lite.store.holdings import POSITION_SELECT, worth_of
+
+# Nonces
+
+
+def add_nonce(tx: Tx, nonce: str, wallet: bytes | None, expires_ms: int) -> None:
+    tx.execute("INSERT INTO nonces (nonce, wallet, expires_ms) VALUES (?, ?, ?)", (nonce, wallet, expires_ms))
+
+
+def take_nonce(tx: Tx, nonce: str, wallet: bytes) -> bool:
+    """Consume a nonce for this wallet, once: False if it is unknown, used, expired or bound to another wallet."""
+    row = tx.one(
+        "DELETE FROM nonces WHERE nonce = ? AND expires_ms > ? AND (wallet IS NULL OR wallet = ?) RETURNING nonce",
+        (nonce, tx.now_ms, wallet),
+    )
+    return row is not None
+
+
+# Session tokens
+
+
+def revoke_token(tx: Tx, jti: str, expires_ms: int) -> None:
+    """Refuse a token from now on; the row is needed only as long as the token would be valid."""
+    tx.execute(
+        "INSERT INTO revoked_tokens (jti, expires_ms) VALUES (?, ?) ON CONFLICT (jti) DO NOTHING", (jti, expires_ms)
+    )
+
+
+def is_revoked(tx: Tx, jti: str) -> bool:
+    return tx.one("SELECT 1 FROM revoked_tokens WHERE jti = ?", (jti,)) is not None
+
+
+# Tickets
+
+
+def add_ticket(tx: Tx, ticket_hash: bytes, wallet: bytes, expires_ms: int) -> None:
+    tx.execute(
+        "INSERT INTO tickets (ticket_hash, wallet, expires_ms) VALUES (?, ?, ?)", (ticket_hash, wallet, expires_ms)
+    )
+
+
+def take_ticket(tx: Tx, ticket_hash: bytes) -> bytes | None:
+    """Consume a ticket, once: its wallet, or None if it is unknown, used or expired."""
+    row = tx.one(
+        "DELETE FROM tickets WHERE ticket_hash = ? AND expires_ms > ? RETURNING wallet", (ticket_hash, tx.now_ms)
+    )
+    return None if row is None else cast(bytes, row["wallet"])
+
+
+def prune_sign_in(tx: Tx) -> int:
+    """Delete what has expired; the number of rows."""
+    removed = 0
+    for table in ("nonces", "revoked_tokens", "tickets"):
+        removed += tx.execute(f"DELETE FROM {table} WHERE expires_ms <= ?", (tx.now_ms,))
+    return removed
+
+
+# Wallets
+
+AMOUNT_LOW_DIGITS = 10
+AMOUNT_HIGH_UNIT = 10_000_000_000
+
+
+def exact_sum(column: str) -> str:
+    """Two SQL sums that together add up u64 texts exactly: SQLite's own sum would overflow or turn into a float."""
+    low = f"SUM(CAST(substr({column}, {AMOUNT_LOW_DIGITS + 1}) AS INTEGER))"
+    return f"SUM(CAST(substr({column}, 1, {AMOUNT_LOW_DIGITS}) AS INTEGER)) AS high, {low} AS low"
+
+
+def sum_of(row: Row | None) -> int:
+    """The exact sum behind :func:`exact_sum`; 0 over no rows."""
+    if row is None or row["low"] is None:
+        return 0
+    return int(row["high"]) * AMOUNT_HIGH_UNIT + int(row["low"])
+
+
+def find_wallet_key(tx: Tx, address: bytes) -> int | None:
+    return cast(int | None, tx.value("SELECT id FROM wallets WHERE address = ?", (address,)))
+
+
+class WalletCounts(NamedTuple):
+    """What a wallet did. ``volume`` in lamports, over buys and sales."""
+
+    first_seen_ms: int | None = None
+    trades: int = 0
+    volume: int = 0
+    markets_created: int = 0
+    proposal_votes: int = 0
+    dispute_votes: int = 0
+    discussions: int = 0
+
+
+def wallet_counts(tx: Tx, address: bytes) -> WalletCounts:
+    """Zeros for a wallet nobody has seen."""
+    found = tx.one("SELECT id, first_seen_ms FROM wallets WHERE address = ?", (address,))
+    if found is None:
+        return WalletCounts()
+    key = found["id"]
+
+    def count(sql: str, *more: Any) -> int:
+        return int(tx.value(sql, (key, *more)))
+
+    return WalletCounts(
+        found["first_seen_ms"],
+        count("SELECT count(*) FROM trades WHERE wallet = ?"),
+        sum_of(tx.one(f"SELECT {exact_sum('cost')} FROM trades WHERE wallet = ?", (key,))),
+        count("SELECT count(*) FROM markets WHERE creator = ? AND known = 1"),
+        count("SELECT count(*) FROM votes WHERE wallet = ? AND kind = ?", 0),
+        count("SELECT count(*) FROM votes WHERE wallet = ? AND kind = ?", 1),
+        count("SELECT count(*) FROM discussions WHERE wallet = ? AND deleted_ms IS NULL"),
+    )
+
+
+class Earnings(NamedTuple):
+    """A wallet's result over all its positions, lamports, signed. ``won``: FINALIZED with a profit."""
+
+    realized: int = 0
+    unrealized: int = 0
+    active: int = 0
+    resolved: int = 0
+    won: int = 0
+
+
+def earnings(tx: Tx, address: bytes) -> Earnings:
+    """The sum of every position's result (contract 2.8). Active: shares and not claimed."""
+    total = Earnings()
+    for row in tx.all(f"{POSITION_SELECT} WHERE w.address = ?", (address,)):
+        worth = worth_of(row)
+        holds = int(row["shares_yes"]) > 0 or int(row["shares_no"]) > 0
+        is_final = row["state"] == MarketState.FINALIZED
+        total = Earnings(
+            total.realized + worth.realized,
+            total.unrealized + worth.unrealized,
+            total.active + (holds and not row["has_claimed"]),
+            total.resolved + is_final,
+            total.won + (is_final and worth.profit_loss > 0),
+        )
+    return total

@@ -1,0 +1,149 @@
+"""Trades and positions, written by the indexer's fold."""
+
+from typing import Any, cast
+
+from zmart_lite.models import SharesBought, SharesSold, UserPosition
+from zmart_lite.store.amounts import u64_text
+from zmart_lite.store.db import Row, Tx
+
+HOLDER_SELECT = "SELECT p.*, w.address AS wallet_address FROM positions p JOIN wallets w ON w.id = p.wallet"
+
+
+def find_position(tx: Tx, market: int, wallet: int) -> Row | None:
+    return tx.one(f"{HOLDER_SELECT} WHERE p.market = ? AND p.wallet = ?", (market, wallet))
+
+
+def position_of(row: Row, market_address: bytes, bump: int) -> UserPosition:
+    """The position account that a row stands for."""
+    return UserPosition(
+        market=market_address,
+        user=row["wallet_address"],
+        shares_yes=int(row["shares_yes"]),
+        shares_no=int(row["shares_no"]),
+        total_invested=int(row["total_invested"]),
+        trades_count=row["trades_count"],
+        last_trade_at=row["last_trade_at"],
+        has_claimed=bool(row["has_claimed"]),
+        claimed_amount=int(row["claimed_amount"]),
+        reserved=bytes(64),
+        bump=bump,
+    )
+
+
+def save_position(
+    tx: Tx,
+    market: int,
+    wallet: int,
+    address: bytes,
+    position: UserPosition,
+    *,
+    basis_yes: int,
+    basis_no: int,
+    cost_bought: int,
+    realized_pnl: int,
+    first_trade_at: int,
+) -> None:
+    tx.execute(
+        "INSERT INTO positions (market, wallet, address, shares_yes, shares_no, total_invested, trades_count,"
+        " last_trade_at, has_claimed, claimed_amount, basis_yes, basis_no, cost_bought, realized_pnl, first_trade_at,"
+        " updated_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (market, wallet) DO UPDATE SET shares_yes = excluded.shares_yes, shares_no = excluded.shares_no,"
+        " total_invested = excluded.total_invested, trades_count = excluded.trades_count,"
+        " last_trade_at = excluded.last_trade_at, has_claimed = excluded.has_claimed,"
+        " claimed_amount = excluded.claimed_amount, basis_yes = excluded.basis_yes, basis_no = excluded.basis_no,"
+        " cost_bought = excluded.cost_bought, realized_pnl = excluded.realized_pnl,"
+        " first_trade_at = excluded.first_trade_at, updated_ms = excluded.updated_ms",
+        (
+            market,
+            wallet,
+            address,
+            u64_text(position.shares_yes),
+            u64_text(position.shares_no),
+            u64_text(position.total_invested),
+            position.trades_count,
+            position.last_trade_at,
+            int(position.has_claimed),
+            u64_text(position.claimed_amount),
+            str(basis_yes),
+            str(basis_no),
+            str(cost_bought),
+            str(realized_pnl),
+            first_trade_at,
+            tx.now_ms,
+        ),
+    )
+
+
+def add_trade(
+    tx: Tx,
+    event: SharesBought | SharesSold,
+    *,
+    event_id: int,
+    market: int,
+    wallet: int,
+    transaction_id: int,
+    event_index: int,
+    slot: int,
+    index_in_block: int,
+) -> None:
+    is_buy = isinstance(event, SharesBought)
+    tx.execute(
+        "INSERT INTO trades (event_id, market, wallet, transaction_id, event_index, slot, index_in_block, is_buy, outcome,"
+        " shares, cost, new_price_yes, traded_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (event_id) DO NOTHING",
+        (
+            event_id,
+            market,
+            wallet,
+            transaction_id,
+            event_index,
+            slot,
+            index_in_block,
+            int(is_buy),
+            int(event.outcome),
+            u64_text(event.shares),
+            u64_text(event.cost if isinstance(event, SharesBought) else event.proceeds),
+            u64_text(event.new_price_yes),
+            event.timestamp,
+        ),
+    )
+
+
+def forget_market(tx: Tx, market: int) -> None:
+    """Drop a market's trades and positions, so that they can be folded again."""
+    tx.execute("DELETE FROM trades WHERE market = ?", (market,))
+    tx.execute("DELETE FROM positions WHERE market = ?", (market,))
+
+
+def has_trades_from(tx: Tx, slot: int, index_in_block: int) -> bool:
+    """Whether anybody traded in that transaction's place of the log or behind it."""
+    found = tx.one("SELECT 1 FROM trades WHERE (slot, index_in_block) >= (?, ?) LIMIT 1", (slot, index_in_block))
+    return found is not None
+
+
+def list_markets_traded_from(tx: Tx, slot: int) -> list[int]:
+    """Markets with trades in that slot or later."""
+    return [row["market"] for row in tx.all("SELECT DISTINCT market FROM trades WHERE slot >= ?", (slot,))]
+
+
+def held_shares(tx: Tx, market: int, wallet: int) -> int:
+    """YES and NO shares together, the weight of a dispute vote; 0 without a position."""
+    row = tx.one("SELECT shares_yes, shares_no FROM positions WHERE market = ? AND wallet = ?", (market, wallet))
+    return 0 if row is None else int(row["shares_yes"]) + int(row["shares_no"])
+
+
+def count_holders(tx: Tx, market: int) -> int:
+    """Positions of a market that hold shares."""
+    zero = u64_text(0)
+    return cast(
+        int,
+        tx.value(
+            "SELECT count(*) FROM positions WHERE market = ? AND (shares_yes > ? OR shares_no > ?)",
+            (market, zero, zero),
+        ),
+    )
+
+
+def list_unclaimed_amounts(tx: Tx, market: int) -> list[Any]:
+    """Holdings of a market that have not claimed."""
+    return tx.all(f"{HOLDER_SELECT} WHERE p.market = ? AND p.has_claimed = 0", (market,))

@@ -1,0 +1,59 @@
+"""The record of job runs, and which jobs are paused."""
+
+from typing import NamedTuple, cast
+
+from zmart_lite.store.db import Row, Tx
+
+ERROR_CHARACTERS_MAX = 500
+
+
+class JobsState(NamedTuple):
+    """What a runner takes over at its start. Times are unix milliseconds."""
+
+    paused: set[str]
+    last_started_ms: dict[str, int]
+
+
+class RunSummary(NamedTuple):
+    last: Row | None
+    runs: int
+    failures: int
+
+
+def take_over(tx: Tx) -> JobsState:
+    """Close the runs that a crash left open; what is paused, and when each job last started."""
+    tx.execute("UPDATE job_runs SET finished_ms = ?, result = 'interrupted' WHERE finished_ms IS NULL", (tx.now_ms,))
+    paused = {row["name"] for row in tx.all("SELECT name FROM jobs WHERE paused = 1")}
+    last = tx.all("SELECT job, max(started_ms) AS started_ms FROM job_runs WHERE result = 'ok' GROUP BY job")
+    return JobsState(paused, {row["job"]: row["started_ms"] for row in last})
+
+
+def add_run(tx: Tx, job: str) -> int:
+    return cast(int, tx.value("INSERT INTO job_runs (job, started_ms) VALUES (?, ?) RETURNING id", (job, tx.now_ms)))
+
+
+def end_run(
+    tx: Tx, run_id: int, result: str, found: int, done: int, failed: int, skipped: int, *, error: str | None
+) -> None:
+    tx.execute(
+        "UPDATE job_runs SET finished_ms = ?, result = ?, found = ?, done = ?, failed = ?, skipped = ?, error = ?"
+        " WHERE id = ?",
+        (tx.now_ms, result, found, done, failed, skipped, error and error[:ERROR_CHARACTERS_MAX], run_id),
+    )
+
+
+def summarize(tx: Tx, job: str) -> RunSummary:
+    last = tx.one("SELECT * FROM job_runs WHERE job = ? ORDER BY id DESC LIMIT 1", (job,))
+    counts = tx.one(
+        "SELECT count(*) AS runs, coalesce(sum(CASE WHEN result = 'failed' THEN 1 ELSE 0 END), 0) AS failures"
+        " FROM job_runs WHERE job = ?",
+        (job,),
+    )
+    return RunSummary(last, 0 if counts is None else counts["runs"], 0 if counts is None else counts["failures"])
+
+
+def set_paused(tx: Tx, job: str, paused: bool) -> None:
+    tx.execute(
+        "INSERT INTO jobs (name, paused) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET paused = excluded.paused",
+        (job, int(paused)),
+    )

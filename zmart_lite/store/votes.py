@@ -1,0 +1,224 @@
+"""Votes and their tallies. A tally is kept with every vote, so that no reader and no job ever counts votes again.
+
+Votes cast through the node and votes cast on chain are one tally: a vote on chain replaces the same wallet's vote
+through the node. A dispute vote weighs the voter's shares, which cannot change any more while a market is disputed; a
+vote on chain by somebody without shares is kept with weight 0 and counts for nothing.
+"""
+
+from typing import NamedTuple, cast
+
+from zmart_lite.errors import Conflict, Forbidden
+from zmart_lite.models import MarketState, VoteType
+from zmart_lite.store import positions
+from zmart_lite.store.db import Row, Tx
+from zmart_lite.store.shown import TIME_MAX_S
+
+VOTING_STATE = {VoteType.PROPOSAL: MarketState.PROPOSED, VoteType.DISPUTE: MarketState.DISPUTED}
+
+VOTE_COLUMNS = "v.*, m.market_id, w.address AS wallet_address, t.signature"
+VOTE_JOINS = (
+    " JOIN markets m ON m.id = v.market JOIN wallets w ON w.id = v.wallet LEFT JOIN events e ON e.id = v.event_id"
+    " LEFT JOIN transactions t ON t.id = e.transaction_id"
+)
+VOTE_SELECT = f"SELECT {VOTE_COLUMNS} FROM votes v{VOTE_JOINS}"
+
+
+class Tally(NamedTuple):
+    """Counts of a market's votes of one kind: heads, and weights (of disputes: shares with 9 decimals)."""
+
+    likes: int = 0
+    dislikes: int = 0
+    agree_weight: int = 0
+    disagree_weight: int = 0
+    last_aggregated_at: int | None = None
+
+    @property
+    def total(self) -> int:
+        return self.likes + self.dislikes
+
+    def plus(self, vote: bool, weight: int, heads: int = 1) -> "Tally":
+        """The tally with one vote more (``heads`` = 1) or taken back (-1)."""
+        if weight == 0:
+            return self
+        change = weight * heads
+        if vote:
+            return self._replace(likes=self.likes + heads, agree_weight=self.agree_weight + change)
+        return self._replace(dislikes=self.dislikes + heads, disagree_weight=self.disagree_weight + change)
+
+
+def find_tally(tx: Tx, market: int, kind: VoteType) -> Tally:
+    """The tally; zeros while nobody has voted."""
+    row = tx.one("SELECT * FROM tallies WHERE market = ? AND kind = ?", (market, int(kind)))
+    if row is None:
+        return Tally()
+    return Tally(
+        row["likes"],
+        row["dislikes"],
+        int(row["agree_weight"]),
+        int(row["disagree_weight"]),
+        row["last_aggregated_at"],
+    )
+
+
+def save_tally(tx: Tx, market: int, kind: VoteType, tally: Tally, *, changed: bool) -> None:
+    tx.execute(
+        "INSERT INTO tallies (market, kind, likes, dislikes, agree_weight, disagree_weight, changed, last_aggregated_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (market, kind) DO UPDATE SET likes = excluded.likes,"
+        " dislikes = excluded.dislikes, agree_weight = excluded.agree_weight,"
+        " disagree_weight = excluded.disagree_weight, changed = excluded.changed,"
+        " last_aggregated_at = excluded.last_aggregated_at",
+        (
+            market,
+            int(kind),
+            tally.likes,
+            tally.dislikes,
+            str(tally.agree_weight),
+            str(tally.disagree_weight),
+            int(changed),
+            tally.last_aggregated_at,
+        ),
+    )
+
+
+def find_vote(tx: Tx, market: int, wallet: int, kind: VoteType) -> Row | None:
+    return tx.one(f"{VOTE_SELECT} WHERE v.market = ? AND v.wallet = ? AND v.kind = ?", (market, wallet, int(kind)))
+
+
+def get_vote(tx: Tx, vote_id: int) -> Row:
+    return cast(Row, tx.one(f"{VOTE_SELECT} WHERE v.id = ?", (vote_id,)))
+
+
+def vote_weight(tx: Tx, market: int, wallet: int, kind: VoteType) -> int:
+    return positions.held_shares(tx, market, wallet) if kind is VoteType.DISPUTE else 1
+
+
+def add_vote(tx: Tx, market: int, wallet: int, kind: VoteType, vote: bool) -> tuple[int, Tally]:
+    """Store a wallet's vote through the node: (vote id, tally after it).
+
+    Raises Conflict ``wrong_state`` or ``already_voted``, Forbidden ``no_position``; nothing is stored then.
+    """
+    state = MarketState(tx.value("SELECT state FROM markets WHERE id = ?", (market,)))
+    weight = vote_weight(tx, market, wallet, kind)
+    if weight == 0:
+        raise Forbidden("Only holders of a position in this market vote on its dispute.", reason="no_position")
+    if state is not VOTING_STATE[kind]:
+        raise Conflict(
+            f"The market is {state.name}; {kind.name.lower()} votes are open while it is {VOTING_STATE[kind].name}.",
+            reason="wrong_state",
+        )
+    row = tx.one(
+        "INSERT INTO votes (market, wallet, kind, vote, weight, source, voted_ms) VALUES (?, ?, ?, ?, ?, 'api', ?)"
+        " ON CONFLICT (market, wallet, kind) DO NOTHING RETURNING id",
+        (market, wallet, int(kind), int(vote), str(weight), tx.now_ms),
+    )
+    if row is None:
+        raise Conflict("This wallet has voted already; votes cannot be changed.", reason="already_voted")
+    tally = find_tally(tx, market, kind).plus(vote, weight)
+    save_tally(tx, market, kind, tally, changed=True)
+    return row["id"], tally
+
+
+def apply_chain_vote(
+    tx: Tx, market: int, wallet: int, kind: VoteType, vote: bool, *, event_id: int, voted_at: int
+) -> int:
+    """Enter a vote cast on chain, in place of the wallet's vote through the node; the vote's id. One that is there
+    stays as it is.
+    """
+    known = find_vote(tx, market, wallet, kind)
+    if known is not None and known["source"] == "chain":
+        tx.execute("UPDATE votes SET event_id = ? WHERE id = ?", (event_id, known["id"]))
+        return cast(int, known["id"])
+    tally = find_tally(tx, market, kind)
+    if known is not None:
+        tally = tally.plus(bool(known["vote"]), int(known["weight"]), heads=-1)
+    weight = vote_weight(tx, market, wallet, kind)
+    voted_ms = min(max(voted_at, 0), TIME_MAX_S) * 1_000
+    vote_id = tx.value(
+        "INSERT INTO votes (market, wallet, kind, vote, weight, source, event_id, voted_ms)"
+        " VALUES (?, ?, ?, ?, ?, 'chain', ?, ?) ON CONFLICT (market, wallet, kind) DO UPDATE SET"
+        " replaced_vote = votes.vote, replaced_ms = votes.voted_ms, vote = excluded.vote, weight = excluded.weight,"
+        " source = 'chain', event_id = excluded.event_id, voted_ms = excluded.voted_ms, aggregated = 0 RETURNING id",
+        (market, wallet, int(kind), int(vote), str(weight), event_id, voted_ms),
+    )
+    save_tally(tx, market, kind, tally.plus(vote, weight), changed=True)
+    return cast(int, vote_id)
+
+
+def list_changed(tx: Tx, kind: VoteType, limit: int) -> list[int]:
+    """Markets in the voting state whose votes of this kind changed since they were last looked at."""
+    rows = tx.all(
+        "SELECT t.market FROM tallies t JOIN markets m ON m.id = t.market"
+        " WHERE t.changed = 1 AND t.kind = ? AND m.state = ? ORDER BY t.market LIMIT ?",
+        (int(kind), int(VOTING_STATE[kind]), limit),
+    )
+    return [row["market"] for row in rows]
+
+
+def list_ended_proposals(tx: Tx, created_until: int, limit: int) -> list[int]:
+    """Proposals created at or before ``created_until`` whose end nobody has dealt with yet, oldest first."""
+    rows = tx.all(
+        "SELECT id FROM markets WHERE state = 0 AND known = 1 AND reviewed_at IS NULL AND created_at <= ?"
+        " ORDER BY created_at, id LIMIT ?",
+        (created_until, limit),
+    )
+    return [row["id"] for row in rows]
+
+
+def set_reviewed(tx: Tx, market: int, reviewed_at: int) -> None:
+    """Note that a proposal's end without consensus has been reported."""
+    tx.execute("UPDATE markets SET reviewed_at = ? WHERE id = ? AND reviewed_at IS NULL", (reviewed_at, market))
+
+
+def set_seen(tx: Tx, market: int, kind: VoteType, seen: Tally) -> None:
+    """Note that an aggregation has dealt with this tally; a vote that came meanwhile keeps it listed as changed."""
+    if find_tally(tx, market, kind)[:4] == seen[:4]:
+        tx.execute("UPDATE tallies SET changed = 0 WHERE market = ? AND kind = ?", (market, int(kind)))
+
+
+def set_recorded(
+    tx: Tx, market: int, kind: VoteType, recorded_at: int, last_vote_ms: int, place: tuple[int, int, int, int]
+) -> None:
+    """The counts stand on chain since ``recorded_at`` (chain time), by the event at ``place`` of the log.
+
+    In them are the votes through the node up to ``last_vote_ms`` and those on chain before ``place``.
+    """
+    tx.execute(
+        "INSERT INTO tallies (market, kind, last_aggregated_at) VALUES (?, ?, ?)"
+        " ON CONFLICT (market, kind) DO UPDATE SET last_aggregated_at = excluded.last_aggregated_at",
+        (market, int(kind), recorded_at),
+    )
+    tx.execute(
+        "UPDATE votes SET aggregated = 1 WHERE market = ? AND kind = ? AND aggregated = 0"
+        " AND (source = 'api' AND voted_ms <= ? OR source = 'chain' AND EXISTS (SELECT 1 FROM events e"
+        " WHERE e.id = votes.event_id AND (e.slot, e.index_in_block, e.transaction_id, e.event_index) < (?, ?, ?, ?)))",
+        (market, int(kind), last_vote_ms, *place),
+    )
+
+
+def restart(tx: Tx, market: int) -> None:
+    """Before a market is folded again: take back the votes whose event the chain dropped, in favour of the wallet's
+    vote through the node where there was one, and what was recorded on chain.
+    """
+    tx.execute(
+        "UPDATE votes SET source = 'api', vote = replaced_vote, voted_ms = replaced_ms, replaced_vote = NULL,"
+        " replaced_ms = NULL WHERE market = ? AND source = 'chain' AND event_id IS NULL AND replaced_vote IS NOT NULL",
+        (market,),
+    )
+    tx.execute("DELETE FROM votes WHERE market = ? AND source = 'chain' AND event_id IS NULL", (market,))
+    tx.execute("UPDATE votes SET aggregated = 0 WHERE market = ? AND aggregated = 1", (market,))
+    tx.execute("UPDATE tallies SET last_aggregated_at = NULL WHERE market = ?", (market,))
+
+
+def recount(tx: Tx, market: int) -> None:
+    """After a market was folded again: weigh its votes by the positions as they are now, and count them anew."""
+    for kind in VoteType:
+        before, tally = find_tally(tx, market, kind), Tally()
+        for row in tx.all(
+            "SELECT id, wallet, vote, weight FROM votes WHERE market = ? AND kind = ? ORDER BY id", (market, int(kind))
+        ):
+            weight = vote_weight(tx, market, row["wallet"], kind)
+            if str(weight) != row["weight"]:
+                tx.execute("UPDATE votes SET weight = ? WHERE id = ?", (str(weight), row["id"]))
+            tally = tally.plus(bool(row["vote"]), weight)
+        if tally[:4] != before[:4]:
+            save_tally(tx, market, kind, tally._replace(last_aggregated_at=before.last_aggregated_at), changed=True)
