@@ -1,0 +1,483 @@
+"""Applies transactions to the database, inside one unit of work: log rows, projections and feed messages together.
+
+Events apply in chain order — slot, place in the block, event index — whatever the order of their arrival. One that
+comes behind everything its market has seen is folded onto the market as it stands; one that comes late makes that
+market, and only that one, be folded again from its log. What an event and the known history do not determine flags
+the market for a reading of its account (``needs_resync``); nothing is guessed.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from zmart_lite import models, rules
+from zmart_lite.chain.events import ProgramInstruction, events_of, program_instructions
+from zmart_lite.codec import Codec, event_name
+from zmart_lite.errors import ProgramError, UndecodableData
+from zmart_lite.indexer import fold
+from zmart_lite.indexer.configs import ConfigLog
+from zmart_lite.indexer.fold import FactsMissing, Holding
+from zmart_lite.indexer.places import Place, facts_in, place_of
+from zmart_lite.models import ChainEvent, ChainTransaction, LoggedEvent, VoteType
+from zmart_lite.store import chainlog, intents, markets, messages, positions, texts, votes
+from zmart_lite.store.db import Row, Tx
+from zmart_lite.store.markets import Record
+
+TRADES = (models.SharesBought, models.SharesSold)
+CLAIMS = (models.WinningsClaimed, models.WinningsClaimedLegacy)
+CONFIG_EVENTS = (models.GlobalConfigInitialized, models.ConfigUpdated, models.ProtocolPauseStatusChanged)
+VOTES = {models.ProposalVoteSubmitted: VoteType.PROPOSAL, models.DisputeVoteSubmitted: VoteType.DISPUTE}
+
+
+class Applied(NamedTuple):
+    """What a batch came to."""
+
+    transactions: int
+    events: tuple[str, ...]
+    """Types of the new events, in the order of application."""
+    unordered_slots: tuple[int, ...]
+    """Slots whose transactions' places must be asked for."""
+    dead_letters: int
+    markets: tuple[bytes, ...]
+    """Ids of the markets that changed."""
+
+
+class Applier:
+    """Folds transactions into the database through one open transaction. Call :meth:`add` for each, then
+    :meth:`finish`.
+    """
+
+    def __init__(self, tx: Tx, codec: Codec, context: messages.FeedContext) -> None:
+        self._tx = tx
+        self._codec = codec
+        self._context = context
+        self._records: dict[int, Record] = {}
+        self._holdings: dict[tuple[int, int], Holding] = {}
+        self._wallets: dict[bytes, int] = {}
+        self._dirty_records: set[int] = set()
+        self._dirty_holdings: set[tuple[int, int]] = set()
+        self._late: set[int] = set()
+        self._untold: set[int] = set()
+        self._configs_from: int | None = None
+        self._configs = ConfigLog(tx, codec, context)
+        self._has_letters = chainlog.count_dead_letters(tx) > 0
+        self._events: list[str] = []
+        self._slots: set[int] = set()
+        self._transactions = 0
+        self._dead_letters = 0
+
+    # One transaction
+
+    def add(self, found: ChainTransaction, *, source: str, finality: int) -> bool:
+        """Enter a transaction; False if it was known. Its events are folded, or their market noted for a new fold."""
+        parsed = events_of(self._codec, found)
+        transaction_id = chainlog.add_transaction(
+            self._tx, found, complete=parsed.complete, finality=finality, source=source
+        )
+        if transaction_id is None:
+            if found.index_in_block is not None:
+                self._note(chainlog.set_places(self._tx, found.slot, {found.signature: found.index_in_block}))
+            return False
+        self._transactions += 1
+        self._slots.add(found.slot)
+        if found.failed:
+            return True
+        calls = program_instructions(self._codec, found)
+        for logged in parsed.events:
+            call = calls[logged.event_index] if logged.event_index < len(calls) else None
+            facts = None
+            if call is not None and logged.event is not None:
+                facts = self._facts(call, logged.event)
+            self._add_event(found, transaction_id, logged, facts)
+        if not parsed.complete:
+            self._keep(found, "truncated", "The runtime truncated this transaction's logs; events may be missing.")
+        if not parsed.complete or any(logged.event is None for logged in parsed.events):
+            self._flag_touched(found)
+        elif self._has_letters and chainlog.resolve_dead_letters(self._tx, found.signature):
+            messages.resolve_undecodable(self._tx, found.signature)
+        return True
+
+    def _facts(self, call: ProgramInstruction, event: ChainEvent) -> Mapping[str, Any] | None:
+        """The facts for an event from the instruction that emitted it, if it is the one that emits such events and
+        names the same market.
+        """
+        if fold.INSTRUCTION_OF_EVENT[event_name(event)] != call.name:
+            return None
+        market_id = getattr(event, "market_id", None)
+        if market_id is not None and self._codec.market_address(market_id) not in call.accounts:
+            return None
+        return fold.facts_of(call.name, call.args, call.accounts)
+
+    def _add_event(
+        self, found: ChainTransaction, transaction_id: int, logged: LoggedEvent, facts: Mapping[str, Any] | None
+    ) -> None:
+        event = logged.event
+        if event is None:
+            self._keep(found, "event", logged.error or "undecodable", logged.event_index, logged.data)
+            return
+        market = self._market_of(event)
+        wallet = fold.wallet_of(event)
+        event_id = chainlog.add_event(
+            self._tx,
+            transaction_id,
+            found,
+            event_index=logged.event_index,
+            event_type=event_name(event),
+            market=None if market is None else market["id"],
+            wallet=None if wallet is None else self._wallet(wallet),
+            timestamp=fold.event_time(event),
+            data=logged.data,
+            facts=facts,
+        )
+        self._events.append(event_name(event))
+        place = Place(found.slot, found.index_in_block or 0, transaction_id, logged.event_index)
+        if isinstance(event, CONFIG_EVENTS):
+            if self._configs.is_late(place):
+                self._note(chainlog.LogChange(frozenset(), found.slot))
+            else:
+                self._configs.add(event, facts or {}, place, event_id)
+        elif market is None:
+            self._keep(found, "event", "the market of this event is not known", logged.event_index, logged.data)
+        elif market["id"] in self._late or place < _last_place(market):
+            self._late.add(market["id"])
+            if not self._is_old(event):
+                self._untold.add(event_id)
+        else:
+            self._apply(market, event, facts or {}, place, event_id, quiet=self._is_old(event))
+
+    def _keep(
+        self, found: ChainTransaction, kind: str, error: str, index: int | None = None, data: bytes | None = None
+    ) -> None:
+        added = chainlog.add_dead_letter(
+            self._tx, kind, error, signature=found.signature, event_index=index, slot=found.slot, payload=data
+        )
+        self._has_letters = True
+        if added is not None:
+            self._dead_letters += 1
+            messages.publish_undecodable(self._tx, found.signature, error)
+
+    def _flag_touched(self, found: ChainTransaction) -> None:
+        """Have the accounts of the markets that a transaction names read from the chain."""
+        for call in program_instructions(self._codec, found):
+            for record in self._touched_by(call):
+                record["incomplete_slot"] = max(found.slot, record["incomplete_slot"] or 0)
+                record["needs_resync"] = int(_is_incomplete(record))
+                self._dirty_records.add(record["id"])
+
+    def _touched_by(self, call: ProgramInstruction) -> list[Record]:
+        if call.name == "create_market":
+            return [self._market_by_id(call.args["market_id"])]
+        specs = self._codec.instruction_accounts(call.name)
+        addresses = [key for spec, key in zip(specs, call.accounts, strict=False) if spec.name == "market"]
+        found = (self._record(markets.find_record_by_address(self._tx, address)) for address in addresses)
+        return [record for record in found if record is not None]
+
+    # Lookups, each made once per batch
+
+    def _record(self, found: Record | None) -> Record | None:
+        return None if found is None else self._records.setdefault(found["id"], found)
+
+    def _market_of(self, event: ChainEvent) -> Record | None:
+        if isinstance(event, models.WinningsClaimed):
+            return self._record(markets.find_record_by_address(self._tx, event.market))
+        market_id = getattr(event, "market_id", None)
+        return None if market_id is None else self._market_by_id(market_id)
+
+    def _market_by_id(self, market_id: bytes) -> Record:
+        found = markets.find_record(self._tx, market_id)
+        if found is None:
+            found = markets.add_record(self._tx, market_id, self._codec.market_address(market_id))
+            self._adopt_claims(found)
+        return self._records.setdefault(found["id"], found)
+
+    def _adopt_claims(self, record: Record) -> None:
+        """Give a market that is known from now on the claims that came before anything else of it."""
+        if not self._has_letters:
+            return
+        for row in chainlog.list_ownerless_claims(self._tx):
+            event = self._codec.decode_event(row["data"])
+            if not isinstance(event, models.WinningsClaimed) or event.market != record["address"]:
+                continue
+            chainlog.set_event_market(self._tx, row["id"], record["id"])
+            self._late.add(record["id"])
+            if chainlog.resolve_dead_letters(self._tx, row["signature"], row["event_index"]):
+                messages.resolve_undecodable(self._tx, row["signature"])
+
+    def _wallet(self, address: bytes) -> int:
+        found = self._wallets.get(address)
+        if found is None:
+            found = self._wallets[address] = markets.wallet_key(self._tx, address)
+        return found
+
+    def _is_old(self, event: ChainEvent) -> bool:
+        """Whether the event is older than what the feed keeps, so that no message tells of it."""
+        return fold.event_time(event) < self._context.feed_since
+
+    def _note(self, change: chainlog.LogChange) -> None:
+        self._late |= change.markets
+        if change.config_slot is not None:
+            self._configs_from = min(change.config_slot, self._configs_from or change.config_slot)
+
+    # One event of a market
+
+    def _apply(
+        self, record: Record, event: ChainEvent, facts: Mapping[str, Any], place: Place, event_id: int, *, quiet: bool
+    ) -> None:
+        cause = self._fold(record, event, facts, place, event_id)
+        if quiet or not record["known"]:
+            return
+        self.flush()
+        messages.publish_event(self._tx, self._context, event, cause)
+
+    def _fold(
+        self, record: Record, event: ChainEvent, facts: Mapping[str, Any], place: Place, event_id: int
+    ) -> messages.Cause:
+        """Fold an event into everything it touches; what to tell of it."""
+        old_state = record["state"] if record["known"] else None
+        self._fold_account(record, event, facts, place)
+        self._advance(record, event, place, old_state)
+        holding = self._fold_holding(record, event, place, event_id)
+        vote = self._apply_vote(record, event, place, event_id)
+        attached = isinstance(event, models.MarketCreated) and texts.attach_draft(self._tx, record)
+        self._dirty_records.add(record["id"])
+        return messages.Cause(record["id"], record["market_id"], event_id, old_state, vote, holding, attached)
+
+    def _fold_account(self, record: Record, event: ChainEvent, facts: Mapping[str, Any], place: Place) -> None:
+        """The account's fields after the event, or the flag that they have to be read."""
+        if isinstance(event, models.MarketCreated) and "question_hash" in facts:
+            record["question_hash"] = bytes.fromhex(facts["question_hash"])
+        if record["baseline_slot"] is not None and place.slot <= record["baseline_slot"]:
+            return
+        bump = self._codec.market_pda(record["market_id"])[1]
+        try:
+            if isinstance(event, models.MarketCreated):
+                account = fold.new_market(event, facts, bump)
+                record["known"] = 1
+            elif record["known"]:
+                config = self._configs.at(place) if isinstance(event, TRADES) else None
+                rates = None if config is None else rules.fee_rates(config)
+                account = fold.fold_market(markets.account_of(record, bump), event, facts, rates)
+            else:
+                raise FactsMissing("the market's earlier history")
+            markets.put_account(self._tx, record, account)
+            record["source"] = "event"
+        except (FactsMissing, ProgramError, ValueError):
+            record["needs_resync"] = 1
+
+    def _advance(self, record: Record, event: ChainEvent, place: Place, old_state: int | None) -> None:
+        record["slot"], record["index_in_block"] = place.slot, place.index_in_block
+        record["last_transaction"], record["last_event_index"] = place.transaction_id, place.event_index
+        record["updated_ms"] = self._tx.now_ms
+        if record["state"] != old_state:
+            record["last_state_change_at"] = fold.event_time(event)
+            record["ready_for_approval"] = 0
+        if isinstance(event, models.ProposalAggregated):
+            enough = event.likes + event.dislikes >= self._context.settings.proposal_votes_min
+            record["ready_for_approval"] = int(event.approved and enough)
+
+    def _fold_holding(self, record: Record, event: ChainEvent, place: Place, event_id: int) -> tuple[int, int] | None:
+        """Fold a trade or claim into its owner's position; the position's key."""
+        if not isinstance(event, (*TRADES, *CLAIMS)):
+            return None
+        wallet = self._wallet(event.user)
+        key = (record["id"], wallet)
+        try:
+            self._holdings[key] = fold.fold_holding(self._holding(record, key, event.user), event)
+        except FactsMissing:
+            # Reading the market again would not cure a position: once is enough.
+            if place.slot > (record["baseline_slot"] or -1):
+                record["needs_resync"] = 1
+        self._dirty_holdings.add(key)
+        if isinstance(event, TRADES):
+            record["trades_count"] += 1
+            positions.add_trade(
+                self._tx,
+                event,
+                event_id=event_id,
+                market=record["id"],
+                wallet=wallet,
+                transaction_id=place.transaction_id,
+                event_index=place.event_index,
+                slot=place.slot,
+                index_in_block=place.index_in_block,
+            )
+        return key
+
+    def _holding(self, record: Record, key: tuple[int, int], user: bytes) -> Holding:
+        known = self._holdings.get(key)
+        if known is not None:
+            return known
+        bump = self._codec.position_pda(record["address"], user)[1]
+        row = positions.find_position(self._tx, *key)
+        if row is None:
+            return fold.new_holding(record["address"], user, bump)
+        return _holding_of(row, record["address"], bump)
+
+    def _apply_vote(self, record: Record, event: ChainEvent, place: Place, event_id: int) -> int | None:
+        """Enter a vote cast on chain; its id."""
+        recorded = _recorded_kind(event)
+        if recorded is not None:
+            until_ms = intents.counted_until_ms(self._tx, place.transaction_id)
+            votes.set_recorded(self._tx, record["id"], recorded, fold.event_time(event), until_ms, place)
+        if not isinstance(event, models.ProposalVoteSubmitted | models.DisputeVoteSubmitted):
+            return None
+        # The weight of a dispute vote is read from the positions in the database.
+        self.flush()
+        return votes.apply_chain_vote(
+            self._tx,
+            record["id"],
+            self._wallet(event.user),
+            VOTES[type(event)],
+            event.vote,
+            event_id=event_id,
+            voted_at=event.timestamp,
+        )
+
+    # The whole batch
+
+    def flush(self) -> None:
+        """Write what changed in memory."""
+        for market in self._dirty_records:
+            markets.save_record(self._tx, self._records[market])
+        for market, wallet in self._dirty_holdings:
+            holding = self._holdings.get((market, wallet))
+            if holding is not None:
+                positions.save_position(
+                    self._tx,
+                    market,
+                    wallet,
+                    self._codec.position_address(holding.position.market, holding.position.user),
+                    holding.position,
+                    basis_yes=holding.basis_yes,
+                    basis_no=holding.basis_no,
+                    cost_bought=holding.cost_bought,
+                    realized_pnl=holding.realized_pnl,
+                    first_trade_at=holding.first_trade_at,
+                )
+        self._dirty_records.clear()
+        self._dirty_holdings.clear()
+
+    def refold(self, market: int) -> None:
+        """Fold a market again from its whole log, and tell clients how it stands then, and what they have not been
+        told of it.
+        """
+        self._late.discard(market)
+        self.flush()
+        record = self._record(markets.find_record_by_key(self._tx, market))
+        if record is None:
+            return
+        old_state = record["state"] if record["known"] else None
+        positions.forget_market(self._tx, market)
+        votes.restart(self._tx, market)
+        self._holdings = {key: value for key, value in self._holdings.items() if key[0] != market}
+        creator = record["creator_address"]
+        self._reset(record)
+        untold: list[tuple[ChainEvent, messages.Cause]] = []
+        for row in chainlog.list_market_events(self._tx, market):
+            event = self._codec.decode_event(row["data"])
+            cause = self._fold(record, event, facts_in(row), place_of(row), row["id"])
+            if row["id"] in self._untold or (old_state is None and not self._is_old(event)):
+                untold.append((event, cause))
+        self.flush()
+        votes.recount(self._tx, market)
+        if record["known"]:
+            self._tell_refolded(record, old_state, untold)
+        else:
+            texts.detach_text(self._tx, record | {"creator_address": creator})
+            if old_state is not None:
+                messages.publish_market(self._tx, self._context, market, old_state, action="deleted", whole=False)
+
+    def _tell_refolded(
+        self, record: Record, old_state: int | None, untold: Sequence[tuple[ChainEvent, messages.Cause]]
+    ) -> None:
+        messages.publish_market(self._tx, self._context, record["id"], old_state)
+        for event, cause in untold:
+            messages.publish_event(self._tx, self._context, event, cause, late=True)
+
+    def _reset(self, record: Record) -> None:
+        """The market as before its first event, or as its baseline has it."""
+        record |= {"known": 0, "slot": 0, "index_in_block": 0, "last_transaction": None, "last_event_index": -1}
+        record |= {"trades_count": 0, "source": "event", "ready_for_approval": 0, "last_state_change_at": 0}
+        record["needs_resync"] = int(_is_incomplete(record))
+        self._dirty_records.add(record["id"])
+        try:
+            account = None if record["baseline"] is None else self._codec.decode_account(record["baseline"])
+        except UndecodableData:
+            account, record["needs_resync"] = None, 1
+        if not isinstance(account, models.MarketAccount):
+            markets.clear_account(record)
+            return
+        markets.put_account(self._tx, record, account)
+        record |= {"known": 1, "source": "reconciliation", "slot": record["baseline_slot"]}
+        record["last_state_change_at"] = max(getattr(account, field) or 0 for field in fold.STATE_TIMES)
+        if record["question_hash"] is None and account.state not in fold.RESOLVED_STATES:
+            record["question_hash"] = account.ipfs_evidence_hash
+
+    def refold_changed(self, change: chainlog.LogChange) -> None:
+        """Fold again what a change of the log concerns."""
+        self._note(change)
+        self.finish()
+
+    def finish(self) -> Applied:
+        """Write everything, fold again what came late, and tell what the batch came to."""
+        self.flush()
+        if self._configs_from is not None:
+            self._late.update(self._configs.refold(self._configs_from))
+        for market in sorted(self._late):
+            self.refold(market)
+        changed = tuple(record["market_id"] for record in self._records.values())
+        return Applied(
+            self._transactions,
+            tuple(self._events),
+            tuple(chainlog.list_unordered_slots(self._tx, sorted(self._slots))),
+            self._dead_letters,
+            changed,
+        )
+
+
+def _recorded_kind(event: ChainEvent) -> VoteType | None:
+    """The kind of the votes whose counts an event has put on chain."""
+    if isinstance(event, models.ProposalAggregated):
+        return VoteType.PROPOSAL
+    if isinstance(event, models.DisputeAggregated) or (
+        isinstance(event, models.MarketFinalized) and event.was_disputed
+    ):
+        return VoteType.DISPUTE
+    return None
+
+
+def _is_incomplete(record: Record) -> bool:
+    """Whether the market has a transaction that could not be read whole and that its baseline does not contain."""
+    slot, baseline_slot = record["incomplete_slot"], record["baseline_slot"]
+    return slot is not None and (baseline_slot is None or baseline_slot < slot)
+
+
+def _last_place(record: Record) -> Place:
+    """The place of the last event the market has seen."""
+    return Place(record["slot"], record["index_in_block"], record["last_transaction"] or 0, record["last_event_index"])
+
+
+def _holding_of(row: Row, market_address: bytes, bump: int) -> Holding:
+    return Holding(
+        positions.position_of(row, market_address, bump),
+        int(row["basis_yes"]),
+        int(row["basis_no"]),
+        int(row["cost_bought"]),
+        int(row["realized_pnl"]),
+        row["first_trade_at"],
+    )
+
+
+def apply_transactions(
+    tx: Tx,
+    codec: Codec,
+    context: messages.FeedContext,
+    batch: Sequence[tuple[ChainTransaction, str]],
+    *,
+    finality: int,
+) -> Applied:
+    """Apply (transaction, source) pairs, in chain order among themselves, and take them out of the inbox."""
+    applier = Applier(tx, codec, context)
+    for found, source in sorted(batch, key=lambda item: (item[0].slot, item[0].index_in_block or 0)):
+        applier.add(found, source=source, finality=finality)
+        chainlog.remove_delivery(tx, found.signature)
+    return applier.finish()

@@ -1,0 +1,400 @@
+"""What one event changes: pure functions from the old value of an account, the event and its facts to the new value.
+
+A market is folded as the program's own :class:`~zmart_lite.models.MarketAccount`, so that the projection can be
+compared with the chain's account field by field. Where an event leaves something out, ``facts`` carries it from the
+instruction's own data (the question hash is lost from the account at resolution, the dispute's counts are in no
+event).
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from zmart_lite import models, rules
+from zmart_lite.errors import ProgramError
+from zmart_lite.models import ChainEvent, GlobalConfig, MarketAccount, MarketState, UserPosition
+from zmart_lite.rules import FeeRates
+
+NO_KEY = bytes(32)
+NO_HASH = bytes(46)
+
+INSTRUCTION_OF_EVENT = {
+    "GlobalConfigInitialized": "initialize_global_config",
+    "MarketCreated": "create_market",
+    "ProposalVoteSubmitted": "submit_proposal_vote",
+    "ProposalAggregated": "aggregate_proposal_votes",
+    "ProposalApproved": "approve_proposal",
+    "MarketActivated": "activate_market",
+    "SharesBought": "buy_shares",
+    "SharesSold": "sell_shares",
+    "MarketResolved": "resolve_market",
+    "DisputeInitiated": "initiate_dispute",
+    "DisputeVoteSubmitted": "submit_dispute_vote",
+    "DisputeAggregated": "aggregate_dispute_votes",
+    "MarketFinalized": "finalize_market",
+    "WinningsClaimed": "claim_winnings",
+    "LiquidityWithdrawn": "withdraw_liquidity",
+    "ConfigUpdated": "update_global_config",
+    "ProtocolPauseStatusChanged": "emergency_pause",
+    "MarketCancelled": "cancel_market",
+}
+"""The instruction that emits each event; every instruction emits exactly one."""
+
+RESOLVED_STATES = frozenset({MarketState.RESOLVING, MarketState.DISPUTED, MarketState.FINALIZED})
+"""States in which the account no longer holds the question's hash."""
+
+STATE_TIMES = (
+    "created_at",
+    "approved_at",
+    "activated_at",
+    "resolution_proposed_at",
+    "dispute_initiated_at",
+    "resolved_at",
+    "finalized_at",
+    "cancelled_at",
+)
+"""Fields of a market that say when it came into a state."""
+
+FEE_WALLET_ACCOUNT = 2
+"""Place of the protocol fee wallet among the accounts of initialize_global_config."""
+
+
+class FactsMissing(Exception):
+    """The event alone does not determine the account; it has to be read from the chain."""
+
+
+def facts_of(name: str, args: Mapping[str, Any], accounts: tuple[bytes, ...]) -> dict[str, Any] | None:
+    """What the event of this instruction leaves out, as JSON values; None where it leaves out nothing."""
+    if name == "create_market":
+        return {"initial_liquidity": str(args["initial_liquidity"]), "question_hash": args["ipfs_question_hash"].hex()}
+    if name == "finalize_market" and args["dispute_agree"] is not None and args["dispute_disagree"] is not None:
+        return {"dispute_agree": args["dispute_agree"], "dispute_disagree": args["dispute_disagree"]}
+    if name == "initialize_global_config" and len(accounts) > FEE_WALLET_ACCOUNT:
+        return {"protocol_fee_wallet": accounts[FEE_WALLET_ACCOUNT].hex()}
+    return None
+
+
+def event_time(event: ChainEvent) -> int:
+    """The event's own unix time in seconds."""
+    return event.cancelled_at if isinstance(event, models.MarketCancelled) else event.timestamp
+
+
+def wallet_of(event: ChainEvent) -> bytes | None:
+    """The wallet that acted, where the event names it."""
+    for field in ("user", "creator", "resolver", "initiator", "approved_by", "cancelled_by", "paused_by", "admin"):
+        found = getattr(event, field, None)
+        if found is not None:
+            return bytes(found)
+    return None
+
+
+# The global config
+
+
+def fold_config(config: GlobalConfig | None, event: ChainEvent, facts: Mapping[str, Any], bump: int) -> GlobalConfig:
+    """The config after a config event. Raises FactsMissing where an earlier version is needed and not known."""
+    match event:
+        case models.GlobalConfigInitialized():
+            return _initial_config(event, facts, bump)
+        case models.ConfigUpdated() if config is not None:
+            return config._replace(
+                **{field: getattr(event, field) for field in models.ConfigUpdated._fields if field != "timestamp"}
+            )
+        case models.ProtocolPauseStatusChanged() if config is not None:
+            return config._replace(is_paused=event.is_paused)
+    raise FactsMissing("the global config's earlier history")
+
+
+def _initial_config(event: models.GlobalConfigInitialized, facts: Mapping[str, Any], bump: int) -> GlobalConfig:
+    """The values the program starts with; the fee wallet is in the instruction's accounts only."""
+    if "protocol_fee_wallet" not in facts:
+        raise FactsMissing("the protocol fee wallet")
+    return GlobalConfig(
+        admin=event.admin,
+        backend_authority=event.backend_authority,
+        protocol_fee_wallet=bytes.fromhex(facts["protocol_fee_wallet"]),
+        protocol_fee_bps=event.protocol_fee_bps,
+        resolver_reward_bps=200,
+        liquidity_provider_fee_bps=500,
+        proposal_approval_threshold=7_000,
+        dispute_success_threshold=6_000,
+        min_resolution_delay=86_400,
+        dispute_period=259_200,
+        min_resolver_reputation=8_000,
+        is_paused=False,
+        reserved=bytes(64),
+        bump=bump,
+    )
+
+
+# Markets
+
+
+def new_market(event: models.MarketCreated, facts: Mapping[str, Any], bump: int) -> MarketAccount:
+    """The account create_market writes: both sides start with b // 1000 shares that belong to nobody."""
+    if "initial_liquidity" not in facts:
+        raise FactsMissing("the initial liquidity and question hash")
+    liquidity, start_shares = int(facts["initial_liquidity"]), event.b_parameter // rules.START_SHARES_DIVISOR
+    return MarketAccount(
+        market_id=event.market_id,
+        creator=event.creator,
+        state=MarketState.PROPOSED,
+        b_parameter=event.b_parameter,
+        initial_liquidity=liquidity,
+        current_liquidity=liquidity,
+        shares_yes=start_shares,
+        shares_no=start_shares,
+        total_volume=0,
+        created_at=event.timestamp,
+        approved_at=0,
+        activated_at=0,
+        resolution_proposed_at=0,
+        resolved_at=0,
+        finalized_at=0,
+        resolver=NO_KEY,
+        proposed_outcome=None,
+        final_outcome=None,
+        ipfs_evidence_hash=bytes.fromhex(facts["question_hash"]),
+        dispute_initiated_at=0,
+        dispute_initiator=NO_KEY,
+        accumulated_protocol_fees=0,
+        accumulated_resolver_fees=0,
+        accumulated_lp_fees=0,
+        proposal_likes=0,
+        proposal_dislikes=0,
+        proposal_total_votes=0,
+        resolution_agree=0,
+        resolution_disagree=0,
+        resolution_total_votes=0,
+        dispute_agree=0,
+        dispute_disagree=0,
+        dispute_total_votes=0,
+        was_disputed=False,
+        is_cancelled=False,
+        cancelled_at=None,
+        is_locked=False,
+        reserved=bytes(119),
+        bump=bump,
+    )
+
+
+def fold_market(
+    market: MarketAccount, event: ChainEvent, facts: Mapping[str, Any], rates: FeeRates | None
+) -> MarketAccount:
+    """The market account after ``event`` (any but MarketCreated). ``rates`` are the fees in force at that place.
+
+    Raises FactsMissing where the event and what is known do not determine the account.
+    """
+    match event:
+        case models.SharesBought():
+            return _fold_buy(market, event, _known(rates))
+        case models.SharesSold():
+            return _fold_sale(market, event, _known(rates))
+        case models.MarketFinalized():
+            return _fold_finalization(market, event, facts)
+        case models.DisputeAggregated():
+            return _fold_dispute_count(market, event)
+        case models.WinningsClaimed() | models.WinningsClaimedLegacy():
+            paid_resolver = market.final_outcome is not None
+            return market._replace(accumulated_resolver_fees=0) if paid_resolver else market
+    return market._replace(**_plain_changes(event))
+
+
+def _plain_changes(event: ChainEvent) -> dict[str, Any]:
+    """Field values that an event sets whatever the account held before."""
+    match event:
+        case models.ProposalAggregated():
+            return {
+                "proposal_likes": event.likes,
+                "proposal_dislikes": event.dislikes,
+                "proposal_total_votes": event.likes + event.dislikes,
+            }
+        case models.ProposalApproved():
+            return {"state": MarketState.APPROVED, "approved_at": event.timestamp}
+        case models.MarketActivated():
+            return {"state": MarketState.ACTIVE, "activated_at": event.timestamp}
+        case models.MarketResolved():
+            return {
+                "state": MarketState.RESOLVING,
+                "proposed_outcome": event.outcome,
+                "resolver": event.resolver,
+                "ipfs_evidence_hash": event.evidence_hash,
+                "resolution_proposed_at": event.timestamp,
+            }
+        case models.DisputeInitiated():
+            return {
+                "state": MarketState.DISPUTED,
+                "dispute_initiator": event.initiator,
+                "dispute_initiated_at": event.timestamp,
+                "dispute_agree": 0,
+                "dispute_disagree": 0,
+                "dispute_total_votes": 0,
+            }
+        case models.LiquidityWithdrawn():
+            return {"current_liquidity": 0, "accumulated_lp_fees": 0}
+        case models.MarketCancelled():
+            return {"state": MarketState.CANCELLED, "cancelled_at": event.cancelled_at}
+    return {}
+
+
+def _known(rates: FeeRates | None) -> FeeRates:
+    if rates is None:
+        raise FactsMissing("the fee rates in force")
+    return rates
+
+
+def _fold_buy(market: MarketAccount, event: models.SharesBought, rates: FeeRates) -> MarketAccount:
+    fees = rules.split_fees(cost_before_fees(event.cost, rates), rates)
+    return market._replace(
+        shares_yes=market.shares_yes + (event.shares if event.outcome else 0),
+        shares_no=market.shares_no + (0 if event.outcome else event.shares),
+        total_volume=market.total_volume + event.cost,
+        current_liquidity=market.current_liquidity + fees.resolver + fees.lp,
+        accumulated_resolver_fees=market.accumulated_resolver_fees + fees.resolver,
+        accumulated_lp_fees=market.accumulated_lp_fees + fees.lp,
+    )
+
+
+def cost_before_fees(total_cost: int, rates: FeeRates) -> int:
+    """The k for which k + floor(k·rate/10000) = total_cost. Raises FactsMissing if the rates cannot have led to that
+    cost.
+    """
+    rate = sum(rates)
+    cost = total_cost * rules.BPS // (rules.BPS + rate)
+    for candidate in (cost, cost + 1):
+        if candidate + candidate * rate // rules.BPS == total_cost:
+            return candidate
+    raise FactsMissing("the fee rates in force")
+
+
+def _fold_sale(market: MarketAccount, event: models.SharesSold, rates: FeeRates) -> MarketAccount:
+    """The gross is in no event and the net does not determine it; the pricing formula on the folded shares does."""
+    try:
+        gross = rules.sell(market.shares_yes, market.shares_no, market.b_parameter, event.outcome, event.shares)
+        fees = rules.split_fees(gross, rates)
+    except ProgramError as error:
+        raise FactsMissing("the shares before a sale") from error
+    if gross - fees.total != event.proceeds:
+        raise FactsMissing("the shares before a sale")
+    return market._replace(
+        shares_yes=market.shares_yes - (event.shares if event.outcome else 0),
+        shares_no=market.shares_no - (0 if event.outcome else event.shares),
+        total_volume=market.total_volume + gross,
+        current_liquidity=market.current_liquidity - event.proceeds - fees.protocol,
+        accumulated_resolver_fees=market.accumulated_resolver_fees + fees.resolver,
+        accumulated_lp_fees=market.accumulated_lp_fees + fees.lp,
+    )
+
+
+def _fold_finalization(market: MarketAccount, event: models.MarketFinalized, facts: Mapping[str, Any]) -> MarketAccount:
+    counts: dict[str, Any] = {}
+    if event.was_disputed:
+        if "dispute_agree" not in facts:
+            raise FactsMissing("the dispute's counts")
+        agree, disagree = facts["dispute_agree"], facts["dispute_disagree"]
+        counts = {"dispute_agree": agree, "dispute_disagree": disagree, "dispute_total_votes": agree + disagree}
+    return market._replace(
+        state=MarketState.FINALIZED,
+        final_outcome=event.final_outcome,
+        was_disputed=event.was_disputed,
+        finalized_at=event.timestamp,
+        **counts,
+    )
+
+
+def _fold_dispute_count(market: MarketAccount, event: models.DisputeAggregated) -> MarketAccount:
+    """A successful dispute returns to RESOLVING, a failed one ends FINALIZED without an outcome (and pays refunds)."""
+    succeeded = event.dispute_succeeded
+    return market._replace(
+        state=MarketState.RESOLVING if succeeded else MarketState.FINALIZED,
+        resolved_at=market.resolved_at if succeeded else event.timestamp,
+        was_disputed=True,
+        dispute_agree=event.agrees,
+        dispute_disagree=event.disagrees,
+        dispute_total_votes=event.agrees + event.disagrees,
+    )
+
+
+# Positions
+
+
+class Holding(NamedTuple):
+    """A position and what its shares cost: lamports, the shares still held per side (basis) and of all buys."""
+
+    position: UserPosition
+    basis_yes: int = 0
+    basis_no: int = 0
+    cost_bought: int = 0
+    realized_pnl: int = 0
+    first_trade_at: int = 0
+
+
+def new_holding(market_address: bytes, user: bytes, bump: int) -> Holding:
+    return Holding(UserPosition(market_address, user, 0, 0, 0, 0, 0, False, 0, bytes(64), bump))
+
+
+def fold_holding(holding: Holding, event: ChainEvent) -> Holding:
+    """The position after a trade or claim of its owner.
+
+    Raises FactsMissing where that is no position the program could have.
+    """
+    folded = _fold_holding(holding, event)
+    position = folded.position
+    if max(position.shares_yes, position.shares_no, position.total_invested) > rules.U64_MAX:
+        raise FactsMissing("the position before a buy")
+    return folded
+
+
+def _fold_holding(holding: Holding, event: ChainEvent) -> Holding:
+    match event:
+        case models.SharesBought():
+            return _hold_buy(holding, event)
+        case models.SharesSold():
+            return _hold_sale(holding, event)
+        case models.WinningsClaimed() | models.WinningsClaimedLegacy():
+            open_basis = holding.basis_yes + holding.basis_no
+            return holding._replace(
+                position=holding.position._replace(has_claimed=True, claimed_amount=event.amount),
+                realized_pnl=holding.realized_pnl + event.amount - open_basis,
+                basis_yes=0,
+                basis_no=0,
+            )
+    return holding
+
+
+def _hold_buy(holding: Holding, event: models.SharesBought) -> Holding:
+    position = holding.position
+    return holding._replace(
+        position=position._replace(
+            shares_yes=position.shares_yes + (event.shares if event.outcome else 0),
+            shares_no=position.shares_no + (0 if event.outcome else event.shares),
+            total_invested=position.total_invested + event.cost,
+            trades_count=position.trades_count + 1,
+            last_trade_at=event.timestamp,
+        ),
+        basis_yes=holding.basis_yes + (event.cost if event.outcome else 0),
+        basis_no=holding.basis_no + (0 if event.outcome else event.cost),
+        cost_bought=holding.cost_bought + event.cost,
+        first_trade_at=holding.first_trade_at or event.timestamp,
+    )
+
+
+def _hold_sale(holding: Holding, event: models.SharesSold) -> Holding:
+    """Selling n of s shares releases basis·n // s of the side's cost."""
+    position = holding.position
+    held = position.shares_yes if event.outcome else position.shares_no
+    basis = holding.basis_yes if event.outcome else holding.basis_no
+    if event.shares > held:
+        raise FactsMissing("the position before a sale")
+    released = basis * event.shares // held if held else 0
+    return holding._replace(
+        position=position._replace(
+            shares_yes=position.shares_yes - (event.shares if event.outcome else 0),
+            shares_no=position.shares_no - (0 if event.outcome else event.shares),
+            trades_count=position.trades_count + 1,
+            last_trade_at=event.timestamp,
+        ),
+        basis_yes=holding.basis_yes - (released if event.outcome else 0),
+        basis_no=holding.basis_no - (0 if event.outcome else released),
+        realized_pnl=holding.realized_pnl + event.proceeds - released,
+        first_trade_at=holding.first_trade_at or event.timestamp,
+    )
