@@ -1,0 +1,28 @@
+"""Clients of the Hub for tests, without a network: what they were given, and when they take it."""
+
+from zmart_lite.push.frames import Envelope
+from zmart_lite.push.subscriber import Ending
+
+
+class Inbox:
+    """A sink that takes everything, or nothing while ``open`` is False."""
+
+    def __init__(self, kind: str = "websocket") -> None:
+        self.kind = kind
+        self.open = True
+        self.writes: list[list[Envelope]] = []
+        self.ending: Ending | None = None
+
+    @property
+    def ready(self) -> bool:
+        return self.open
+
+    def write(self, envelopes: list[Envelope]) -> None:
+        self.writes.append(envelopes)
+
+    def end(self, ending: Ending) -> None:
+        self.ending = ending
+
+    @property
+    def offsets(self) -> list[int]:
+        return [envelope.offset for batch in self.writes for envelope in batch if envelope.offset is not None]
