@@ -1,0 +1,220 @@
+"""Clients that do not read: sockets without a library behind them, against the real server, on both event loops."""
+
+import asyncio
+import json
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+import uvloop
+
+from tests.api.stream_node import Client, StreamNode, stream_node
+from zmart_lite.api.wire import server_options
+from zmart_lite.config import Push
+
+HANDSHAKE = (
+    "GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+BIG = {"text": "x" * 4_000}
+
+
+Scenario = Callable[[StreamNode], Awaitable[None]]
+
+
+def on_both_loops(scenario: Scenario) -> Callable[[Path, Callable[[], asyncio.AbstractEventLoop]], None]:
+    """A test of a running node on asyncio's loop and on the one the node uses."""
+
+    @pytest.mark.parametrize("make_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+    def test(tmp_path: Path, make_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+        async def run() -> None:
+            async with stream_node(tmp_path) as node:
+                await scenario(node)
+
+        with asyncio.Runner(loop_factory=make_loop) as runner:
+            runner.run(run())
+
+    return test
+
+
+class Raw:
+    """A client that reads only when told to."""
+
+    def __init__(self, node: StreamNode) -> None:
+        self.socket = socket.socket()
+        # Small buffers: a test need not send megabytes before the node notices.
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        self.socket.connect(("127.0.0.1", node.port))
+        self.socket.setblocking(False)
+        self.loop = asyncio.get_running_loop()
+
+    def __enter__(self) -> "Raw":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+    async def send(self, data: bytes) -> None:
+        await self.loop.sock_sendall(self.socket, data)
+
+    async def subscribe(self) -> None:
+        await self.send(HANDSHAKE.format(path="/ws").encode())
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            answer += await self.loop.sock_recv(self.socket, 64)
+        await self.send(masked(json.dumps({"action": "subscribe", "channel": "public"}).encode()))
+
+    async def read_all(self) -> bytes:
+        found = b""
+        try:
+            async with asyncio.timeout(5):
+                while chunk := await self.loop.sock_recv(self.socket, 65_536):
+                    found += chunk
+        except ConnectionResetError:
+            pass
+        return found
+
+
+def masked(payload: bytes) -> bytes:
+    """A short text frame of a client, with a mask of zeros."""
+    assert len(payload) < 126
+    return struct.pack("!BBI", 0x81, 0x80 | len(payload), 0) + payload
+
+
+def close_code(data: bytes) -> int | None:
+    """The code of the close frame at the very end."""
+    start = data.rfind(b"\x88")
+    if start < 0 or start + 2 + data[start + 1] != len(data):
+        return None
+    return int.from_bytes(data[start + 2 : start + 4], "big")
+
+
+def dropped(node: StreamNode, reason: str) -> float:
+    return float(node.parts.metrics.push_clients_dropped_total.labels(reason)._value.get())
+
+
+async def flood(node: StreamNode) -> None:
+    """Publish until the node loses patience with somebody."""
+    for _ in range(400):
+        if dropped(node, "slow"):
+            return
+        await node.publish_many(64, "trade", filler=BIG)
+    raise AssertionError("nobody was dropped")
+
+
+@on_both_loops
+async def test_a_websocket_that_is_not_read_is_closed_and_others_get_everything(node: StreamNode) -> None:
+    with Raw(node) as raw:
+        await raw.subscribe()
+        async with node.websocket() as healthy:
+            await healthy.ask("subscribe", channel="trades")
+            await node.until(lambda: node.hub.counts().subscriptions == 2)
+            reading = asyncio.get_running_loop().create_task(read_offsets(healthy))
+            await flood(node)
+            head = await node.store.read(lambda tx: tx.value("SELECT MAX(feed_offset) FROM feed"))
+            await node.publish("discussion")
+            await node.publish("trade", {"last": True})
+            assert await reading == [*range(1, head + 1), head + 2]
+        assert node.hub.counts().websocket == 0
+        assert close_code(await raw.read_all()) == 1013
+
+
+async def read_offsets(client: Client) -> list[int]:
+    found = []
+    while True:
+        frame = await client.next()
+        found.append(frame["offset"])
+        if frame["data"].get("last"):
+            return found
+
+
+@on_both_loops
+async def test_a_client_that_never_reads_is_cut_off_for_good(node: StreamNode) -> None:
+    with Raw(node) as raw:
+        await raw.subscribe()
+        await node.until(lambda: node.hub.counts().subscriptions == 1)
+        await flood(node)
+        await node.until(lambda: not node.server.server_state.connections)
+
+
+@on_both_loops
+async def test_a_stream_that_is_not_read_is_cut_off(node: StreamNode) -> None:
+    with Raw(node) as raw:
+        await raw.send(b"GET /api/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await node.until(lambda: node.hub.counts().subscriptions == 1)
+        await flood(node)
+        await node.until(lambda: node.hub.counts().sse == 0 and not node.server.server_state.connections)
+        assert not (await raw.read_all()).endswith(b"0\r\n\r\n"), "a cut stream does not look complete"
+
+
+@on_both_loops
+async def test_a_client_stuck_below_the_limits_is_swept_away(node: StreamNode) -> None:
+    with Raw(node) as raw:
+        await raw.subscribe()
+        await node.until(lambda: node.hub.counts().subscriptions == 1)
+        subscriber = next(iter(node.hub.subscribers))
+        while not subscriber.queue:
+            await node.publish_many(8, "trade", filler=BIG)
+        node.streams.sweep()
+        node.times.pass_s(10)
+        node.streams.sweep()
+        assert dropped(node, "slow") == 1
+
+
+@on_both_loops
+async def test_stopping_does_not_wait_for_clients_that_do_not_read(node: StreamNode) -> None:
+    with Raw(node) as websocket, Raw(node) as stream:
+        await websocket.subscribe()
+        await stream.send(b"GET /api/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await node.until(lambda: node.hub.counts().subscriptions == 2)
+        while not all(subscriber.queue for subscriber in node.hub.subscribers):
+            await node.publish_many(4, "trade", filler=BIG)
+        node.server.should_exit = True
+        await node.until(lambda: not node.server.server_state.connections)
+
+
+@on_both_loops
+async def test_what_waits_goes_out_joined_and_whole(node: StreamNode) -> None:
+    with Raw(node) as raw:
+        await raw.subscribe()
+        await node.until(lambda: node.hub.counts().subscriptions == 1)
+        await node.publish_many(200)
+        reading = asyncio.get_running_loop().create_task(raw.read_all())
+        await node.until(lambda: node.hub.head == 200)
+        node.hub.close()
+        data = await reading
+        assert data.count(b'"type":"trade"') == 200
+        assert close_code(data) == 1012
+
+
+@on_both_loops
+async def test_broken_connections_are_counted_apart_from_those_that_say_goodbye(node: StreamNode) -> None:
+    with Raw(node) as raw:
+        await raw.subscribe()
+        await node.until(lambda: node.hub.counts().subscriptions == 1)
+    async with node.websocket():
+        pass
+    await node.until(lambda: not node.hub.subscribers)
+    assert (node.hub.opened_total, node.hub.lost_total) == (2, 1)
+
+
+@on_both_loops
+async def test_answers_do_not_pile_up_for_who_asks_without_reading(node: StreamNode) -> None:
+    market = await node.add_market()
+    with Raw(node) as raw:
+        await raw.subscribe()
+        await node.until(lambda: node.hub.counts().subscriptions == 1)
+        asking = masked(json.dumps({"action": "subscribe", "market_id": market.hex()}).encode())
+        (subscriber,) = node.hub.subscribers
+        for _ in range(99):
+            await raw.send(asking)
+            await asyncio.sleep(0)
+            assert subscriber.queued_bytes < 65_536
+
+
+def test_compression_is_off_and_frames_are_limited() -> None:
+    options = server_options(Push(frame_bytes_max=512, ping_interval_s=7))
+    assert options["ws_per_message_deflate"] is False
+    assert (options["ws_max_size"], options["ws_ping_interval"], options["ws_ping_timeout"]) == (512, 7.0, 7.0)

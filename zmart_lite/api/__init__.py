@@ -1,0 +1,86 @@
+"""The HTTP and push contract: one route table, joined from the modules that answer it."""
+
+from types import ModuleType
+
+from zmart_lite.api import (
+    actions,
+    admin,
+    admin_chain,
+    creation,
+    devnet,
+    discussions,
+    events,
+    markets,
+    pages_static,
+    price_history,
+    sign_in,
+    status,
+    stream,
+    trades,
+    transactions,
+    users,
+    votes,
+    webhook,
+)
+from zmart_lite.api.auth import Authenticator
+from zmart_lite.api.context import Api, ApiParts, Traffic
+from zmart_lite.api.endpoints import Endpoint
+from zmart_lite.api.limits import Limiter
+from zmart_lite.api.middleware import Application
+from zmart_lite.api.pages import Cursors
+from zmart_lite.api.proxies import ClientAddresses
+from zmart_lite.api.routing import RouteTable
+from zmart_lite.store.rows import RowSettings
+
+__all__ = ["Api", "ApiParts", "Application", "create_app", "list_endpoints", "make_api"]
+
+MODULES: tuple[ModuleType, ...] = (
+    status,
+    sign_in,
+    markets,
+    price_history,
+    creation,
+    actions,
+    trades,
+    transactions,
+    votes,
+    users,
+    discussions,
+    events,
+    webhook,
+    admin,
+    admin_chain,
+    stream,
+    pages_static,
+)
+"""Each has ``ENDPOINTS``; a new module of routes is added here."""
+
+
+def list_endpoints(*, embedded_devnet: bool = False) -> tuple[Endpoint, ...]:
+    """Every route of the node, in the order of the modules; those that drive the embedded devnet only where it is."""
+    modules = (*MODULES, devnet) if embedded_devnet else MODULES
+    return tuple(endpoint for module in modules for endpoint in module.ENDPOINTS)
+
+
+def make_api(parts: ApiParts) -> Api:
+    """What requests share, made from the node's parts. Raises StartupError for an unusable key."""
+    config = parts.config
+    auth = Authenticator(config, parts.jwt_secret, parts.store, parts.now_ms)
+    addresses = ClientAddresses(config.server.trusted_proxies)
+    return Api(
+        parts=parts,
+        rows=RowSettings.of(config, parts.codec),
+        auth=auth,
+        limits=Limiter(config.limits, parts.metrics, lambda: parts.now_ms() / 1_000),
+        cursors=Cursors(parts.jwt_secret),
+        addresses=addresses,
+        traffic=Traffic(parts.now_ms),
+        streams=stream.Streams(parts, auth, addresses),
+    )
+
+
+def create_app(parts: ApiParts) -> Application:
+    """The ASGI application, for HTTP and WebSockets."""
+    api = make_api(parts)
+    table = RouteTable(list_endpoints(embedded_devnet=parts.config.embedded_devnet))
+    return Application(api, table, api.streams.websocket)

@@ -1,0 +1,362 @@
+"""What administrators do with the node itself: jobs, breakers, alerts, intents, dead letters, backups (contract 2.10)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+from zmart_lite.api.admin_endpoints import reading, writing
+from zmart_lite.api.audit import MayGiveReason, MustGiveReason
+from zmart_lite.api.context import JobView
+from zmart_lite.api.endpoints import Handler, Reply, Request
+from zmart_lite.api.onchain import Json
+from zmart_lite.api.pages import page_fields, page_of
+from zmart_lite.api.parsers import boolean, market_ref, plain_text, text, time_ms, wallet, word
+from zmart_lite.api.validate import PageFields, field, page_limit
+from zmart_lite.errors import Conflict, NotFound, ValidationFailed
+from zmart_lite.ops import BreakerView
+from zmart_lite.store import alerts, chainlog, intents, lookups, messages, operations, rows
+from zmart_lite.store.db import Row, Tx
+from zmart_lite.store.lists import Conditions
+from zmart_lite.store.paging import Listing, Query
+from zmart_lite.store.rows import MarketRef
+from zmart_lite.store.shown import optional_time_ms
+
+F = TypeVar("F", bound=PageFields)
+
+NOTE_CHARS_MAX = 500
+ACTION_CHARS_MAX = 64
+ROW_ID_DIGITS_MAX = 18
+DRY_RUNNABLE = frozenset({"aggregate", "monitor"})
+PER_MARKET = frozenset({"aggregate", "monitor", "reconcile"})
+INTENT_STATUSES = ("planned", "sent", "confirmed", "failed", "expired", "abandoned")
+IN_FLIGHT = frozenset({"planned", "sent"})
+RETRYABLE = frozenset({"failed", "expired"})
+
+
+def row_id(request: Request) -> int:
+    """The number in the path's ``{id}``. Raises NotFound for anything that is none."""
+    given = request.params["id"]
+    if not (given.isascii() and given.isdigit() and len(given) <= ROW_ID_DIGITS_MAX):
+        raise NotFound
+    return int(given)
+
+
+def _market_key(tx: Tx, ref: MarketRef | None) -> int | None:
+    """Raises NotFound for a market that is named but not known."""
+    return None if ref is None else int(lookups.get_market(tx, ref)["id"])
+
+
+# Lists
+
+
+def listing(
+    name: str, query: Query, show: Callable[[Row], Json], filters: Callable[[Tx, F], Conditions]
+) -> Handler:
+    """A handler that answers one of the lists of store.operations under ``name``."""
+
+    async def run(request: Request, fields: F) -> object:
+        asked = page_of(request, name, fields)
+
+        def read(tx: Tx) -> Listing:
+            return operations.list_rows(tx, query, filters(tx, fields), asked.page)
+
+        found = await request.read(read)
+        return {name: [show(row) for row in found.rows], **page_fields(request, asked, found)}
+
+    return run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiscrepancyFields(PageFields):
+    market_id: MarketRef | None = field(market_ref, None)
+    open: bool | None = field(boolean, None)
+
+
+def _discrepancy_filters(tx: Tx, fields: DiscrepancyFields) -> Conditions:
+    found = Conditions()
+    found.add_given("x.market = ?", _market_key(tx, fields.market_id))
+    if fields.open is not None:
+        found.add("x.resolved_ms IS NULL" if fields.open else "x.resolved_ms IS NOT NULL")
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntentFields(PageFields):
+    status: str | None = field(word(*INTENT_STATUSES), None)
+    action: str | None = field(text(1, ACTION_CHARS_MAX), None)
+    market_id: MarketRef | None = field(market_ref, None)
+
+
+def _intent_filters(tx: Tx, fields: IntentFields) -> Conditions:
+    found = Conditions()
+    found.add_given("x.status = ?", fields.status)
+    found.add_given("x.action = ?", fields.action)
+    found.add_given("x.market = ?", _market_key(tx, fields.market_id))
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditFields(PageFields):
+    limit: int = page_limit(100)
+    wallet: bytes | None = field(wallet, None)
+    action: str | None = field(text(1, ACTION_CHARS_MAX), None)
+    since: int | None = field(time_ms, None, aliases=("from",))
+    until: int | None = field(time_ms, None, aliases=("to",))
+
+
+def _audit_filters(_: Tx, fields: AuditFields) -> Conditions:
+    found = Conditions()
+    found.add_given("x.wallet = ?", fields.wallet)
+    found.add_given("x.action = ?", fields.action)
+    found.add_given("x.at_ms >= ?", fields.since)
+    found.add_given("x.at_ms < ?", fields.until)
+    return found
+
+
+def _all(_: Tx, __: PageFields) -> Conditions:
+    return Conditions()
+
+
+def _open_letters(_: Tx, __: PageFields) -> Conditions:
+    return Conditions("x.resolved_ms IS NULL")
+
+
+# Jobs
+
+
+def job_json(view: JobView) -> Json:
+    return {
+        "name": view.name,
+        "schedule": view.schedule,
+        "paused": view.paused,
+        "running": view.running,
+        "holder": view.holder,
+        "last_started_at": optional_time_ms(view.last_started_ms),
+        "last_finished_at": optional_time_ms(view.last_finished_ms),
+        "last_result": view.last_result,
+        "last_error": view.last_error,
+        "last_duration_ms": view.last_duration_ms,
+        "next_run_at": optional_time_ms(view.next_run_ms),
+        "runs": view.runs,
+        "failures": view.failures,
+        "summary": dict(view.summary),
+    }
+
+
+async def list_jobs(request: Request, _: object) -> object:
+    return {"jobs": [job_json(view) for view in await request.parts.jobs.views()]}
+
+
+async def _get_job(request: Request) -> JobView:
+    """The job of the path's ``{name}``. Raises NotFound."""
+    for view in await request.parts.jobs.views():
+        if view.name == request.params["name"]:
+            return view
+    raise NotFound("There is no such job.")
+
+
+async def list_runs(request: Request, fields: PageFields) -> object:
+    job = await _get_job(request)
+    asked = page_of(request, "job-runs", fields, job.name)
+
+    def read(tx: Tx) -> Listing:
+        conditions = Conditions()
+        conditions.add("x.job = ?", job.name)
+        return operations.list_rows(tx, operations.RUNS, conditions, asked.page)
+
+    found = await request.read(read)
+    runs = [operations.run_row(row) for row in found.rows]
+    return {"runs": runs, "jobs": [job_json(job)], **page_fields(request, asked, found)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFields(MayGiveReason):
+    market_id: MarketRef | None = field(market_ref, None, help="Only this market (aggregate, monitor, reconcile).")
+    dry_run: bool = field(boolean, False, help="Only tell what would be done (aggregate, monitor).")
+
+
+async def run_job(request: Request, fields: RunFields) -> Reply:
+    job = await _get_job(request)
+    if fields.dry_run and job.name not in DRY_RUNNABLE:
+        raise ValidationFailed([("dry_run", f"{job.name} has no dry run")])
+    if fields.market_id is not None and job.name not in PER_MARKET:
+        raise ValidationFailed([("market_id", f"{job.name} does not work on one market")])
+    ref = fields.market_id
+    market_id = None if ref is None else await request.read(lambda tx: bytes(lookups.get_market(tx, ref)["market_id"]))
+    run_id = await request.parts.jobs.run(job.name, market_id=market_id, dry_run=fields.dry_run)
+    return Reply({"success": True, "job": job.name, "run_id": run_id}, 202)
+
+
+async def set_paused(paused: bool, request: Request, _: object) -> object:
+    job, jobs = await _get_job(request), request.parts.jobs
+    await (jobs.pause(job.name) if paused else jobs.resume(job.name))
+    return {"success": True, "job": job_json(job._replace(paused=paused))}
+
+
+async def make_backup(request: Request, _: object) -> Reply:
+    return Reply({"success": True, "run_id": await request.parts.jobs.run("backup")}, 202)
+
+
+# Breakers, alerts
+
+
+def breaker_json(view: BreakerView) -> Json:
+    return {
+        "name": view.name,
+        "state": view.state,
+        "failures": view.failures,
+        "opened_at": _seconds(view.opened_at),
+        "open_until": _seconds(view.open_until),
+        "last_error": view.last_error,
+    }
+
+
+def _seconds(moment: float | None) -> str | None:
+    return None if moment is None else optional_time_ms(int(moment * 1_000))
+
+
+async def list_breakers(request: Request, _: object) -> object:
+    return {"breakers": [breaker_json(view) for view in request.parts.breakers.views()]}
+
+
+async def reset_breaker(request: Request, _: object) -> object:
+    breaker = request.parts.breakers.find(request.params["name"])
+    if breaker is None:
+        raise NotFound("There is no such breaker.")
+    breaker.reset()
+    return {"success": True, "breakers": [breaker_json(view) for view in request.parts.breakers.views()]}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AckFields(MayGiveReason):
+    note: str | None = field(plain_text(0, NOTE_CHARS_MAX), None, help="Kept in the audit.")
+
+
+async def acknowledge(request: Request, _: AckFields) -> object:
+    alert_id = row_id(request)
+
+    def run(tx: Tx) -> Row:
+        row = alerts.acknowledge_alert(tx, alert_id, request.wallet)
+        if row is not None:
+            messages.publish_alert(tx, row)
+            return row
+        row = alerts.find_alert(tx, alert_id)
+        if row is None:
+            raise NotFound("There is no such alert.")
+        return row
+
+    return {"success": True, "alert": rows.alert_row(await request.write(run), with_data=True)}
+
+
+# Intents
+
+
+def _get_intent(tx: Tx, intent_id: int) -> Row:
+    row = operations.find_intent(tx, intent_id)
+    if row is None:
+        raise NotFound("There is no such intent.")
+    return row
+
+
+def _require_status(row: Row, allowed: frozenset[str]) -> None:
+    """Raises Conflict ``in_flight`` while the bytes may land, ``wrong_state`` for what else does not fit."""
+    if row["status"] in allowed:
+        return
+    if row["status"] in IN_FLIGHT:
+        raise Conflict("The transaction may still land.", reason="in_flight")
+    raise Conflict(f"The intent is {row['status']}.", reason="wrong_state")
+
+
+async def retry_intent(request: Request, fields: MustGiveReason) -> object:
+    intent_id = row_id(request)
+    old = await request.read(lambda tx: _get_intent(tx, intent_id))
+    _require_status(old, RETRYABLE)
+    planned = await request.parts.intents.plan(old["action"], old["market_id"], intents.args_of(old), fields.reason)
+    row = await request.read(lambda tx: _get_intent(tx, planned["id"]))
+    return {"success": True, "intent": operations.intent_row(row)}
+
+
+async def abandon_intent(request: Request, fields: MustGiveReason) -> object:
+    intent_id = row_id(request)
+
+    def run(tx: Tx) -> Row:
+        row = _get_intent(tx, intent_id)
+        _require_status(row, RETRYABLE | {"planned", "abandoned"})
+        if row["status"] != "abandoned":
+            intents.set_ended(tx, intent_id, "abandoned", message=fields.reason)
+        return _get_intent(tx, intent_id)
+
+    return {"success": True, "intent": operations.intent_row(await request.write(run))}
+
+
+# Dead letters
+
+
+async def show_dead_letter(request: Request, _: object) -> object:
+    letter_id = row_id(request)
+    row = await request.read(lambda tx: _get_letter(tx, letter_id))
+    return operations.dead_letter_row(row, with_payload=True)
+
+
+def _get_letter(tx: Tx, letter_id: int) -> Row:
+    row = chainlog.find_dead_letter(tx, letter_id)
+    if row is None:
+        raise NotFound("There is no such dead letter.")
+    return row
+
+
+async def retry_dead_letter(request: Request, _: object) -> object:
+    letter_id = row_id(request)
+    await request.read(lambda tx: _get_letter(tx, letter_id))
+    events = await request.parts.indexer.retry_dead_letter(letter_id)
+    return {"success": True, "resolved": events is not None, "events": events or 0}
+
+
+# Routes
+
+_LISTS: dict[str, tuple[Query, Callable[[Row], Json], Callable[[Tx, Any], Conditions], type[Any], str]] = {
+    "discrepancies": (
+        operations.DISCREPANCIES,
+        operations.discrepancy_row,
+        _discrepancy_filters,
+        DiscrepancyFields,
+        "Where the database differed from the chain.",
+    ),
+    "intents": (
+        operations.INTENTS,
+        operations.intent_row,
+        _intent_filters,
+        IntentFields,
+        "The node's own transactions.",
+    ),
+    "dead_letters": (
+        operations.DEAD_LETTERS,
+        operations.dead_letter_row,
+        _open_letters,
+        PageFields,
+        "What could not be indexed.",
+    ),
+    "audit": (operations.AUDIT, operations.audit_row, _audit_filters, AuditFields, "What administrators did."),
+    "backups": (operations.BACKUPS, operations.backup_row, _all, PageFields, "Copies of the database."),
+}
+
+ENDPOINTS = [
+    *(
+        reading(name.replace("_", "-"), listing(name, query, show, filters), summary, fields=fields)
+        for name, (query, show, filters, fields, summary) in _LISTS.items()
+    ),
+    reading("jobs", list_jobs, "Jobs and how they last went."),
+    reading("jobs/{name}/runs", list_runs, "Runs of a job.", fields=PageFields),
+    writing("jobs/{name}/run", run_job, "Run a job now.", "job_run", fields=RunFields, status=202),
+    writing("jobs/{name}/pause", partial(set_paused, True), "Pause a job.", "job_pause"),
+    writing("jobs/{name}/resume", partial(set_paused, False), "Resume a job.", "job_resume"),
+    writing("backups", make_backup, "Make a backup now.", "backup", status=202),
+    reading("breakers", list_breakers, "Circuit breakers."),
+    writing("breakers/{name}/reset", reset_breaker, "Close a circuit breaker.", "breaker_reset"),
+    writing("alerts/{id}/ack", acknowledge, "Acknowledge an alert.", "alert_ack", fields=AckFields),
+    writing("intents/{id}/retry", retry_intent, "Try an intent again.", "intent_retry", fields=MustGiveReason),
+    writing("intents/{id}/abandon", abandon_intent, "Give an intent up.", "intent_abandon", fields=MustGiveReason),
+    reading("dead-letters/{id}", show_dead_letter, "One dead letter with its payload."),
+    writing("dead-letters/{id}/retry", retry_dead_letter, "Try to index it again.", "dead_letter_retry"),
+]

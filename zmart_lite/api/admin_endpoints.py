@@ -1,0 +1,30 @@
+"""How the routes of administrators are declared: reading for read-admin, writing for admin and audited."""
+
+from functools import partial
+from typing import Any
+
+from zmart_lite.api.audit import MayGiveReason, record
+from zmart_lite.api.endpoints import Endpoint, Handler, Level
+
+PREFIX = "/api/admin/"
+
+
+def reading(path: str, handler: Handler, summary: str, *, fields: type[Any] | None = None) -> Endpoint:
+    return Endpoint("GET", PREFIX + path, handler, summary, level=Level.READ_ADMIN, fields=fields, tag="admin")
+
+
+def writing(
+    path: str, handler: Handler, summary: str, action: str, *, fields: type[Any] = MayGiveReason, status: int = 200
+) -> Endpoint:
+    """``action`` is the word in the audit."""
+    return Endpoint(
+        "POST",
+        PREFIX + path,
+        handler,
+        summary,
+        level=Level.ADMIN,
+        fields=fields,
+        status=status,
+        tag="admin",
+        ended=partial(record, action),
+    )

@@ -1,0 +1,189 @@
+"""The ASGI application around the route table: request ids, OPTIONS, headers, conditional answers, the access log.
+
+Plain ASGI and one dispatch of our own: a chain of middlewares and Starlette's router, which tries sixty routes in
+order, cost more than most handlers do.
+"""
+
+import logging
+import secrets
+import time
+from typing import Any
+
+import msgspec
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from zmart_lite.api.checks import API_PREFIX, ClientGone, answer
+from zmart_lite.api.context import Api
+from zmart_lite.api.endpoints import Caching, Level, Reply, Request, Stream
+from zmart_lite.api.errors import error_reply
+from zmart_lite.api.headers import REQUEST_ID, CommonHeaders, Conditional, RawHeaders, etag_of
+from zmart_lite.api.routing import RouteTable, allowed_methods
+from zmart_lite.errors import NotFound
+from zmart_lite.logs import request_id
+
+logger = logging.getLogger("zmart_lite.api.access")
+
+NO_STORE = b"no-store"
+PUBLIC = b"public, no-cache"
+SHORT = b"public, max-age=30"
+UNROUTED = "(none)"
+PATH_LOGGED_MAX = 200
+METHODS_COUNTED = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT", "PATCH"})
+
+encode_json = msgspec.json.Encoder().encode
+
+
+class Application:
+    """Serves HTTP by the route table and hands WebSockets on. ``websocket`` is an ASGI application for those."""
+
+    def __init__(self, api: Api, table: RouteTable, websocket: ASGIApp | None = None) -> None:
+        self.api = api
+        self.table = table
+        self._websocket = websocket
+        self._common = CommonHeaders(api.parts.config.server)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "websocket" and self._websocket is not None:
+            await self._websocket(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1000})
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(self.api, scope, receive)
+        request.started = time.perf_counter()
+        peer = scope.get("client")
+        request.address = self.api.addresses.of(peer[0] if peer else None, scope["headers"])
+        given = request.header(b"x-request-id")
+        request.request_id = given if given is not None and REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        token = request_id.set(request.request_id)
+        try:
+            status = await self._respond(request, send)
+            self._record(request, status)
+        except ClientGone:
+            self._record(request, 499)
+        finally:
+            request_id.reset(token)
+
+    async def _respond(self, request: Request, send: Send) -> int:
+        try:
+            if request.method == "OPTIONS":
+                return await self._options(request, send)
+            result = await answer(request, self.table)
+            if isinstance(result, Stream):
+                return await self._stream(request, result, send)
+            if not isinstance(result.body, bytes):
+                result = result._replace(body=encode_json(result.body))
+        except ClientGone:
+            raise
+        except Exception as error:  # noqa: BLE001 - the one place where any error becomes an answer
+            result = error_reply(error, request)
+            result = result._replace(body=encode_json(result.body))
+        return await self._send(request, result, send)
+
+    async def _options(self, request: Request, send: Send) -> int:
+        match = self.table.match(request.path)
+        if match is None:
+            raise NotFound(f"Route {request.method} {request.path} not found")
+        headers = self._headers(request, policy=True)
+        headers += [*self._common.preflight(), (b"allow", allowed_methods(match.methods).encode())]
+        await send({"type": "http.response.start", "status": 204, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+        return 204
+
+    async def _stream(self, request: Request, stream: Stream, send: Send) -> int:
+        """Let an ASGI application answer; the common headers are added unless it sets them itself."""
+        status = 200
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                own: RawHeaders = list(message.get("headers", []))
+                names = {name.lower() for name, _ in own}
+                common = self._headers(request, policy=True)
+                own += [(name, value) for name, value in common if name not in names]
+                message = {**message, "headers": own}
+            await send(message)
+
+        await stream.app(request.scope, request.receive, send_with_headers)
+        return status
+
+    async def _send(self, request: Request, reply: Reply, send: Send) -> int:
+        body: bytes = reply.body  # type: ignore[assignment]  # encoded by now
+        status, headers = reply.status, self._headers(request, policy=not _sets_policy(reply))
+        headers += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
+        caching = _cache_control(request, reply)
+        if caching is not NO_STORE and status == 200:
+            etag = etag_of(body)
+            headers.append((b"etag", etag.encode()))
+            known = Conditional(request.header(b"if-none-match"), request.header(b"origin"), request.header(b"host"))
+            if known.has(etag):
+                status = 304
+        headers.append((b"cache-control", caching))
+        if status != 304:
+            headers.append((b"content-type", reply.media_type.encode()))
+            headers.append((b"content-length", b"%d" % len(body)))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        hidden = status == 304 or request.method == "HEAD"
+        await send({"type": "http.response.body", "body": b"" if hidden else body})
+        return status
+
+    def _headers(self, request: Request, *, policy: bool) -> RawHeaders:
+        headers = self._common.of(request.header(b"origin"), policy=policy)
+        headers.append((b"x-request-id", request.request_id.encode()))
+        headers += request.limit_headers
+        return headers
+
+    def _record(self, request: Request, status: int) -> None:
+        """Metrics and one line in the access log. The query is left out: it may hold a ticket."""
+        seconds = time.perf_counter() - request.started
+        route = request.endpoint.path if request.endpoint is not None else UNROUTED
+        method = request.method if request.method in METHODS_COUNTED else "OTHER"
+        metrics = self.api.parts.metrics
+        metrics.http_requests_total.labels(method, route, str(status)).inc()
+        metrics.http_request_duration_seconds.labels(method, route).observe(seconds)
+        self.api.traffic.count(status)
+        if logger.isEnabledFor(logging.INFO):
+            fields: dict[str, Any] = {
+                "method": method,
+                "path": request.path[:PATH_LOGGED_MAX],
+                "status": status,
+                "duration_ms": round(seconds * 1_000, 2),
+                "address": request.address,
+            }
+            logger.info("request", extra=fields)
+
+
+def _sets_policy(reply: Reply) -> bool:
+    return any(name.lower() == "content-security-policy" for name, _ in reply.headers)
+
+
+def _cache_control(request: Request, reply: Reply) -> bytes:
+    endpoint = request.endpoint
+    caching = reply.caching
+    if caching is Caching.AUTO and endpoint is not None:
+        caching = endpoint.caching
+    if reply.status >= 400 or caching is Caching.NO_STORE:
+        return NO_STORE
+    if caching is Caching.SHORT:
+        return SHORT
+    is_public = (
+        endpoint is not None
+        and endpoint.level is Level.NONE
+        and request.method in ("GET", "HEAD")
+        and request.path.startswith(API_PREFIX)
+    )
+    return PUBLIC if is_public else NO_STORE
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    """Parts are started and stopped by the composition root; servers that ask get their answers."""
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

@@ -1,0 +1,21 @@
+"""The market a request means: in its path, or under one of the names older clients use in a body."""
+
+from zmart_lite.api.endpoints import Request
+from zmart_lite.api.parsers import find_market_ref
+from zmart_lite.errors import Forbidden, NotFound
+from zmart_lite.store.rows import MarketRef
+
+
+def path_market(request: Request) -> MarketRef:
+    """The market of the path's ``{market}`` or ``{id}``. Raises NotFound where that names nothing."""
+    text = request.params.get("market", request.params.get("id"))
+    ref = find_market_ref(text)
+    if ref is None:
+        raise NotFound("There is no such market.")
+    return ref
+
+
+def require_own(request: Request, named: bytes | None) -> None:
+    """Raises Forbidden ``wallet_mismatch`` if the body names another wallet than the signed-in one."""
+    if named is not None and named != request.wallet:
+        raise Forbidden("The wallet in the body is not the one that signed in.", reason="wallet_mismatch")

@@ -1,0 +1,123 @@
+"""The built-in page, the files it is made of, and Swagger UI: only what is shipped, nothing from elsewhere."""
+
+import re
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+from starlette.types import Receive, Scope, Send
+
+from zmart_lite.api.endpoints import Endpoint, Request, Stream
+from zmart_lite.api.headers import Conditional, etag_of
+from zmart_lite.errors import NotFound
+from zmart_lite.resources import find
+
+DEPTH_MAX = 3
+"""Folders below /static, the file included."""
+SEGMENT = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+"""What a shipped file or folder may be called: no dots in a row, nothing hidden, no separator of any system."""
+MEDIA_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+PAGE_POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
+DOCS_POLICY = f"{PAGE_POLICY}; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
+"""Swagger UI styles its parts inline and draws its icons from data URLs."""
+CACHE_CONTROL = b"no-cache"
+"""Kept, but asked for each time: a new version of the node never runs with parts of the old page."""
+SWAGGER_PACKAGE = "swagger_ui"
+SWAGGER_FILES = frozenset({"swagger-ui.css", "swagger-ui-bundle.js"})
+FILES_CACHED = 256
+
+
+class Shipped(NamedTuple):
+    """A file as it is sent."""
+
+    body: bytes
+    etag: str
+    media_type: str
+
+
+@lru_cache(maxsize=FILES_CACHED)
+def _load(path: Path, _changed_ns: int) -> Shipped:
+    body = path.read_bytes()
+    return Shipped(body, etag_of(body), MEDIA_TYPES[path.suffix])
+
+
+def load(path: Path) -> Shipped:
+    """The file, read again only when it has changed. Raises NotFound for what is no file of a known type."""
+    if path.suffix not in MEDIA_TYPES or not path.is_file():
+        raise NotFound("There is no such file.")
+    return _load(path, path.stat().st_mtime_ns)
+
+
+class FileAnswer:
+    """An ASGI application that sends one file, or says that the client has it."""
+
+    def __init__(self, file: Shipped, policy: str) -> None:
+        self._file = file
+        self._policy = policy.encode()
+
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        given = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        known = Conditional(given.get(b"if-none-match"), given.get(b"origin"), given.get(b"host")).has(self._file.etag)
+        headers = [
+            (b"etag", self._file.etag.encode()),
+            (b"cache-control", CACHE_CONTROL),
+            (b"content-security-policy", self._policy),
+        ]
+        if not known:
+            headers.append((b"content-type", self._file.media_type.encode()))
+            headers.append((b"content-length", b"%d" % len(self._file.body)))
+        await send({"type": "http.response.start", "status": 304 if known else 200, "headers": headers})
+        hidden = known or scope["method"] == "HEAD"
+        await send({"type": "http.response.body", "body": b"" if hidden else self._file.body})
+
+
+async def page(_request: Request, _: object) -> Stream:
+    """The built-in page; its views are told apart behind the #."""
+    return Stream(FileAnswer(load(find("static/index.html")), PAGE_POLICY))
+
+
+async def static_file(request: Request, _: object) -> Stream:
+    segments = tuple(request.params.values())
+    if not all(SEGMENT.fullmatch(segment) for segment in segments):
+        raise NotFound("There is no such file.")
+    return Stream(FileAnswer(load(find("static").joinpath(*segments)), PAGE_POLICY))
+
+
+async def docs(_request: Request, _: object) -> Stream:
+    return Stream(FileAnswer(load(find("static/docs.html")), DOCS_POLICY))
+
+
+async def docs_file(request: Request, _: object) -> Stream:
+    name = request.params["file"]
+    if name not in SWAGGER_FILES:
+        raise NotFound("There is no such file.")
+    return Stream(FileAnswer(load(_swagger_folder() / name), DOCS_POLICY))
+
+
+def _swagger_folder() -> Path:
+    """Where the package keeps Swagger UI; found without importing it, and with it the web frameworks it serves."""
+    spec = find_spec(SWAGGER_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise NotFound("Swagger UI is missing from this installation.")
+    return Path(next(iter(spec.submodule_search_locations))) / "static"
+
+
+def _static_path(depth: int) -> str:
+    return "/static" + "".join(f"/{{part{number}}}" for number in range(1, depth + 1))
+
+
+ENDPOINTS = (
+    Endpoint("GET", "/", page, "The built-in page (HTML).", tag="Pages", limited=False),
+    *(
+        Endpoint("GET", _static_path(depth), static_file, "A file of the built-in page.", tag="Pages", limited=False)
+        for depth in range(1, DEPTH_MAX + 1)
+    ),
+    Endpoint("GET", "/docs", docs, "Swagger UI of this API (HTML).", tag="Pages", limited=False),
+    Endpoint("GET", "/docs/{file}", docs_file, "A file of Swagger UI.", tag="Pages", limited=False),
+)

@@ -1,0 +1,158 @@
+"""uvicorn's protocols with a direct way to the socket, for connections that live long.
+
+Feed messages are written to the transport as finished bytes: one message costs its encoding once and one write per
+client, and messages that wait together go out in one write. The ASGI ``send`` would encode each for each client, wait
+in a task of its own, and could not close a connection whose peer reads nothing: closing waits for the peer, aborting
+does not. All else (handshake, reading, pings, answers) stays uvicorn's; handlers find the wire in the scope.
+"""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from starlette.types import Scope
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request as Handshake
+
+from zmart_lite.config.sections import Push
+from zmart_lite.push.frames import Envelope
+from zmart_lite.push.subscriber import SLOW, Ending
+
+EXTENSION = "zmart_lite.wire"
+CLOSE_GRACE_S = 2.0
+"""How long a peer may take to read the rest and answer the close frame before the socket is cut off."""
+
+
+def _nothing() -> None:
+    pass
+
+
+class WebSocketWire(WebSocketsSansIOProtocol):
+    """A WebSocket as the Hub's sink."""
+
+    kind = "websocket"
+    on_drain: Callable[[], None] = staticmethod(_nothing)
+    on_lost: Callable[[], None] = staticmethod(_nothing)
+
+    def handle_connect(self, event: Handshake) -> None:
+        super().handle_connect(event)
+        if not self.handshake_complete:
+            # The handler's task has been made but has not run yet.
+            cast(dict[str, Any], self.scope["extensions"])[EXTENSION] = self
+
+    @property
+    def ready(self) -> bool:
+        return (
+            self.writable.is_set()
+            and self.handshake_complete
+            and not self.close_sent
+            and not self.transport.is_closing()
+        )
+
+    @property
+    def broke(self) -> bool:
+        """Whether the connection ended without either side having said so."""
+        return not self.close_sent and self.conn.close_rcvd is None and self.conn.close_sent is None
+
+    def write(self, envelopes: list[Envelope]) -> None:
+        self.transport.write(b"".join([envelope.frame for envelope in envelopes]))
+
+    def end(self, ending: Ending) -> None:
+        """Close with this code now, even if earlier bytes still wait for the peer."""
+        if self.close_sent or self.transport.is_closing():
+            return
+        self.stop_keepalive()
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": ending.code, "reason": ending.reason})
+        self.conn.send_close(ending.code, ending.reason)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+        self.close_timer = self.loop.call_later(CLOSE_GRACE_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.on_drain()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.on_lost()
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        self.loop.call_later(CLOSE_GRACE_S, self.transport.abort)
+
+    def keepalive_timeout(self) -> None:
+        super().keepalive_timeout()
+        # The peer is silent: what it has not read by now would keep the socket open for ever.
+        self.transport.abort()
+
+
+class HttpWire(HttpToolsProtocol):
+    """An HTTP connection as the Hub's sink, once its response of type text/event-stream has begun."""
+
+    kind = "sse"
+    on_drain: Callable[[], None] = staticmethod(_nothing)
+    on_lost: Callable[[], None] = staticmethod(_nothing)
+    on_end: Callable[[Ending], None] = staticmethod(lambda _: None)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        cast(dict[str, Any], self.scope)["extensions"] = {EXTENSION: self}
+
+    @property
+    def ready(self) -> bool:
+        return not self.flow.write_paused and not self.transport.is_closing()
+
+    def write(self, envelopes: list[Envelope]) -> None:
+        self.write_chunk(b"".join([envelope.block for envelope in envelopes]))
+
+    def write_chunk(self, data: bytes) -> None:
+        """One chunk of the chunked body (RFC 9112, 7.1)."""
+        self.transport.write(b"%x\r\n%s\r\n" % (len(data), data))
+
+    def release(self) -> None:
+        """The stream is over; the connection may serve other requests."""
+        del self.on_drain, self.on_lost, self.on_end
+
+    def end(self, ending: Ending) -> None:
+        """Let the handler finish the response; cut off a peer that reads too slowly to see that."""
+        if ending is SLOW or self.flow.write_paused:
+            self.transport.abort()
+        self.on_end(ending)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.on_drain()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.on_lost()
+
+
+def websocket_wire(scope: Scope) -> WebSocketWire:
+    return cast(WebSocketWire, _wire(scope))
+
+
+def http_wire(scope: Scope) -> HttpWire:
+    return cast(HttpWire, _wire(scope))
+
+
+def _wire(scope: Scope) -> object:
+    wire = scope.get("extensions", {}).get(EXTENSION)
+    if wire is None:
+        raise RuntimeError("Streams need uvicorn with the options of api.wire.server_options")
+    return wire
+
+
+def server_options(push: Push) -> dict[str, Any]:
+    """What ``uvicorn.Config`` has to be given for the streams: protocols, frame size, pings, no compression."""
+    return {
+        "http": HttpWire,
+        "ws": WebSocketWire,
+        "ws_max_size": push.frame_bytes_max,
+        "ws_ping_interval": float(push.ping_interval_s),
+        "ws_ping_timeout": float(push.ping_interval_s),
+        "ws_per_message_deflate": False,
+    }
