@@ -1,0 +1,106 @@
+"""The aggregator: exact at the threshold, once, and only where votes changed."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.jobs.devnet import World, devnet_world
+from zmart_lite.jobs import Keys, Summary
+from zmart_lite.jobs.votes import Aggregator, VoteOptions
+from zmart_lite.models import MarketState, VoteType
+from zmart_lite.store import markets, votes
+
+DAY_S = 86_400
+
+
+def aggregator(world: World, *, votes_min: int = 10, keys: Keys | None = None) -> Aggregator:
+    return Aggregator(
+        world.store, world.actions(keys=keys), markets.find_config, world.now, VoteOptions(votes_min, DAY_S)
+    )
+
+
+async def cast(world: World, market_id: bytes, likes: int, dislikes: int) -> None:
+    record = await world.record(market_id)
+    for number in range(likes + dislikes):
+        address = bytes([number + 1]) * 31 + market_id[:1]
+        await world.store.write(
+            lambda tx, address=address, number=number: votes.add_vote(  # type: ignore[misc]
+                tx, record["id"], markets.wallet_key(tx, address), VoteType.PROPOSAL, number < likes
+            )
+        )
+
+
+@pytest.mark.parametrize(
+    ("likes", "dislikes", "approved"),
+    [(7, 3, True), (70, 30, True), (69, 31, False), (6, 4, False), (9, 0, False), (10, 0, True), (14, 6, True)],
+)
+async def test_a_proposal_is_approved_exactly_from_the_threshold_and_minimum_on(
+    tmp_path: Path, likes: int, dislikes: int, approved: bool
+) -> None:
+    async with devnet_world(tmp_path) as world:
+        market_id = await world.market(1)
+        await cast(world, market_id, likes, dislikes)
+        await aggregator(world).run({})
+        record = await world.record(market_id)
+        assert record["state"] == (MarketState.APPROVED if approved else MarketState.PROPOSED)
+        assert (record["proposal_likes"], record["proposal_dislikes"]) == ((likes, dislikes) if approved else (0, 0))
+
+
+async def test_a_second_run_without_new_votes_does_nothing(tmp_path: Path) -> None:
+    async with devnet_world(tmp_path) as world:
+        market_id = await world.market(1)
+        await cast(world, market_id, 5, 5)
+        assert await aggregator(world).run({}) == Summary(found=1, skipped=1)
+        assert await aggregator(world).run({}) == Summary()
+        assert await world.store.read(lambda tx: tx.value("SELECT count(*) FROM intents")) == 0
+
+
+async def test_a_proposal_whose_time_ends_without_consensus_is_recorded_and_reported_once(tmp_path: Path) -> None:
+    async with devnet_world(tmp_path) as world:
+        market_id = await world.market(1)
+        await cast(world, market_id, 5, 5)
+        world.localnet.ledger.warp(DAY_S)
+        for _ in range(3):
+            await aggregator(world).run({})
+        record = await world.record(market_id)
+        assert (record["state"], record["proposal_likes"], record["proposal_dislikes"]) == (MarketState.PROPOSED, 5, 5)
+        alerts = await world.store.read(lambda tx: tx.all("SELECT alert_type, subject, count FROM alerts"))
+        assert [tuple(each) for each in alerts] == [("proposal_no_consensus", market_id.hex(), 1)]
+        assert await world.store.read(lambda tx: tx.value("SELECT count(*) FROM intents")) == 1
+
+
+async def test_without_the_admin_key_the_proposal_waits_for_a_wallet(tmp_path: Path) -> None:
+    async with devnet_world(tmp_path) as world:
+        market_id = await world.market(1)
+        await cast(world, market_id, 10, 0)
+        await aggregator(world, keys=Keys(world.localnet.backend, None)).run({})
+        record = await world.record(market_id)
+        assert (record["state"], record["ready_for_approval"]) == (MarketState.PROPOSED, 1)
+        alert = await world.store.read(lambda tx: tx.one("SELECT * FROM alerts"))
+        assert alert is not None
+        assert (alert["alert_type"], alert["severity"]) == ("ready_for_approval", "LOW")
+        await aggregator(world).run({})
+        assert (await world.record(market_id))["state"] == MarketState.APPROVED
+
+
+async def test_recorded_votes_are_marked_and_later_ones_are_not(tmp_path: Path) -> None:
+    async with devnet_world(tmp_path) as world:
+        market_id = await world.market(1)
+        await cast(world, market_id, 10, 0)
+        await aggregator(world, keys=Keys(world.localnet.backend, None)).run({})
+        record = await world.record(market_id)
+        counted = await world.store.read(lambda tx: tx.value("SELECT count(*) FROM votes WHERE aggregated = 1"))
+        assert counted == 10
+        tally = await world.store.read(lambda tx: votes.find_tally(tx, record["id"], VoteType.PROPOSAL))
+        assert tally.last_aggregated_at is not None
+
+
+async def test_a_dry_run_and_a_run_for_one_market_touch_nothing_else(tmp_path: Path) -> None:
+    async with devnet_world(tmp_path) as world:
+        first, second = await world.market(1), await world.market(2)
+        await cast(world, first, 10, 0)
+        await cast(world, second, 10, 0)
+        assert (await aggregator(world).run({"dry_run": True})).done == 0
+        await aggregator(world).run({"market_id": second})
+        states = [(await world.record(market_id))["state"] for market_id in (first, second)]
+        assert states == [MarketState.PROPOSED, MarketState.APPROVED]

@@ -1,0 +1,302 @@
+"""Runs jobs on time, by hand, never twice at once, and keeps a record of every run.
+
+Huey says when: each job is a delayed task that schedules its successor, since Huey's own periodic tasks know whole
+minutes only. Huey forgets a task the moment it starts it, so nothing that must happen rests in its queue: the queue
+is emptied at start and every job begins with a fresh tick — at once if its last run is further back than its
+interval. The work itself is a coroutine on the node's event loop; a Huey worker thread merely waits for it.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import CancelledError, Future
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from huey import SqliteHuey
+from huey.consumer import Consumer
+
+from zmart_lite.errors import ChainError, Conflict, NotFound, StoreUnavailable, ZmartError
+from zmart_lite.ops.breaker import Breakers
+from zmart_lite.ops.metrics import Metrics
+from zmart_lite.ops.tasks import Background
+from zmart_lite.store import runs
+from zmart_lite.store.db import Store
+
+logger = logging.getLogger(__name__)
+
+POLL_FIRST_S = 0.1
+POLL_MAX_S = 1.0
+"""How long a worker sleeps at most before it looks into the queue again; Huey's default of 10 s would blur the
+schedule.
+"""
+SCHEDULER_INTERVAL_S = 1
+STOP_TIMEOUT_S = 3.0
+
+
+class Summary(NamedTuple):
+    """What a run came to: cases found, done, failed, and left for another time."""
+
+    found: int = 0
+    done: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def plus(self, *, found: int = 0, done: int = 0, failed: int = 0, skipped: int = 0) -> "Summary":
+        return Summary(self.found + found, self.done + done, self.failed + failed, self.skipped + skipped)
+
+
+Params = Mapping[str, Any]
+
+
+class Job(NamedTuple):
+    """Something done every ``interval_s`` seconds. ``breaker`` is the circuit breaker it goes through, if any."""
+
+    name: str
+    interval_s: int
+    time_limit_s: int
+    run: Callable[[Params], Awaitable[Summary]]
+    breaker: str | None = None
+    enabled: bool = True
+
+
+class JobView(NamedTuple):
+    """A job at one moment. Times are unix milliseconds."""
+
+    name: str
+    schedule: str
+    paused: bool
+    running: bool
+    holder: str | None
+    last_started_ms: int | None
+    last_finished_ms: int | None
+    last_result: str | None
+    last_error: str | None
+    last_duration_ms: int | None
+    next_run_ms: int | None
+    runs: int
+    failures: int
+    summary: Mapping[str, Any]
+
+
+class _EmbeddedConsumer(Consumer):  # type: ignore[misc]
+    """Huey's consumer without its signal handlers: the process's signals belong to the node."""
+
+    def _set_signal_handlers(self) -> None:
+        """Leave the handlers alone; SIGHUP's would even re-execute the program."""
+
+
+class JobRunner:
+    """All jobs of the node. :meth:`start` and :meth:`stop` from the event loop."""
+
+    def __init__(
+        self,
+        store: Store,
+        jobs: Sequence[Job],
+        queue_path: Path,
+        *,
+        workers: int,
+        metrics: Metrics,
+        breakers: Breakers,
+        background: Background,
+    ) -> None:
+        self._store = store
+        self._jobs = {job.name: job for job in jobs}
+        self._metrics = metrics
+        self._breakers = breakers
+        self._background = background
+        self._running: dict[str, int] = {}
+        self._paused: set[str] = set()
+        self._next_ms: dict[str, int] = {}
+        self._waiting: set[Future[None]] = set()
+        self._stopping = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._huey = SqliteHuey("zmart-lite", filename=str(queue_path), immediate=False)
+        self._tick = self._huey.task(name="tick")(self._tick_in_thread)
+        self._workers = workers
+        self._consumer: Consumer | None = None
+
+    async def start(self) -> None:
+        """Load what is paused, close runs that a crash left open, and begin to tick."""
+        self._loop = asyncio.get_running_loop()
+        state = await self._store.write(runs.take_over)
+        self._paused = state.paused
+        await asyncio.to_thread(self._huey.flush)
+        now_ms = self._store.now_ms()
+        for job in self._jobs.values():
+            if job.enabled:
+                last_ms = state.last_started_ms.get(job.name)
+                due_ms = now_ms if last_ms is None else last_ms + job.interval_s * 1_000
+                await asyncio.to_thread(self._schedule, job, max(0, due_ms - now_ms) / 1_000)
+        self._consumer = _EmbeddedConsumer(
+            self._huey,
+            workers=self._workers,
+            periodic=False,
+            initial_delay=POLL_FIRST_S,
+            max_delay=POLL_MAX_S,
+            scheduler_interval=SCHEDULER_INTERVAL_S,
+            check_worker_health=False,
+            shutdown_timeout=STOP_TIMEOUT_S,
+        )
+        self._consumer.start()
+
+    async def stop(self) -> None:
+        """End the waiting of Huey's threads, then Huey. Work under way is cancelled; its intents take it up again."""
+        self._stopping.set()
+        for waiting in list(self._waiting):
+            waiting.cancel()
+        if self._consumer is not None:
+            await asyncio.to_thread(self._consumer.stop, graceful=True)
+        await asyncio.to_thread(self._huey.storage.close)
+
+    # Ticks, in Huey's threads
+
+    def _schedule(self, job: Job, delay_s: float) -> None:
+        self._next_ms[job.name] = self._store.now_ms() + int(delay_s * 1_000)
+        if delay_s <= 0:
+            self._tick(job.name)
+        else:
+            self._tick.schedule((job.name,), delay=delay_s)
+
+    def _tick_in_thread(self, name: str) -> None:
+        job = self._jobs.get(name)
+        if job is None or self._stopping.is_set() or self._loop is None:
+            return
+        waiting = asyncio.run_coroutine_threadsafe(self._on_time(job), self._loop)
+        self._waiting.add(waiting)
+        try:
+            waiting.result()
+        except (CancelledError, asyncio.CancelledError):
+            return
+        finally:
+            self._waiting.discard(waiting)
+        if not self._stopping.is_set():
+            self._schedule(job, job.interval_s)
+
+    async def _on_time(self, job: Job) -> None:
+        """One scheduled run, unless the job is paused, running by hand, or its breaker is open."""
+        if job.name in self._paused or job.name in self._running:
+            return
+        try:
+            await self._run(job, await self._begin(job), {})
+        except (Conflict, StoreUnavailable) as error:
+            logger.warning("job %s did not start: %s", job.name, error)
+
+    # Runs
+
+    def _job(self, name: str) -> Job:
+        job = self._jobs.get(name)
+        if job is None:
+            raise NotFound(f"There is no job {name}; there are: {', '.join(self._jobs)}.")
+        return job
+
+    async def run(self, name: str, params: Params | None = None) -> int:
+        """Start a job now and return its run's id. Raises NotFound, Conflict ``already_running``."""
+        job = self._job(name)
+        run_id = await self._begin(job)
+        self._background.start(self._run(job, run_id, params or {}), f"job-{name}")
+        return run_id
+
+    async def run_to_end(self, name: str, params: Params | None = None) -> Summary:
+        """Run a job now and return what it came to; raises what it raised."""
+        job = self._job(name)
+        return await self._run(job, await self._begin(job), params or {}, reraise=True)
+
+    async def _begin(self, job: Job) -> int:
+        if job.name in self._running:
+            raise Conflict(f"The job {job.name} is running already.", reason="already_running")
+        self._running[job.name] = 0
+        try:
+            run_id = await self._store.write(lambda tx: runs.add_run(tx, job.name))
+        except StoreUnavailable:
+            del self._running[job.name]
+            raise
+        self._running[job.name] = run_id
+        return run_id
+
+    async def _run(self, job: Job, run_id: int, params: Params, *, reraise: bool = False) -> Summary:
+        summary, error = Summary(), None
+        try:
+            summary = await self._guarded(job, params)
+            return summary
+        except (ZmartError, TimeoutError) as failure:
+            error = str(failure) or f"The run took longer than {job.time_limit_s} s."
+            logger.warning("job %s failed: %s", job.name, error)
+            if reraise:
+                raise
+        except Exception as failure:
+            error = f"{type(failure).__name__}: {failure}"
+            logger.exception("job %s failed", job.name)
+            if reraise:
+                raise
+        finally:
+            del self._running[job.name]
+            await self._record(job, run_id, summary, error)
+        return summary
+
+    async def _guarded(self, job: Job, params: Params) -> Summary:
+        breaker = self._breakers[job.breaker] if job.breaker else None
+        if breaker is not None and not breaker.permit():
+            return Summary(skipped=1)
+        try:
+            async with asyncio.timeout(job.time_limit_s):
+                summary = await job.run(params)
+        except (ChainError, TimeoutError) as error:
+            if breaker is not None:
+                breaker.fail(str(error) or "timed out")
+            raise
+        if breaker is not None:
+            breaker.succeed()
+        return summary
+
+    async def _record(self, job: Job, run_id: int, summary: Summary, error: str | None) -> None:
+        result = "ok" if error is None else "failed"
+        self._metrics.job_runs_total.labels(job.name, result).inc()
+        if error is None:
+            self._metrics.job_last_success_timestamp_seconds.labels(job.name).set(self._store.now_ms() / 1_000)
+        try:
+            await self._store.write(lambda tx: runs.end_run(tx, run_id, result, *summary, error=error))
+        except StoreUnavailable as failure:
+            logger.warning("the end of a run of %s is not recorded: %s", job.name, failure)
+
+    # Control
+
+    async def pause(self, name: str) -> None:
+        """Stop a job from running by itself, until it is resumed; outlasts restarts."""
+        self._job(name)
+        await self._store.write(lambda tx: runs.set_paused(tx, name, True))
+        self._paused.add(name)
+
+    async def resume(self, name: str) -> None:
+        self._job(name)
+        await self._store.write(lambda tx: runs.set_paused(tx, name, False))
+        self._paused.discard(name)
+
+    def next_run_ms(self, name: str) -> int | None:
+        """When a job's next turn comes; None while it is paused or off."""
+        return None if name in self._paused else self._next_ms.get(name)
+
+    async def views(self) -> list[JobView]:
+        records = await self._store.read(lambda tx: {name: runs.summarize(tx, name) for name in self._jobs})
+        return [self._view(job, records[job.name]) for job in self._jobs.values()]
+
+    def _view(self, job: Job, record: runs.RunSummary) -> JobView:
+        last = record.last
+        ended = last is not None and last["finished_ms"] is not None
+        return JobView(
+            name=job.name,
+            schedule=f"every {job.interval_s} s" if job.enabled else "by hand",
+            paused=job.name in self._paused,
+            running=job.name in self._running,
+            holder=None,
+            last_started_ms=None if last is None else last["started_ms"],
+            last_finished_ms=None if last is None else last["finished_ms"],
+            last_result=None if last is None else last["result"],
+            last_error=None if last is None else last["error"],
+            last_duration_ms=last["finished_ms"] - last["started_ms"] if last is not None and ended else None,
+            next_run_ms=self.next_run_ms(job.name),
+            runs=record.runs,
+            failures=record.failures,
+            summary={} if last is None else {key: last[key] for key in Summary._fields},
+        )
