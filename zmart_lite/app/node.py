@@ -1,0 +1,327 @@
+"""The composition root: builds every part of the node, hands each what it needs, and owns the order of start and stop.
+
+Parts are started in :meth:`Node.start` from top to bottom and stopped in reverse by one exit stack. Nothing is built
+at import, and no part reaches for another by itself.
+"""
+
+import asyncio
+import logging
+import socket
+import time
+from contextlib import AsyncExitStack
+from typing import Self
+
+from solders.pubkey import Pubkey
+
+from zmart_lite import __version__
+from zmart_lite.api import ApiParts, create_app
+from zmart_lite.api.auth import jwt_secret
+from zmart_lite.api.stream import StoredFeed
+from zmart_lite.app.hooks import IndexerAdapter, IntentAdapter, JobAdapter
+from zmart_lite.app.server import bind, make_server, serve
+from zmart_lite.app.watch import Watch
+from zmart_lite.chain.helius import HeliusClient, WebhookRegistration
+from zmart_lite.chain.rpc import RetryPolicy, Rpc
+from zmart_lite.chain.tx import FeePolicy
+from zmart_lite.codec import Codec
+from zmart_lite.config import Config
+from zmart_lite.errors import ChainError, RpcUnavailable, StartupError
+from zmart_lite.indexer import Indexer
+from zmart_lite.indexer.service import IndexerOptions
+from zmart_lite.jobs import Actions, Job, JobRunner, Keys, Summary
+from zmart_lite.jobs.monitor import Monitor, MonitorOptions
+from zmart_lite.jobs.runner import Params
+from zmart_lite.jobs.votes import Aggregator, VoteOptions
+from zmart_lite.ops import Background, Breakers, ChainClock, Health, Metrics
+from zmart_lite.push.hub import Hub
+from zmart_lite.store import chainlog, markets
+from zmart_lite.store.db import Store, Tx, wall_clock_ms
+from zmart_lite.store.messages import FeedContext
+from zmart_lite.store.rows import RowSettings
+
+logger = logging.getLogger(__name__)
+
+WEBHOOK_PATH = "/api/webhooks/helius"
+LOOPBACK_OF_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - how to reach a node that listens everywhere
+JOB_TIME_LIMIT_S = 240
+DAY_S = 86_400
+START_RPC_DEADLINE_S = 3.0
+"""How long the start waits for the cluster. Without it votes and reads work all the same."""
+
+
+class Node:
+    """A whole node. ``port`` is the one it listens on, once started."""
+
+    def __init__(self, config: Config, keys: Keys) -> None:
+        self.config = config
+        self.keys = keys
+        self.stopping = asyncio.Event()
+        self.port = 0
+        self._stack = AsyncExitStack()
+
+    @property
+    def url(self) -> str:
+        """Where the node is reached on this machine."""
+        host = LOOPBACK_OF_ANY.get(self.config.server.host, self.config.server.host)
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    # Building, in the order of dependence
+
+    async def start(self) -> Self:
+        """Start everything. Raises StartupError with what to do; whatever was started is then stopped again."""
+        async with AsyncExitStack() as stack:
+            sockets = self._bind(stack)
+            self._build_operations(stack)
+            await self._open_store(stack)
+            self._build_chain(stack)
+            await self._pin_to_chain()
+            self._build_indexer()
+            self._build_jobs()
+            await self._serve(stack, sockets)
+            await self._start_work(stack)
+            self._stack = stack.pop_all()
+        logger.info("node started", extra={"port": self.port, "cluster": self.config.chain.cluster})
+        return self
+
+    async def stop(self) -> None:
+        """End streams, requests, jobs and indexing, in this order, and close the database."""
+        self.stopping.set()
+        await self._stack.aclose()
+
+    def _bind(self, stack: AsyncExitStack) -> list[socket.socket]:
+        server = self.config.server
+        sockets = [bind(server.host, server.port, "server.port")]
+        stack.callback(sockets[0].close)
+        self.port = sockets[0].getsockname()[1]
+        if server.ws_port:
+            sockets.append(bind(server.host, server.ws_port, "server.ws_port"))
+            stack.callback(sockets[1].close)
+        return sockets
+
+    def _build_operations(self, stack: AsyncExitStack) -> None:
+        self.metrics = Metrics()
+        self.health = Health(time.time)
+        self.breakers = Breakers(time.time)
+        self.clock = ChainClock()
+        self.background = Background()
+        self.codec = Codec(bytes(Pubkey.from_string(self.config.chain.program_id)))
+        labels = (__version__, self.config.chain.program_id, self.config.chain.cluster)
+        self.metrics.build_info.labels(*labels).set(1)
+        stack.push_async_callback(self.background.stop)
+
+    async def _open_store(self, stack: AsyncExitStack) -> None:
+        options = self.config.store
+        store = Store(
+            options.sqlite_path,
+            readers=options.readers,
+            cache_mb=options.cache_mb,
+            queue_max=options.queue_max,
+            on_group=self._count_commit,
+        )
+        stack.push_async_callback(store.close)
+        self.store = await store.open()
+        self.hub = Hub(StoredFeed(store), self.metrics, self.config.push)
+        self.hub.head = await StoredFeed(store).head()
+        store.on_commit = self.hub.publish
+
+    def _count_commit(self, _units: int, seconds: float) -> None:
+        self.metrics.store_commit_duration_seconds.observe(seconds)
+
+    def _build_chain(self, stack: AsyncExitStack) -> None:
+        chain = self.config.chain
+        policy = RetryPolicy(timeout_s=chain.rpc_timeout_s, attempts_max=chain.rpc_attempts_max)
+        self.rpc = Rpc([self.config.rpc_url.reveal()], policy, on_request=self._count_rpc)
+        stack.push_async_callback(self.rpc.close)
+
+    def _count_rpc(self, method: str, result: str, seconds: float) -> None:
+        self.metrics.rpc_requests_total.labels(method, result).inc()
+        self.metrics.rpc_request_duration_seconds.labels(method).observe(seconds)
+
+    async def _pin_to_chain(self) -> None:
+        """Refuse a database that belongs to another cluster or program; one that belongs to none yet is bound now."""
+        try:
+            async with asyncio.timeout(START_RPC_DEADLINE_S):
+                genesis_hash = (await self.rpc.get_genesis_hash()).hex()
+                reading = await self.rpc.get_clock()
+        except (ChainError, TimeoutError) as error:
+            logger.warning("the cluster cannot be reached yet: %s", error)
+            return
+        self.clock.observe(reading.slot, reading.unix_timestamp)
+        await self.store.write(lambda tx: _pin(tx, genesis_hash, self.codec.program_id.hex(), str(self.store.path)))
+
+    def _build_indexer(self) -> None:
+        options = self.config.indexer
+        self.rows = RowSettings.of(self.config, self.codec)
+        self.indexer = Indexer(
+            self.store,
+            self.codec,
+            self.rpc,
+            self.clock,
+            self.metrics,
+            self._feed_context,
+            IndexerOptions(
+                start_slot=options.start_slot,
+                batch_size=options.batch_size,
+                attempts_max=options.attempts_max,
+                retry_delay_s=options.retry_delay_s,
+                deep_forks=self.config.embedded_devnet,
+            ),
+        )
+
+    def _feed_context(self) -> FeedContext:
+        return FeedContext(
+            self.rows,
+            self._chain_now,
+            feed_since=wall_clock_ms() // 1_000 - self.config.retention.feed_days * DAY_S,
+            next_aggregation_ms=lambda: self.jobs.next_run_ms("aggregate"),
+        )
+
+    def _chain_now(self) -> int:
+        """The chain's clock, or the wall clock as long as the chain has not been seen."""
+        try:
+            return self.clock.now()
+        except RpcUnavailable:
+            return wall_clock_ms() // 1_000
+
+    def _build_jobs(self) -> None:
+        config = self.config
+        price = config.chain.compute_unit_price
+        fees = FeePolicy(fixed=price) if price else FeePolicy()
+        self.actions = Actions(
+            self.store, self.codec, self.rpc, self.keys, self.metrics, fees, self.indexer.index_signature
+        )
+        aggregator = Aggregator(
+            self.store,
+            self.actions,
+            markets.find_config,
+            self._chain_now,
+            VoteOptions(config.votes.proposal_min_votes, config.votes.review_after_s),
+        )
+        monitor = Monitor(
+            self.store,
+            self.actions,
+            markets.find_config,
+            self._chain_now,
+            MonitorOptions(
+                config.monitor.batch_size,
+                config.votes.dispute_voting_s,
+                config.votes.dispute_weight == "wallet",
+                config.monitor.dispute_period_fallback_s,
+                config.monitor.dry_run,
+            ),
+        )
+        can_sign = self.keys.backend is not None
+        limit = JOB_TIME_LIMIT_S
+        self.jobs = JobRunner(
+            self.store,
+            [
+                Job("poll", config.indexer.poll_interval_s, limit, self._poll, "event_indexing"),
+                Job(
+                    "aggregate",
+                    config.votes.interval_s,
+                    limit,
+                    aggregator.run,
+                    "vote_aggregation",
+                    config.votes.enabled and can_sign,
+                ),
+                Job(
+                    "monitor",
+                    config.monitor.interval_s,
+                    limit,
+                    monitor.run,
+                    "market_transitions",
+                    config.monitor.enabled and can_sign,
+                ),
+            ],
+            self.config.store.folder / "jobs.db",
+            workers=config.jobs.workers,
+            metrics=self.metrics,
+            breakers=self.breakers,
+            background=self.background,
+        )
+
+    async def _poll(self, _: Params) -> Summary:
+        result = await self.indexer.poll()
+        if result.new:
+            await self.indexer.wait_idle()
+        return Summary(found=result.seen, done=result.new)
+
+    # Running
+
+    async def _serve(self, stack: AsyncExitStack, sockets: list[socket.socket]) -> None:
+        parts = ApiParts(
+            config=self.config,
+            store=self.store,
+            codec=self.codec,
+            rpc=self.rpc,
+            clock=self.clock,
+            metrics=self.metrics,
+            health=self.health,
+            breakers=self.breakers,
+            hub=self.hub,
+            feed=self._feed_context,
+            indexer=IndexerAdapter(self.indexer),
+            jobs=JobAdapter(self.jobs),
+            intents=IntentAdapter(self.store, self.actions, self.background),
+            background=self.background,
+            jwt_secret=jwt_secret(self.config),
+            started_ms=wall_clock_ms(),
+            version=__version__,
+            now_ms=wall_clock_ms,
+            stopping=self.stopping,
+        )
+        application = create_app(parts)
+        server = make_server(application, self.config.push)
+        task = await serve(server, sockets)
+        self.background.start(application.api.streams.run(), "streams")
+
+        async def stop() -> None:
+            self.stopping.set()
+            self.hub.close()
+            server.should_exit = True
+            await task
+
+        stack.push_async_callback(stop)
+
+    async def _start_work(self, stack: AsyncExitStack) -> None:
+        watch = Watch(self)
+        self.background.start(watch.run(), "watch")
+        self.background.start(self.indexer.run(), "indexer")
+        await self.jobs.start()
+        stack.push_async_callback(self.jobs.stop)
+        helius = self.config.helius
+        url = helius.webhook_url or (self.url + WEBHOOK_PATH if self.config.embedded_devnet else "")
+        if url and helius.api_key:
+            self.background.start(self._register_webhook(url), "webhook-registration")
+
+    async def _register_webhook(self, url: str) -> None:
+        """Have deliveries sent here. Failing costs speed only: the poller finds every event."""
+        helius = self.config.helius
+        client = HeliusClient(helius.api_url, helius.api_key.reveal())
+        wanted = WebhookRegistration(
+            url,
+            self.config.chain.program_id,
+            helius.webhook_type,
+            helius.webhook_secret.reveal(),
+            self.config.chain.cluster,
+        )
+        try:
+            webhook_id = await client.ensure(wanted)
+            logger.info("webhook registered", extra={"webhook_id": webhook_id})
+        except ChainError as error:
+            logger.warning("the webhook is not registered: %s", error)
+        finally:
+            await client.close()
+
+
+def _pin(tx: Tx, genesis_hash: str, program_id: str, path: str) -> None:
+    """Bind the database to a cluster and a program, or raise StartupError if it belongs to others."""
+    for key, value, what in (("genesis_hash", genesis_hash, "cluster"), ("program_id", program_id, "program")):
+        known = chainlog.find_meta(tx, key)
+        if known is None:
+            chainlog.set_meta(tx, key, value)
+        elif known != value:
+            raise StartupError(
+                f"The database {path} belongs to another {what} ({key} {known[:16]}…, now {value[:16]}…)."
+                f" Set chain.{'rpc_url' if what == 'cluster' else 'program_id'} back, or store.dir to an empty folder."
+            )

@@ -1,0 +1,74 @@
+"""uvicorn inside the node: sockets bound first, signals left to the node, every limit set."""
+
+import asyncio
+import contextlib
+import errno
+import socket
+from collections.abc import Iterator, Sequence
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from zmart_lite.api.wire import server_options
+from zmart_lite.config import Push
+from zmart_lite.errors import StartupError
+
+BACKLOG = 2_048
+GRACEFUL_STOP_S = 3
+"""Streams end by the node's own event; this is for requests that are being answered."""
+KEEP_ALIVE_S = 30
+START_POLL_S = 0.001
+
+
+def bind(host: str, port: int, setting: str) -> socket.socket:
+    """A listening socket. Raises StartupError that names ``setting``, where the port is taken or not allowed."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+        bound.listen(BACKLOG)
+    except OSError as error:
+        bound.close()
+        if error.errno == errno.EADDRINUSE:
+            raise StartupError(
+                f"Port {port} on {host} is in use. Stop what uses it, or set {setting} to another port."
+            ) from error
+        raise StartupError(f"The node cannot listen on {host}:{port}: {error.strerror}. Check {setting}.") from error
+    bound.setblocking(False)
+    return bound
+
+
+class EmbeddedServer(uvicorn.Server):
+    """uvicorn that leaves the process's signals to the node."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def make_server(app: ASGIApp, push: Push) -> EmbeddedServer:
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        date_header=True,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=GRACEFUL_STOP_S,
+        **server_options(push),
+    )
+    return EmbeddedServer(config)
+
+
+async def serve(server: EmbeddedServer, sockets: Sequence[socket.socket]) -> asyncio.Task[None]:
+    """Start serving; the task ends after ``server.should_exit`` is set."""
+    task = asyncio.get_running_loop().create_task(server.serve(list(sockets)), name="http-server")
+    # uvicorn has a flag here, not an event.
+    while not server.started and not task.done():  # noqa: ASYNC110
+        await asyncio.sleep(START_POLL_S)
+    if task.done():
+        task.result()
+    return task

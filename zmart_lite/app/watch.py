@@ -1,0 +1,79 @@
+"""Keeps an eye on the cluster: its clock, finality, reverts of the devnet, and the health the node reports."""
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from zmart_lite.errors import ChainError, StoreUnavailable
+
+if TYPE_CHECKING:
+    from zmart_lite.app.node import Node
+
+logger = logging.getLogger(__name__)
+
+INTERVAL_S = 1.0
+FINALITY_EVERY = 5
+"""Rounds between two looks at finality: a cluster finalises every few hundred milliseconds, some 13 s behind."""
+AUTHORITY_EVERY = 60
+SERVICE_OF_JOB = {"poll": "event_indexer", "aggregate": "vote_aggregator", "monitor": "market_monitor"}
+BREAKER_OF_SERVICE = {
+    "event_indexer": "event_indexing",
+    "vote_aggregator": "vote_aggregation",
+    "market_monitor": "market_transitions",
+}
+
+
+class Watch:
+    """A task of the node; everything in it is repeated, and nothing in it may end the node."""
+
+    def __init__(self, node: "Node") -> None:
+        self._node = node
+        self._last_height = 0
+        self._round = 0
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await self._look()
+                self._node.health.report("solana_rpc", "ok", {"slot": self._node.clock.slot})
+            except ChainError as error:
+                self._node.health.report("solana_rpc", "error", {"slot": self._node.clock.slot}, str(error))
+            except StoreUnavailable as error:
+                logger.warning("watching pauses: %s", error)
+            self._report()
+            await asyncio.sleep(INTERVAL_S)
+
+    async def _look(self) -> None:
+        """One reading of the clock; now and then finality, and what a slot that went back means."""
+        node = self._node
+        reading = await node.rpc.get_clock()
+        node.clock.observe(reading.slot, reading.unix_timestamp)
+        if node.config.embedded_devnet:
+            await self._look_for_revert()
+        self._round += 1
+        if self._round % FINALITY_EVERY == 0:
+            await node.indexer.follow_finality()
+        if self._round % AUTHORITY_EVERY == 1:
+            await node.indexer.read_config()
+
+    async def _look_for_revert(self) -> None:
+        """The devnet's slots only grow; its block height falls when it drops blocks or goes back to a snapshot."""
+        node = self._node
+        height = await node.rpc.get_block_height()
+        if height < self._last_height:
+            node.clock.forget()
+            retracted = await node.indexer.retract_reverted()
+            logger.warning("the devnet went back to block %d: %d transactions retracted", height, retracted)
+        self._last_height = height
+
+    def _report(self) -> None:
+        node = self._node
+        failed = node.store.failed
+        node.health.report("database", "error" if failed else "ok", {"queue": node.store.queue_length}, failed)
+        node.health.report("websocket", "ok", node.hub.counts()._asdict())
+        for service, breaker in BREAKER_OF_SERVICE.items():
+            if service != "event_indexer" and node.keys.backend is None:
+                continue
+            view = node.breakers[breaker].view()
+            node.health.report(service, "error" if view.state == "open" else "ok", error=view.last_error)
+        node.metrics.store_queue_length.set(node.store.queue_length)

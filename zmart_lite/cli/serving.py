@@ -1,0 +1,193 @@
+"""Runs the node, and the embedded devnet beside it, until a signal comes."""
+
+import asyncio
+import logging
+import secrets
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+import uvloop
+from solders.keypair import Keypair
+from solders.pubkey import Pubkey
+
+from zmart_lite import __version__
+from zmart_lite.app import Node
+from zmart_lite.config import Config, Secret, cautions, read_keypair
+from zmart_lite.jobs import Keys
+from zmart_lite.localnet import Localnet, LocalnetOptions  # noqa: TID251 - the one place that starts it
+from zmart_lite.logs import configured
+
+logger = logging.getLogger(__name__)
+
+LEDGER_FILE = "devnet.ledger"
+TRANSITION_SLACK_S = 61
+
+
+class Running(NamedTuple):
+    """A node that serves, and the devnet it runs on, if that is embedded."""
+
+    node: Node
+    localnet: Localnet | None
+
+
+def run(main: Callable[[], Awaitable[int]]) -> int:
+    """Run a coroutine on uvloop and return its exit code."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_as_coroutine(main))
+
+
+async def _as_coroutine(main: Callable[[], Awaitable[int]]) -> int:
+    return await main()
+
+
+def serve(config: Config) -> None:
+    run(lambda: _serve(config))
+
+
+async def _serve(config: Config) -> int:
+    with configured(config.log):
+        for caution in cautions(config):
+            logger.warning(caution)
+        stop = stop_event()
+        ledger = config.store.folder / LEDGER_FILE if config.localnet.persist else None
+        async with running(config, ledger_path=ledger) as started:
+            print_banner(started)
+            await stop.wait()
+            logger.info("stopping")
+    return 0
+
+
+def stop_event() -> asyncio.Event:
+    """Set by SIGTERM or SIGINT, from now on."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+@asynccontextmanager
+async def running(
+    config: Config,
+    *,
+    ledger_path: Path | None = None,
+    genesis_time: int | None = None,
+    devnet_admin: bool = False,
+) -> AsyncIterator[Running]:
+    """A node that serves, stopped in order at the end. Raises StartupError with what to do.
+
+    ``devnet_admin`` makes the devnet's admin the node's admin, too. Its key is public: only for nodes that keep nothing.
+    """
+    if not config.embedded_devnet:
+        node = await Node(config, configured_keys(config)).start()
+        try:
+            yield Running(node, None)
+        finally:
+            await node.stop()
+        return
+    localnet = Localnet(_localnet_options(config, ledger_path, genesis_time))
+    await localnet.start()
+    try:
+        joined, keys = _on_devnet(config, localnet, devnet_admin)
+        node = await Node(joined, keys).start()
+        try:
+            yield Running(node, localnet)
+        finally:
+            await node.stop()
+    finally:
+        await localnet.stop()
+
+
+def _localnet_options(config: Config, ledger_path: Path | None, genesis_time: int | None) -> LocalnetOptions:
+    if ledger_path is not None:
+        ledger_path.parent.mkdir(parents=True, exist_ok=True)
+    return LocalnetOptions(
+        program_id=bytes(Pubkey.from_string(config.chain.program_id)),
+        host=config.localnet.host,
+        rpc_port=config.localnet.port,
+        slot_ms=config.localnet.slot_ms,
+        strict=config.localnet.strict,
+        ledger_path=ledger_path,
+        genesis_time=genesis_time,
+    )
+
+
+def configured_keys(config: Config) -> Keys:
+    """The node's keys from the configuration; either may be missing."""
+    backend, admin = config.chain.backend_keypair, config.chain.admin_keypair
+    return Keys(
+        read_keypair(backend, "chain.backend_keypair") if backend else None,
+        read_keypair(admin, "chain.admin_keypair") if admin else None,
+    )
+
+
+def _on_devnet(config: Config, localnet: Localnet, devnet_admin: bool) -> tuple[Config, Keys]:
+    """The configuration joined with the devnet's addresses, and its keys where none are configured."""
+    configured_ = configured_keys(config)
+    keys = Keys(configured_.backend or localnet.backend, configured_.admin or localnet.admin)
+    helius = replace(
+        config.helius,
+        api_url=localnet.rpc_url,
+        api_key=Secret("localnet"),
+        # Deliveries come from this very process: the secret is made anew at every start and known to nobody else.
+        webhook_secret=config.helius.webhook_secret or Secret(secrets.token_urlsafe(32)),
+    )
+    chain = replace(config.chain, rpc_url=Secret(localnet.rpc_url))
+    wallets = (*config.auth.admin_wallets, str(localnet.admin.pubkey())) if devnet_admin else config.auth.admin_wallets
+    return replace(config, chain=chain, helius=helius, auth=replace(config.auth, admin_wallets=wallets)), keys
+
+
+async def run_localnet(config: Config) -> None:
+    """The devnet alone, until a signal comes."""
+    with configured(config.log):
+        stop = stop_event()
+        ledger = config.store.folder / LEDGER_FILE if config.localnet.persist else None
+        localnet = Localnet(_localnet_options(config, ledger, None))
+        await localnet.start()
+        try:
+            click.secho("ZMART devnet", bold=True)
+            print_devnet(localnet)
+            await stop.wait()
+        finally:
+            await localnet.stop()
+
+
+# What a stranger sees
+
+
+def print_banner(started: Running) -> None:
+    """Where everything is, and three calls to try."""
+    node, url = started.node, started.node.url
+    click.echo()
+    click.secho(f"zmart-lite {__version__}", bold=True, nl=False)
+    click.echo(f"  on {node.config.chain.cluster}, program {node.config.chain.program_id}")
+    click.echo()
+    for name, where in (("Page", url), ("API", f"{url}/api/markets"), ("Docs", f"{url}/docs")):
+        click.echo(f"  {name:<9}{click.style(where, fg='cyan')}")
+    if started.localnet is not None:
+        print_devnet(started.localnet)
+    click.echo("\nTry:")
+    for line in (
+        f"  curl {url}/api/markets",
+        f"  curl -N '{url}/api/stream?channels=public'",
+        f"  curl {url}/health",
+    ):
+        click.echo(line)
+    click.echo("\nStop with Ctrl-C.")
+
+
+def print_devnet(localnet: Localnet) -> None:
+    click.echo(f"  {'RPC':<9}{click.style(localnet.rpc_url, fg='cyan')}   pubsub {localnet.ws_url}")
+    click.echo(f"  {'Program':<9}{Pubkey(localnet.options.program_id)}")
+    click.echo("\nWallets, 1000 SOL each. Their keys are public: never use them on a real cluster.")
+    for number, wallet in enumerate(localnet.wallets):
+        click.echo(f"  {number}  {wallet.pubkey()}  {_secret_text(wallet)}")
+    click.echo(f"  admin {localnet.admin.pubkey()}  backend {localnet.backend.pubkey()}")
+
+
+def _secret_text(wallet: Keypair) -> str:
+    return click.style(str(wallet), dim=True)

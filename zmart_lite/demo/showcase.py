@@ -1,0 +1,188 @@
+"""The markets a fresh devnet opens with: one or more in each of the seven states, with trades and votes in them.
+
+Everything is a real transaction of a real wallet through the node. The chain begins some days in the past, and warps
+between the steps bring it to now, so that the charts and lists have a history.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from solders.keypair import Keypair
+
+from zmart_lite.demo.client import Api, Json, Wallet, unix_seconds
+
+Tell = Callable[[str], None]
+
+DAY_S = 86_400
+HOUR_S = 3_600
+HISTORY_S = 5 * DAY_S
+"""How far in the past the chain begins: more than a dispute window of three days, less than the feed keeps."""
+VOTERS = 12
+FUNDS_SOL = 100
+DISPUTE_WINDOW_S = 3 * DAY_S + 120
+
+
+class Plan(NamedTuple):
+    """A market to show: its text, and the state it ends in."""
+
+    question: str
+    category: str
+    description: str
+    state: str
+    b_sol: int = 100
+    days: int = 20
+
+
+PLANS = (
+    Plan("Will Solana finalise blocks in under 200 ms by the year's end?", "crypto", "Median over one day.", "ACTIVE"),
+    Plan("Will the home team win the opening match?", "sports", "After regular time.", "ACTIVE", 250, 9),
+    Plan("Will the film about the lighthouse win best picture?", "entertainment", "At the next ceremony.", "PROPOSED"),
+    Plan("Will the bill on open data pass the first chamber?", "politics", "In its first reading.", "APPROVED"),
+    Plan("Will the crewed capsule dock on schedule?", "science", "Within an hour of the plan.", "RESOLVING", 100, 1),
+    Plan("Will the index close above its opening level?", "finance", "At the closing bell.", "DISPUTED", 100, 1),
+    Plan("Will the new phone ship without a charger port?", "technology", "As sold.", "FINALIZED", 100, 1),
+    Plan("Will it snow in the desert this week?", "other", "At the weather station.", "CANCELLED"),
+)
+
+
+class Showcase:
+    """Fills a devnet. ``admin`` signs in as the node's admin, to cancel one market."""
+
+    def __init__(self, api: Api, admin: Keypair, creators: Sequence[Keypair], tell: Tell) -> None:
+        self._api = api
+        self._tell = tell
+        self._admin = Wallet(api, "admin", admin)
+        self._creators = [Wallet(api, f"creator {number}", key) for number, key in enumerate(creators)]
+        self._voters = [Wallet(api, f"voter {number}") for number in range(1, VOTERS + 1)]
+        self._ids: dict[Plan, str] = {}
+
+    async def fill(self, now_s: int) -> None:
+        """Play all markets and leave the chain's clock at ``now_s``."""
+        await self._gather()
+        await asyncio.gather(*(self._create(plan) for plan in PLANS))
+        await self._vote_and_approve()
+        await self._trade(rounds=2)
+        await self._advance(6 * HOUR_S)
+        await self._resolve("FINALIZED", "YES")
+        await self._trade(rounds=2)
+        await self._advance(DISPUTE_WINDOW_S)
+        await self._api.until_state(self._id("FINALIZED"), "FINALIZED")
+        await self._claim()
+        await self._resolve("DISPUTED", "NO")
+        await self._trade(rounds=3)
+        await self._advance(6 * HOUR_S)
+        await self._dispute()
+        await self._resolve("RESOLVING", "YES")
+        await self._cancel()
+        await self._talk()
+        await self._api.rpc("localnet_warp", {"to": now_s})
+        self._tell("demo markets are ready")
+
+    def _id(self, state: str) -> str:
+        return next(market_id for plan, market_id in self._ids.items() if plan.state == state)
+
+    def _creator(self, plan: Plan) -> Wallet:
+        return self._creators[PLANS.index(plan) % len(self._creators)]
+
+    async def _gather(self) -> None:
+        await asyncio.gather(*(wallet.fund(FUNDS_SOL) for wallet in self._voters))
+        await asyncio.gather(*(wallet.sign_in() for wallet in (*self._voters, *self._creators, self._admin)))
+        self._tell(f"{len(self._voters) + len(self._creators)} wallets signed in")
+
+    async def _advance(self, seconds: int) -> None:
+        await self._api.rpc("localnet_warp", {"seconds": seconds})
+
+    async def _create(self, plan: Plan) -> None:
+        protocol = await self._api.get("/api/protocol")
+        created, _ = await self._creator(plan).act(
+            "/api/markets",
+            {
+                "question": plan.question,
+                "description": plan.description,
+                "category": plan.category,
+                "tags": ["demo", plan.category],
+                "end_date": unix_seconds(protocol["chain_time"]) + plan.days * DAY_S,
+                "initial_liquidity": str(10**9),
+                "b_parameter": str(plan.b_sol * 10**9),
+            },
+        )
+        self._ids[plan] = created["market_id"]
+        self._tell(f"created: {plan.question}")
+
+    async def _vote_and_approve(self) -> None:
+        undecided = ("PROPOSED", "CANCELLED")
+        for plan, market_id in self._ids.items():
+            voters = self._voters[:7] if plan.state in undecided else self._voters
+            likes = len(voters) - (3 if plan.state in undecided else 1)
+            await asyncio.gather(
+                *(
+                    voter.post("/api/votes/proposal", {"market_id": market_id, "vote": number < likes})
+                    for number, voter in enumerate(voters)
+                )
+            )
+        approved = [(plan, market_id) for plan, market_id in self._ids.items() if plan.state not in undecided]
+        await asyncio.gather(*(self._api.until_state(market_id, "APPROVED") for _, market_id in approved))
+        await asyncio.gather(
+            *(
+                self._creator(plan).act(f"/api/markets/{market_id}/activate")
+                for plan, market_id in approved
+                if plan.state != "APPROVED"
+            )
+        )
+        self._tell(f"{len(approved)} proposals voted on and approved")
+
+    async def _trade(self, rounds: int) -> None:
+        """Some buys in every active market, by different wallets, at different hours."""
+        for turn in range(rounds):
+            markets = [(p, m) for p, m in self._ids.items() if (await self._api.market(m))["state"] == "ACTIVE"]
+            await asyncio.gather(*(self._buy(plan, market_id, turn) for plan, market_id in markets))
+            await self._advance(2 * HOUR_S)
+        self._tell(f"{rounds} rounds of trades")
+
+    async def _buy(self, plan: Plan, market_id: str, turn: int) -> None:
+        place = PLANS.index(plan)
+        for step in range(2):
+            wallet = self._voters[(place * 3 + turn * 2 + step) % VOTERS]
+            outcome = "YES" if (place + turn + step) % 3 else "NO"
+            budget = (1 + (place + 2 * turn + step) % 4) * 10**9
+            await wallet.act("/api/trades/buy", {"market_id": market_id, "outcome": outcome, "budget": str(budget)})
+
+    async def _resolve(self, state: str, outcome: str) -> None:
+        plan = next(plan for plan in PLANS if plan.state == state)
+        body = {"outcome": outcome, "evidence": f"{plan.question} {outcome}."}
+        await self._creator(plan).act(f"/api/markets/{self._id(state)}/resolve", body)
+        self._tell(f"resolved {outcome}: {plan.question}")
+
+    async def _holders(self, market_id: str) -> list[tuple[Wallet, Json]]:
+        found = (await self._api.get(f"/api/markets/{market_id}/positions"))["positions"]
+        by_address = {wallet.address: wallet for wallet in self._voters}
+        return [(by_address[one["user_wallet"]], one) for one in found if one["user_wallet"] in by_address]
+
+    async def _claim(self) -> None:
+        """All winners but one claim."""
+        market_id = self._id("FINALIZED")
+        winners = [wallet for wallet, held in await self._holders(market_id) if int(held["claimable"]) > 0]
+        for wallet in winners[:-1]:
+            await wallet.act(f"/api/markets/{market_id}/claim")
+        self._tell(f"{max(len(winners) - 1, 0)} winners claimed")
+
+    async def _dispute(self) -> None:
+        market_id = self._id("DISPUTED")
+        holders = await self._holders(market_id)
+        await holders[0][0].act(f"/api/markets/{market_id}/dispute")
+        for number, (wallet, _) in enumerate(holders[:-1]):
+            await wallet.post("/api/votes/dispute", {"market_id": market_id, "vote": number % 2 == 0})
+        self._tell(f"disputed, {max(len(holders) - 1, 0)} holders voted")
+
+    async def _cancel(self) -> None:
+        market_id = self._id("CANCELLED")
+        body = {"action": "cancel", "reason": "Nobody can measure this."}
+        await self._admin.post(f"/api/admin/markets/{market_id}/override", body)
+        await self._api.until_state(market_id, "CANCELLED")
+
+    async def _talk(self) -> None:
+        remarks = ("Who measures this?", "The creator's evidence settles it.", "Bought at a good price.")
+        for number, remark in enumerate(remarks):
+            wallet = self._voters[number]
+            await wallet.post("/api/discussions", {"market_id": self._id("ACTIVE"), "content": remark})
