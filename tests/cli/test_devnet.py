@@ -97,13 +97,13 @@ async def test_a_revert_makes_the_node_forget_what_never_happened(tmp_path: Path
         kept = await _create(running, "Will this market stay?")
         number = run("snapshot", "--url", running.rpc_url, cwd=tmp_path).stdout.strip()
         lost = await _create(running, "Will this market be forgotten?")
-        assert httpx.get(f"{running.url}/api/markets/{lost}").status_code == 200
+        await _until_status(f"{running.url}/api/markets/{lost}", 200)
         reverted = await asyncio.to_thread(run, "revert", number, "--url", running.rpc_url, cwd=tmp_path)
         assert reverted.returncode == 0, reverted.stderr
         await _until_status(f"{running.url}/api/markets/{lost}", 404)
-        assert httpx.get(f"{running.url}/api/markets/{kept}").status_code == 200
-        totals = httpx.get(f"{running.url}/status").json()["totals"]
-        assert totals["markets"] == 1
+        await _until_status(f"{running.url}/api/markets/{kept}", 200)
+        status = await asyncio.to_thread(running.get, "/status")
+        assert status["totals"]["markets"] == 1
 
 
 def test_the_devnet_runs_alone(tmp_path: Path) -> None:
