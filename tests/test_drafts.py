@@ -51,7 +51,7 @@ def test_canonical_text() -> None:
 
 def test_dates_have_four_digits_of_year() -> None:
     assert end_date_text(0) == "1970-01-01T00:00:00Z"
-    with pytest.raises(ValueError, match="not a date|out of range"):
+    with pytest.raises(ValueError, match=r"not a date|range"):
         end_date_text(10**13)
 
 
@@ -71,7 +71,8 @@ def test_every_content_has_a_valid_id(content: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "Qm", "Qm" + "1" * 43, "Qm" + "0" * 44, "bafkreid7qoywk77r7rj3slobqfekdvs57qwuwh5d2z3sqsw5", "Qm" + "é" * 44]
+    "text",
+    ["", "Qm", "Qm" + "1" * 43, "Qm" + "0" * 44, "bafkreid7qoywk77r7rj3slobqfekdvs57qwuwh5d2z3sq", "Qm" + "é" * 44],
 )
 def test_what_is_no_cid_v0(text: str) -> None:
     assert not is_cid_v0(text)

@@ -4,7 +4,8 @@
 
     ZmartError
      ├── StartupError                 the node cannot start; the message says what to do
-     │    └── ConfigError             a setting is unknown, malformed or out of range
+     │    ├── ConfigError             a setting is unknown, malformed or out of range
+     │    └── DatabaseInUse           another process has the database
      ├── ProgramError                 zmart-core (or the rules that mirror it) refuses, by IDL error name
      ├── UndecodableData              bytes that are not what the IDL describes
      ├── ChainError                   the cluster or the way to it
@@ -14,6 +15,11 @@
      │    ├── TransactionFailed       landed and failed
      │    └── TransactionExpired      did not land and no longer can
      ├── StoreUnavailable             the database cannot be written or read now
+     ├── LeaseLost                    another holder has taken over what this one was doing
+ ├── BackupFailed                 a copy of the database could not be made, or is not usable
+     ├── IpfsError                    IPFS or the way to it
+     │    ├── IpfsUnavailable         retryable: time-outs, 429, 5xx
+     │    └── IpfsRefused             the service said no, or answered with another content id than the content has
      └── RequestError                 a caller's mistake or a refusal; becomes the HTTP answer of the same class
           ├── BadRequest (400) ── ValidationFailed (400)
           ├── Unauthorized (401)
@@ -51,6 +57,10 @@ class StartupError(ZmartError):
 
 class ConfigError(StartupError):
     """The configuration is not usable."""
+
+
+class DatabaseInUse(StartupError):
+    """Another process has the database open."""
 
 
 class ProgramError(ZmartError):
@@ -112,6 +122,30 @@ class TransactionExpired(ChainError):
 
 class StoreUnavailable(ZmartError):
     """The database is not available right now."""
+
+
+class LeaseLost(ZmartError):
+    """Another holder has taken over what this one was doing."""
+
+
+class BackupFailed(ZmartError):
+    """The database could not be copied, or the copy is not usable."""
+
+
+class IpfsError(ZmartError):
+    """IPFS could not be used."""
+
+
+class IpfsUnavailable(IpfsError):
+    """The IPFS service is not available right now."""
+
+    def __init__(self, message: str | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class IpfsRefused(IpfsError):
+    """The IPFS service refused."""
 
 
 class RequestError(ZmartError):

@@ -222,9 +222,7 @@ class ChainNode:
         await self.land(instructions.finalize_market(self.codec, market_id, bytes(backend.pubkey())), backend)
 
     def vote_on_chain(self, market_id: bytes, wallet: Keypair, vote: bool, kind: VoteType) -> Instruction:
-        submit = (
-            instructions.submit_proposal_vote if kind is VoteType.PROPOSAL else instructions.submit_dispute_vote
-        )
+        submit = instructions.submit_proposal_vote if kind is VoteType.PROPOSAL else instructions.submit_dispute_vote
         return submit(self.codec, market_id, bytes(wallet.pubkey()), vote)
 
 

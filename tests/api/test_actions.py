@@ -154,9 +154,7 @@ async def test_a_plan_needs_a_session(node: ChainNode) -> None:
 async def test_a_plan_needs_a_known_end_and_an_open_market(node: ChainNode) -> None:
     creator = node.net.wallets[0]
     bare = bytes([8]) * 32
-    await node.land(
-        instructions.create_market(node.codec, bytes(creator.pubkey()), bare, 10**11, 10**9, HASH), creator
-    )
+    await node.land(instructions.create_market(node.codec, bytes(creator.pubkey()), bare, 10**11, 10**9, HASH), creator)
     plan = OUTCOME | {"schedule": True}
     assert await refusal(node, bare, "resolve", creator, **plan) == (409, "wrong_state")
     market_id = await node.active(creator)
@@ -248,10 +246,9 @@ async def test_claims_of_an_invalid_market_are_refunds(node: ChainNode) -> None:
     await node.buy(market_id, other, True, 3 * 10**9)
     await node.disputed(market_id, creator, holder)
     backend = node.net.backend
-    await node.land(
-        instructions.aggregate_dispute_votes(node.codec, market_id, bytes(backend.pubkey()), 0, 1), backend
-    )
+    await node.land(instructions.aggregate_dispute_votes(node.codec, market_id, bytes(backend.pubkey()), 0, 1), backend)
     asked, _ = await act(node, market_id, "claim", holder)
-    info = await node.parts.rpc.get_account(node.codec.position_address(node.codec.market_address(market_id), bytes(holder.pubkey())))
+    address = node.codec.position_address(node.codec.market_address(market_id), bytes(holder.pubkey()))
+    info = await node.parts.rpc.get_account(address)
     position: Any = node.codec.decode_account(info.data)  # type: ignore[union-attr]
     assert int(asked["amount"]) == position.total_invested == claim_amount(await node.account(market_id), position)

@@ -1,4 +1,4 @@
-"""Administration: who may look, who may act, what is refused because only the chain decides, and the audit of it all."""
+"""Administration: who may look and act, what is refused because only the chain decides, and the audit of it all."""
 
 import json
 from collections.abc import AsyncIterator
@@ -119,7 +119,7 @@ async def test_the_audit(node: ChainNode) -> None:
     assert (await look(node, "audit", wallet=str(node.net.wallets[0].pubkey())))["audit"] == []
 
 
-# Jobs, breakers, alerts
+# Jobs and breakers, and alerts.
 
 
 async def test_jobs(node: ChainNode) -> None:
@@ -174,7 +174,8 @@ async def test_intents(keyed: ChainNode) -> None:
     def plan(tx: Tx) -> None:
         for number, status in enumerate(("planned", "sent", "failed", "expired", "confirmed", "abandoned"), start=1):
             row, _ = intents.open_intent(tx, f"action-{number}", intents.PROTOCOL, {"n": number})
-            tx.execute("UPDATE intents SET status = ?, signed_transaction = ? WHERE id = ?", (status, b"raw", row["id"]))
+            change = "UPDATE intents SET status = ?, signed_transaction = ? WHERE id = ?"
+            tx.execute(change, (status, b"raw", row["id"]))
 
     await keyed.store.write(plan)
     found = (await look(keyed, "intents"))["intents"]
@@ -184,7 +185,8 @@ async def test_intents(keyed: ChainNode) -> None:
     assert [row["id"] for row in (await look(keyed, "intents", action="action-3"))["intents"]] == ["3"]
     results = {number: (await do(keyed, f"intents/{number}/retry", WHY))[:2] for number in range(1, 7)}
     assert [code for code, _ in results.values()] == [409, 409, 200, 200, 409, 409]
-    assert [results[n][1].get("reason") for n in (1, 2, 5, 6)] == ["in_flight", "in_flight", "wrong_state", "wrong_state"]
+    reasons = [results[number][1].get("reason") for number in (1, 2, 5, 6)]
+    assert reasons == ["in_flight", "in_flight", "wrong_state", "wrong_state"]
     new = results[3][1]["intent"]
     assert (new["round"], new["status"], new["args"]) == (2, "planned", {"n": 3})
     codes = [(await do(keyed, f"intents/{number}/abandon", WHY))[0] for number in range(1, 7)]
@@ -230,7 +232,8 @@ async def test_discrepancies_and_backups(node: ChainNode) -> None:
     assert (await look(node, "discrepancies", market_id=market_id.hex(), open=0))["total_count"] == 1
     assert (await node.get(f"{ADMIN}/discrepancies", node.net.admin, market_id="ab" * 32)).status_code == 404
     (backup,) = (await look(node, "backups"))["backups"]
-    assert backup == {"id": "1", "file": "a.db", "size_bytes": 5, "created_at": "1970-01-01T00:00:00.000Z", "verified": True}
+    at = "1970-01-01T00:00:00.000Z"
+    assert backup == {"id": "1", "file": "a.db", "size_bytes": 5, "created_at": at, "verified": True}
 
 
 # Markets
@@ -264,7 +267,8 @@ async def test_approving_with_the_nodes_key(keyed: ChainNode) -> None:
         code, answer = await do(keyed, f"markets/{market_id.hex()}/approve", WHY)
         assert code == 202
         intent = answer["intent"]
-        assert (intent["action"], intent["market_id"], intent["status"]) == ("approve_proposal", market_id.hex(), "planned")
+        assert (intent["action"], intent["market_id"]) == ("approve_proposal", market_id.hex())
+        assert intent["status"] == "planned"
     assert (await look(keyed, "intents"))["total_count"] == 1
     assert (await keyed.account(market_id)).state is MarketState.PROPOSED
 

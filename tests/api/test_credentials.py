@@ -209,7 +209,9 @@ class TestSignatureHeader:
         signature_header(wallet=address(BOB)),
     ])  # fmt: skip
     async def test_wrong_signer(self, node: ApiNode, header: str) -> None:
-        assert (await node.get("/api/auth/me", status=401, headers={"Authorization": header}))["reason"] == "bad_signature"
+        assert (await node.get("/api/auth/me", status=401, headers={"Authorization": header}))[
+            "reason"
+        ] == "bad_signature"
 
     @pytest.mark.parametrize("header", [
         signature_header(text="Sign this message to authenticate with ZMART: {}"),
@@ -222,16 +224,22 @@ class TestSignatureHeader:
         "Signature " + "&".join(f"a{number}=1" for number in range(20)),
     ])  # fmt: skip
     async def test_other_forms(self, node: ApiNode, header: str) -> None:
-        assert (await node.get("/api/auth/me", status=401, headers={"Authorization": header}))["reason"] == "bad_message"
+        assert (await node.get("/api/auth/me", status=401, headers={"Authorization": header}))[
+            "reason"
+        ] == "bad_message"
 
     async def test_unreadable_signature(self, node: ApiNode) -> None:
         header = signature_header().split("&")[0] + f"&signature=0OIl&wallet={address(ALICE)}"
-        assert (await node.get("/api/auth/me", status=401, headers={"Authorization": header}))["reason"] == "bad_signature"
+        assert (await node.get("/api/auth/me", status=401, headers={"Authorization": header}))[
+            "reason"
+        ] == "bad_signature"
 
     async def test_key_off_the_curve(self, node: ApiNode) -> None:
         owned = str(Pubkey.find_program_address([b"x"], Pubkey.from_bytes(bytes([7]) * 32))[0])
         header = signature_header(wallet=owned)
-        assert (await node.get("/api/auth/me", status=401, headers={"Authorization": header}))["reason"] == "bad_signature"
+        assert (await node.get("/api/auth/me", status=401, headers={"Authorization": header}))[
+            "reason"
+        ] == "bad_signature"
 
 
 def body_credentials(pair: Keypair = ALICE, signed_ms: int = START_MS, **changes: Any) -> dict[str, Any]:

@@ -143,7 +143,14 @@ class TestVotes:
     async def test_last_call_wins(self, node: ApiNode, prefix: str) -> None:
         made = await post(node)
         path = f"{prefix}/{made['id']}/vote"
-        for word, up, down in (("up", 1, 0), ("up", 1, 0), ("down", 0, 1), ("none", 0, 0), ("none", 0, 0), ("UP", 1, 0)):
+        for word, up, down in (
+            ("up", 1, 0),
+            ("up", 1, 0),
+            ("down", 0, 1),
+            ("none", 0, 0),
+            ("none", 0, 0),
+            ("UP", 1, 0),
+        ):
             answer = await node.post(path, {"vote": word}, headers=node.bearer(BOB))
             assert (answer["upvotes"], answer["downvotes"], answer["score"]) == (up, down, up - down)
             assert (answer["my_vote"], answer["discussion_id"]) == (word.lower(), made["id"])
@@ -239,5 +246,9 @@ class TestDeletion:
     async def test_through_the_market(self, node: ApiNode) -> None:
         made = await post(node)
         headers = node.bearer(ALICE)
-        assert (await node.http.delete(f"/api/markets/{OTHER}/discussions/{made['id']}", headers=headers)).status_code == 404
-        assert (await node.http.delete(f"/api/markets/{MARKET}/discussions/{made['id']}", headers=headers)).status_code == 200
+        assert (
+            await node.http.delete(f"/api/markets/{OTHER}/discussions/{made['id']}", headers=headers)
+        ).status_code == 404
+        assert (
+            await node.http.delete(f"/api/markets/{MARKET}/discussions/{made['id']}", headers=headers)
+        ).status_code == 200

@@ -115,7 +115,8 @@ class TestEvents:
             await node.get(path, status=404)
 
     @pytest.mark.parametrize("query", [
-        "event_type=Nothing", "event_type=,", "market_id=x", "wallet=x", "from=x", "order=up", "from=1767323046&to=1767323045",
+        "event_type=Nothing", "event_type=,", "market_id=x", "wallet=x", "from=x",
+        "order=up", "from=1767323046&to=1767323045",
     ])  # fmt: skip
     async def test_bad_queries(self, node: ApiNode, query: str) -> None:
         await node.get(f"/api/events?{query}", status=400)
@@ -163,7 +164,9 @@ class TestSearch:
 
 class TestAlerts:
     async def raise_two(self, node: ApiNode) -> None:
-        await node.store.write(lambda tx: raise_alert(tx, "stuck_market", "LOW", "Stuck.", subject=ID.hex(), data={"a": 1}))
+        await node.store.write(
+            lambda tx: raise_alert(tx, "stuck_market", "LOW", "Stuck.", subject=ID.hex(), data={"a": 1})
+        )
         await node.store.write(lambda tx: raise_alert(tx, "balance_low", "CRITICAL", "Low.", data=None))
 
     async def test_list(self, node: ApiNode) -> None:
@@ -173,11 +176,17 @@ class TestAlerts:
         assert [alert["alert_type"] for alert in answer["alerts"]] == ["balance_low", "stuck_market"]
         low, stuck = answer["alerts"]
         assert list(stuck) == list(examples.ALERT)
-        assert (stuck["market_id"], stuck["subject"], low["market_id"], low["subject"]) == (ID.hex(), ID.hex(), None, None)
+        assert (stuck["market_id"], stuck["subject"], low["market_id"], low["subject"]) == (
+            ID.hex(),
+            ID.hex(),
+            None,
+            None,
+        )
         assert "data" not in stuck
         await node.store.write(lambda tx: resolve_alert(tx, "balance_low"))
         for query, count in (
-            ("status=open", 1), ("status=resolved", 1), ("status=all", 2), ("severity=critical", 1), ("severity=HIGH", 0),
+            ("status=open", 1), ("status=resolved", 1), ("status=all", 2),
+            ("severity=critical", 1), ("severity=HIGH", 0),
             ("alert_type=stuck_market", 1), (f"market_id={ID.hex()}", 1),
         ):  # fmt: skip
             assert (await node.get(f"/api/alerts?{query}", headers=headers))["count"] == count, query

@@ -66,7 +66,9 @@ class TestRow:
 
     async def test_largest_amounts_are_exact(self, node: ApiNode) -> None:
         most = 2**64 - 1
-        market = await node.add_market(1, shares_yes=u64_text(most), shares_no=u64_text(most), total_volume=u64_text(most))
+        market = await node.add_market(
+            1, shares_yes=u64_text(most), shares_no=u64_text(most), total_volume=u64_text(most)
+        )
         row = await node.get(f"/api/markets/{market}")
         assert row["shares_yes"] == row["total_volume"] == "18446744073709551615"
         assert row["totalShares"] == 2 * most / P
@@ -176,7 +178,12 @@ class TestList:
             await node.add_market(number)
         cursor = (await node.get("/api/markets?limit=1"))["next_cursor"]
         assert len(cursor) <= 256
-        for query in (f"sort=volume&cursor={cursor}", f"state=ACTIVE&cursor={cursor}", "cursor=AAAA", f"cursor={cursor}x"):
+        for query in (
+            f"sort=volume&cursor={cursor}",
+            f"state=ACTIVE&cursor={cursor}",
+            "cursor=AAAA",
+            f"cursor={cursor}x",
+        ):
             answer = await node.get(f"/api/markets?limit=1&{query}", status=400)
             assert (answer["code"], answer["reason"]) == ("BAD_REQUEST", "bad_cursor")
         assert (await node.get(f"/api/events?cursor={cursor}", status=400))["reason"] == "bad_cursor"
@@ -218,14 +225,18 @@ class TestList:
         assert (await node.get(f"/api/markets/{'01' * 32}"))["hidden"] is True
 
     async def test_is_answered_from_an_index(self, node: ApiNode) -> None:
-        plans = await node.store.read(lambda tx: [tx.all(f"EXPLAIN QUERY PLAN SELECT m.id FROM markets m WHERE m.known = 1 AND m.hidden = 0{more} LIMIT 20") for more in (
-            " ORDER BY m.created_at DESC, m.id DESC",
-            " ORDER BY m.total_volume DESC, m.id DESC",
-            " ORDER BY m.listed_end_date, m.id",
-            " AND m.state = 2 ORDER BY m.created_at DESC, m.id DESC",
-            " AND m.listed_category = 'x' ORDER BY m.created_at DESC, m.id DESC",
-            " AND m.creator = 1 ORDER BY m.created_at DESC, m.id DESC",
-        )])  # fmt: skip
+        queries = [
+            f"EXPLAIN QUERY PLAN SELECT m.id FROM markets m WHERE m.known = 1 AND m.hidden = 0{more} LIMIT 20"
+            for more in (
+                " ORDER BY m.created_at DESC, m.id DESC",
+                " ORDER BY m.total_volume DESC, m.id DESC",
+                " ORDER BY m.listed_end_date, m.id",
+                " AND m.state = 2 ORDER BY m.created_at DESC, m.id DESC",
+                " AND m.listed_category = 'x' ORDER BY m.created_at DESC, m.id DESC",
+                " AND m.creator = 1 ORDER BY m.created_at DESC, m.id DESC",
+            )
+        ]
+        plans = await node.store.read(lambda tx: [tx.all(query) for query in queries])
         for plan in plans:
             text = " ".join(row["detail"] for row in plan)
             assert "USING INDEX" in text
@@ -241,7 +252,9 @@ class TestOneMarket:
     async def test_trades(self, node: ApiNode) -> None:
         market = await node.add_market(1)
         first = await node.add_trade(slot=10, at_s=START_S - 100)
-        second = await node.add_trade(slot=11, wallet=BOB, buy=False, outcome=False, shares=0, cost=0, at_s=START_S - 50)
+        second = await node.add_trade(
+            slot=11, wallet=BOB, buy=False, outcome=False, shares=0, cost=0, at_s=START_S - 50
+        )
         answer = await node.get(f"/api/markets/{market}/trades")
         assert [trade["id"] for trade in answer["trades"]] == [second, first]
         sale, purchase = answer["trades"]
@@ -261,7 +274,9 @@ class TestOneMarket:
             found = await node.get(f"/api/markets/{market}/trades?{query}")
             assert [trade["id"] for trade in found["trades"]] == expected, query
 
-    @pytest.mark.parametrize("query", ["from=yesterday", "from=123", "from=2026-01-02T03:04:05", "from=1767323046&to=1767323045"])
+    @pytest.mark.parametrize(
+        "query", ["from=yesterday", "from=123", "from=2026-01-02T03:04:05", "from=1767323046&to=1767323045"]
+    )
     async def test_bad_times(self, node: ApiNode, query: str) -> None:
         market = await node.add_market(1)
         await node.get(f"/api/markets/{market}/trades?{query}", status=400)
@@ -332,7 +347,8 @@ class TestOneMarket:
         assert (answer["count"], answer["has_more"]) == (1, True)
 
     @pytest.mark.parametrize("part", [
-        "", "/prices", "/trades", "/votes", "/stats", "/price-history", "/positions", "/snapshots", "/events", "/discussions",
+        "", "/prices", "/trades", "/votes", "/stats", "/price-history",
+        "/positions", "/snapshots", "/events", "/discussions",
     ])  # fmt: skip
     async def test_unknown_market(self, node: ApiNode, part: str) -> None:
         assert (await node.get(f"/api/markets/{'ab' * 32}{part}", status=404))["code"] == "NOT_FOUND"
@@ -405,7 +421,9 @@ class TestHistory:
     ])  # fmt: skip
     async def test_bad_queries(self, node: ApiNode, query: str) -> None:
         market = await self.market(node)
-        assert (await node.get(f"/api/markets/{market}/price-history?{query}", status=400))["code"] == "VALIDATION_ERROR"
+        assert (await node.get(f"/api/markets/{market}/price-history?{query}", status=400))[
+            "code"
+        ] == "VALIDATION_ERROR"
 
 
 class TestOverviews:
@@ -449,7 +467,12 @@ class TestOverviews:
         assert first["change24h"] == 10.0
         assert answer["trending"][1]["trendingScore"] == 2.0
         quiet = answer["trending"][2]
-        assert (quiet["volume24h"], quiet["uniqueTraders"], quiet["trendingScore"], quiet["change24h"]) == (0.0, 0, 0.0, 0.0)
+        assert (quiet["volume24h"], quiet["uniqueTraders"], quiet["trendingScore"], quiet["change24h"]) == (
+            0.0,
+            0,
+            0.0,
+            0.0,
+        )
 
     async def test_categories(self, node: ApiNode) -> None:
         ages = {1: 1, 2: 2, 3: 8, 4: 9, 5: 20}
@@ -466,7 +489,10 @@ class TestOverviews:
             "emoji": "₿",
             "trend": "+0%",
         }
-        assert [(one["id"], one["trend"]) for one in answer["categories"][1:]] == [("science", "+100%"), ("sports", "+0%")]
+        assert [(one["id"], one["trend"]) for one in answer["categories"][1:]] == [
+            ("science", "+100%"),
+            ("sports", "+0%"),
+        ]
 
     async def test_related(self, node: ApiNode) -> None:
         for number, category in ((1, "science"), (2, "sports"), (3, "science"), (4, "sports")):

@@ -1,4 +1,6 @@
-"""What every route has in common: the order of checks, bodies, methods, headers, conditional answers, the error shape."""
+"""What every route has in common: the order of checks, bodies, methods, headers, conditional answers, the error
+shape.
+"""
 
 import json
 import logging
@@ -75,7 +77,9 @@ class TestBodies:
         headers = node.bearer(ALICE) | ({"Content-Type": media_type} if media_type else {})
         return await node.http.post("/api/discussions", content=content, headers=headers)
 
-    @pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", None, "application/jsonx"])
+    @pytest.mark.parametrize(
+        "media_type", ["text/plain", "application/x-www-form-urlencoded", None, "application/jsonx"]
+    )
     async def test_other_media_types(self, node: ApiNode, media_type: str | None) -> None:
         response = await self.send(node, b"{}", media_type)
         assert (response.status_code, response.json()["code"]) == (415, "UNSUPPORTED_MEDIA_TYPE")
@@ -225,7 +229,9 @@ class TestCaching:
         assert response.headers["cache-control"] == "public, max-age=30"
         assert "etag" in response.headers
 
-    @pytest.mark.parametrize("path", ["/health", "/health/database", "/ready", "/metrics", "/api/nothing", "/api/auth/nonce"])
+    @pytest.mark.parametrize(
+        "path", ["/health", "/health/database", "/ready", "/metrics", "/api/nothing", "/api/auth/nonce"]
+    )
     async def test_never(self, node: ApiNode, path: str) -> None:
         response = await node.http.get(path)
         assert response.headers["cache-control"] == "no-store"
@@ -266,7 +272,12 @@ class TestErrors:
         assert "secret" not in response.text
 
     async def test_every_error_has_one_shape(self, node: ApiNode) -> None:
-        for method, path in (("GET", "/api/nothing"), ("PUT", "/api/markets"), ("POST", "/api/auth/logout"), ("GET", "/api/events/by-date")):
+        for method, path in (
+            ("GET", "/api/nothing"),
+            ("PUT", "/api/markets"),
+            ("POST", "/api/auth/logout"),
+            ("GET", "/api/events/by-date"),
+        ):
             answer = (await node.http.request(method, path)).json()
             assert {"error", "code", "message", "status", "timestamp", "path", "request_id"} <= set(answer)
             assert answer["error"] == answer["code"]
@@ -312,6 +323,13 @@ async def test_client_that_goes_away_is_no_error(node: ApiNode) -> None:
     async def send(message: Any) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "method": "POST", "path": "/api/discussions", "query_string": b"", "headers": [], "client": None}
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/api/discussions",
+        "query_string": b"",
+        "headers": [],
+        "client": None,
+    }
     await node.app(scope, receive, send)
     assert sent == []

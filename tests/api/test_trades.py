@@ -11,6 +11,7 @@ from solders.keypair import Keypair
 
 from tests.api.chain_node import ChainNode, Json, chain_node
 from zmart_lite import rules
+from zmart_lite.api import make_api
 from zmart_lite.chain import instructions
 from zmart_lite.chain.rpc import RetryPolicy, Rpc
 from zmart_lite.models import MarketAccount, UserPosition
@@ -148,7 +149,8 @@ async def test_the_budget_form_watches_its_shares(node: ChainNode, market: str) 
 
 async def test_the_least_budget_is_exactly_that(node: ChainNode, market: str) -> None:
     wallet, body = node.net.wallets[1], {"market_id": market, "outcome": True}
-    least = int((await node.get(f"/api/markets/{market}/quote", side="buy", outcome="yes", budget=10**9)).json()["min_budget"])
+    quote = await node.get(f"/api/markets/{market}/quote", side="buy", outcome="yes", budget=10**9)
+    least = int(quote.json()["min_budget"])
     assert least == 1_071_510, "the specification's own number for a fresh market"
     assert (await node.post("/api/trades/buy", body | {"budget": str(least)}, wallet)).status_code == 200
     below = await node.post("/api/trades/buy", body | {"budget": str(least - 1)}, wallet)
@@ -300,13 +302,23 @@ async def test_bad_quotes(node: ChainNode, query: dict[str, Any]) -> None:
     assert (await node.get("/api/trades/estimate", market_id="ab" * 32, **query)).status_code == 400
 
 
-async def test_quotes_of_unknown_markets_and_without_a_cluster(node: ChainNode, market: str) -> None:
+async def test_quotes_of_unknown_markets(node: ChainNode) -> None:
     query: Json = {"side": "buy", "outcome": "yes", "shares": 10**9}
     assert (await node.get(f"/api/markets/{'ab' * 32}/quote", **query)).status_code == 404
+
+
+async def test_without_a_cluster(node: ChainNode, market: str) -> None:
+    """After three failures nothing is asked any more; what the database knows is answered all the time."""
     gone = Rpc(["http://127.0.0.1:9"], RetryPolicy(attempts_max=1))
-    node.app.api = replace(node.app.api, parts=replace(node.parts, rpc=gone))
-    answer = await node.get(f"/api/markets/{market}/quote", **query)
-    assert (answer.status_code, answer.json()["reason"]) == (503, "rpc_unavailable")
+    node.app.api = make_api(replace(node.parts, rpc=gone))
+    query: Json = {"side": "buy", "outcome": "yes", "shares": 10**9}
+    answers = [await node.get(f"/api/markets/{market}/quote", **query) for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [503] * 4
+    assert [answer.json()["reason"] for answer in answers] == [*["rpc_unavailable"] * 3, "breaker_open"]
+    assert all("Retry-After" in answer.headers for answer in answers)
+    body = {"market_id": market, "outcome": True, "budget": "1000000000"}
+    assert (await node.post("/api/trades/buy", body, node.net.wallets[1])).json()["reason"] == "breaker_open"
+    assert (await node.get(f"/api/markets/{market}")).status_code == 200
     await gone.close()
 
 

@@ -19,7 +19,6 @@ from solders.system_program import TransferParams, transfer
 from solders.transaction import Transaction, VersionedTransaction
 
 from tests.api.chain_node import HASH, TEXT, ChainNode, chain_node
-from zmart_lite.api import transactions
 from zmart_lite.api.context import Api
 from zmart_lite.chain import instructions
 from zmart_lite.chain.rpc import RetryPolicy, Rpc
@@ -41,9 +40,7 @@ def blockhash(node: ChainNode) -> Hash:
 
 
 def create(node: ChainNode, wallet: Keypair, number: int = 1) -> Instruction:
-    return instructions.create_market(
-        node.codec, bytes(wallet.pubkey()), bytes([number]) * 32, 10**11, 10**9, HASH
-    )
+    return instructions.create_market(node.codec, bytes(wallet.pubkey()), bytes([number]) * 32, 10**11, 10**9, HASH)
 
 
 def message(node: ChainNode, payer: Keypair, *called: Instruction) -> Message:
@@ -183,8 +180,8 @@ async def test_waiting_for_nothing_and_for_finality(node: ChainNode) -> None:
     assert sent.json()["last_valid_block_height"] > 0
     assert (await relay(node, text)).status_code == 200
     waiting = asyncio.create_task(relay(node, text, wait="finalized"))
-    while not node.app.api.deliveries:
-        await asyncio.sleep(0)
+    confirmed = await relay(node, text)
+    assert confirmed.json()["status"] == "confirmed"
     node.net.ledger.produce_blocks(10)
     assert (await waiting).json()["status"] == "finalized"
 
@@ -305,8 +302,6 @@ async def test_without_the_cluster_only_what_is_stored_is_told(node: ChainNode) 
     found = await node.get(f"/api/transactions/{relayed['signature']}")
     assert (found.json()["status"], found.json()["events"]) == ("confirmed", relayed["events"])
     unknown = str(Signature.from_bytes(bytes([9]) * 64))
-    for answer in (await node.get(f"/api/transactions/{unknown}"), await relay(node, asked["transaction"]["transaction"])):
-        assert answer.status_code in (400, 503)
     assert (await node.get(f"/api/transactions/{unknown}")).json()["reason"] == "rpc_unavailable"
     await gone.close()
     restarted(node, rpc)
@@ -314,9 +309,6 @@ async def test_without_the_cluster_only_what_is_stored_is_told(node: ChainNode) 
 
 @pytest.mark.parametrize("path", ["nonsense", "1" * 64, str(Signature.from_bytes(bytes([9]) * 64))])
 async def test_unknown_transactions(node: ChainNode, path: str) -> None:
-    if path == "1" * 64:
-        assert (await node.get(f"/api/transactions/{path}")).status_code == 404
-        return
     assert (await node.get(f"/api/transactions/{path}")).status_code == 404
 
 
@@ -327,7 +319,3 @@ async def test_relays_are_limited(tmp_path: Path) -> None:
         assert codes == [400, 400, 429]
         own = await node.post("/api/transactions", {"transaction": "AAAA"}, node.net.wallets[0])
         assert own.status_code == 400, "a wallet has its own share"
-
-
-def test_links_for_people(node: ChainNode) -> None:
-    assert transactions.EXPLORER_QUERY.keys() == {"mainnet", "devnet", "testnet"}

@@ -42,7 +42,9 @@ class TestWallet:
         await node.post(f"/api/discussions/{market}", {"content": "hello"}, status=201, headers=node.bearer(ALICE))
         answer = await node.get(f"/api/users/{address(ALICE)}")
         assert (answer["total_trades"], answer["total_volume"], answer["markets_created"]) == (2, str(2**64 + 1), 1)
-        assert answer["stats"]["proposal_votes"] == answer["stats"]["total_votes"] == answer["stats"]["discussions"] == 1
+        assert (
+            answer["stats"]["proposal_votes"] == answer["stats"]["total_votes"] == answer["stats"]["discussions"] == 1
+        )
         assert await node.get("/api/users/me", headers=node.bearer(ALICE)) == answer
 
     async def test_me_needs_somebody(self, node: ApiNode) -> None:
@@ -115,7 +117,14 @@ class TestProfitAndLoss:
 
     async def test_open(self, node: ApiNode) -> None:
         position = await self.position(
-            node, {}, shares_yes=u64_text(3), shares_no=u64_text(5), basis_yes="1", basis_no="2", realized_pnl="-4", cost_bought="10"
+            node,
+            {},
+            shares_yes=u64_text(3),
+            shares_no=u64_text(5),
+            basis_yes="1",
+            basis_no="2",
+            realized_pnl="-4",
+            cost_bought="10",
         )
         assert position["current_value"] == str(3 * 500_000_000 // P + 5 * 500_000_000 // P)
         assert (position["unrealized_pnl"], position["realized_pnl"], position["profit_loss"]) == ("0", "-4", "-4")
@@ -137,7 +146,9 @@ class TestProfitAndLoss:
         assert (position["realized_pnl"], position["roi"]) == (str(-P), -100.0)
 
     async def test_invalid_gives_back(self, node: ApiNode) -> None:
-        position = await self.position(node, {"state": 5}, total_invested=u64_text(900), basis_yes="700", basis_no="100")
+        position = await self.position(
+            node, {"state": 5}, total_invested=u64_text(900), basis_yes="700", basis_no="100"
+        )
         assert (position["claimable"], position["unrealized_pnl"], position["realized_pnl"]) == ("900", "100", "0")
 
     async def test_claimed(self, node: ApiNode) -> None:
@@ -161,7 +172,9 @@ class TestProfitAndLoss:
         assert (await self.position(node, {}, cost_bought="0", basis_yes="0"))["roi"] == 0
 
     async def test_over_all_markets(self, node: ApiNode) -> None:
-        await node.add_market(1, state=5, final_outcome=1, shares_yes=u64_text(2 * P), current_liquidity=u64_text(5 * P))
+        await node.add_market(
+            1, state=5, final_outcome=1, shares_yes=u64_text(2 * P), current_liquidity=u64_text(5 * P)
+        )
         await node.add_position(market=1)
         await node.add_market(2, state=5, final_outcome=0)
         await node.add_position(market=2)

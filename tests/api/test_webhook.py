@@ -203,7 +203,10 @@ async def test_simultaneous_deliveries_are_counted_once(node: ChainNode) -> None
     assert sum(answer.json()["duplicates"] for answer in answers) == 14
 
 
-@given(st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+leaves = st.none() | st.integers() | st.text()
+
+
+@given(st.recursive(leaves, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
 def test_any_json_is_sorted_or_refused(body: object) -> None:
     content = json.dumps(body).encode()
     if not isinstance(body, list | dict):

@@ -6,8 +6,8 @@ own account bytes are the truth to compare with.
 
 import base64
 import random
-from copy import copy
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from typing import Any, NamedTuple
 
 from solders.pubkey import Pubkey
@@ -149,7 +149,9 @@ class ChainLog:
 
     # A market's life
 
-    def create(self, number: int, b_parameter: int = 1_000 * P, liquidity: int = 50 * P, hash_: bytes = b"Q" * 46) -> bytes:
+    def create(
+        self, number: int, b_parameter: int = 1_000 * P, liquidity: int = 50 * P, hash_: bytes = b"Q" * 46
+    ) -> bytes:
         market_id = market_id_of(number)
         args = {
             "market_id": market_id,
@@ -325,8 +327,8 @@ class Walk(ChainLog):
 
 __all__ = [
     "ADMIN",
-    "SYSTEM_PROGRAM_ID",
     "START_TIME",
+    "SYSTEM_PROGRAM_ID",
     "ChainLog",
     "Walk",
     "initialized",

@@ -43,7 +43,9 @@ EVENTS = """SELECT e.*, t.signature, m.market_id, w.address AS wallet_address FR
 CONFIGS = """SELECT c.*, t.signature, e.event_index FROM configs c LEFT JOIN events e ON e.id = c.event_id
  LEFT JOIN transactions t ON t.id = e.transaction_id ORDER BY c.slot, c.index_in_block, t.signature, e.event_index"""
 TRANSACTIONS = "SELECT * FROM transactions ORDER BY signature"
-LETTERS = "SELECT kind, signature, event_index, slot, error, resolved_ms IS NULL AS open FROM dead_letters ORDER BY 1, 2, 3"
+LETTERS = (
+    "SELECT kind, signature, event_index, slot, error, resolved_ms IS NULL AS open FROM dead_letters ORDER BY 1, 2, 3"
+)
 
 ASIDE = {
     *("id", "creator", "resolver", "dispute_initiator", "last_transaction", "market", "wallet", "transaction_id"),

@@ -11,7 +11,7 @@ from zmart_lite.chain import instructions
 from zmart_lite.errors import RpcUnavailable
 from zmart_lite.jobs import Keys
 from zmart_lite.models import MarketState
-from zmart_lite.store import intents
+from zmart_lite.store import intents, markets
 
 COUNTS = {"likes": 10, "dislikes": 1, "votes_until_ms": 0}
 
@@ -199,7 +199,7 @@ async def test_the_config_and_the_pause_are_actions_too(tmp_path: Path) -> None:
         assert intent["status"] == "confirmed"
         intent = await world.actions().act("emergency_pause", intents.PROTOCOL, {})
         assert intent["status"] == "confirmed"
-        account = await world.indexer.read_config()
+        account = await world.store.read(markets.find_config)
         assert account is not None
         assert (account.dispute_period, account.protocol_fee_bps, account.is_paused) == (3_600, 100, True)
 

@@ -1,5 +1,7 @@
 """The HTTP and push contract: one route table, joined from the modules that answer it."""
 
+from dataclasses import replace
+from functools import partial
 from types import ModuleType
 
 from zmart_lite.api import (
@@ -30,6 +32,7 @@ from zmart_lite.api.middleware import Application
 from zmart_lite.api.pages import Cursors
 from zmart_lite.api.proxies import ClientAddresses
 from zmart_lite.api.routing import RouteTable
+from zmart_lite.errors import RpcUnavailable
 from zmart_lite.store.rows import RowSettings
 
 __all__ = ["Api", "ApiParts", "Application", "create_app", "list_endpoints", "make_api"]
@@ -64,6 +67,9 @@ def list_endpoints(*, embedded_devnet: bool = False) -> tuple[Endpoint, ...]:
 
 def make_api(parts: ApiParts) -> Api:
     """What requests share, made from the node's parts. Raises StartupError for an unusable key."""
+    # Only what requests cause stands behind this breaker; the node's own work asks the cluster by itself.
+    guarded = parts.rpc.guarded(partial(parts.breakers["api"].guard, RpcUnavailable))
+    parts = replace(parts, rpc=guarded)
     config = parts.config
     auth = Authenticator(config, parts.jwt_secret, parts.store, parts.now_ms)
     addresses = ClientAddresses(config.server.trusted_proxies)

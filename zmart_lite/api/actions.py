@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 from solders.instruction import Instruction
 
 from zmart_lite import drafts, rules
+from zmart_lite.api import action_examples as examples
 from zmart_lite.api import onchain
 from zmart_lite.api.context import ApiParts
 from zmart_lite.api.endpoints import Endpoint, Level, Reply, Request
 from zmart_lite.api.naming import path_market
-from zmart_lite.api.onchain import OnChain
+from zmart_lite.api.onchain import Json, OnChain
 from zmart_lite.api.parsers import boolean, outcome, text
 from zmart_lite.api.validate import Parser, Problems, field
 from zmart_lite.chain import instructions
@@ -34,9 +35,7 @@ def _cid(value: Any) -> str:
 
 
 cid_v0 = Parser(_cid, {"type": "string", "pattern": "^Qm[1-9A-HJ-NP-Za-km-z]{44}$"})
-evidence_text = text(
-    1, EVIDENCE_CHARS_MAX, trim=False, allowed=lambda character: not "\ud800" <= character <= "\udfff"
-)
+evidence_text = text(1, EVIDENCE_CHARS_MAX, trim=False, allowed=lambda character: not "\ud800" <= character <= "\udfff")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -310,13 +309,26 @@ def has_unclaimed(tx: Tx, market: Row) -> bool:
     return any(int(row[side]) > 0 for row in positions.list_unclaimed_amounts(tx, market["id"]))
 
 
-ACTIONS: dict[str, tuple[Callable[[Request, Any], Awaitable[object]], type[Any], str]] = {
-    "activate": (activate, ActionFields, "Get the transaction that opens trading."),
-    "resolve": (resolve, ResolveFields, "Get the transaction that proposes the outcome, or plan it."),
-    "dispute": (dispute, ActionFields, "Get the transaction that disputes the proposed outcome."),
-    "claim": (claim, ActionFields, "Get the transaction that claims winnings."),
-    "withdraw": (withdraw, ActionFields, "Get the transaction that withdraws what the market holds."),
-    "cancel": (cancel, ActionFields, "Get the transaction that cancels a market."),
+class _Route(NamedTuple):
+    handler: Callable[[Request, Any], Awaitable[object]]
+    fields: type[Any]
+    summary: str
+    answer: Json
+
+
+ROUTES = {
+    "activate": _Route(activate, ActionFields, "Get the transaction that opens trading.", examples.ACTION),
+    "resolve": _Route(
+        resolve, ResolveFields, "Get the transaction that proposes the outcome, or plan it.", examples.RESOLUTION
+    ),
+    "dispute": _Route(
+        dispute, ActionFields, "Get the transaction that disputes the proposed outcome.", examples.ACTION
+    ),
+    "claim": _Route(claim, ActionFields, "Get the transaction that claims winnings.", examples.CLAIM),
+    "withdraw": _Route(
+        withdraw, ActionFields, "Get the transaction that withdraws what the market holds.", examples.WITHDRAWAL
+    ),
+    "cancel": _Route(cancel, ActionFields, "Get the transaction that cancels a market.", examples.ACTION),
 }
 
 ENDPOINTS = [
@@ -324,14 +336,14 @@ ENDPOINTS = [
         Endpoint(
             "POST",
             f"/api/markets/{{id}}/{name}",
-            handler,
-            summary,
+            route.handler,
+            route.summary,
             level=Level.WALLET,
-            fields=fields,
-            answer={"success": True, "action": name, "market_id": "00…", "transaction": {}, "warnings": []},
+            fields=route.fields,
+            answer=route.answer,
             tag="markets",
         )
-        for name, (handler, fields, summary) in ACTIONS.items()
+        for name, route in ROUTES.items()
     ),
     Endpoint(
         "DELETE",
@@ -339,7 +351,7 @@ ENDPOINTS = [
         unschedule,
         "Withdraw the planned resolution.",
         level=Level.JWT,
-        answer={"success": True, "planned_resolution": None},
+        answer=examples.PLANNED_RESOLUTION | {"planned_resolution": None},
         tag="markets",
     ),
 ]

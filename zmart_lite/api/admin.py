@@ -1,14 +1,16 @@
-"""What administrators do with the node itself: jobs, breakers, alerts, intents, dead letters, backups (contract 2.10)."""
+"""What administrators do with the node: jobs, breakers, alerts, intents, dead letters, backups (contract 2.10)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
+from zmart_lite.api import action_examples as examples
 from zmart_lite.api.admin_endpoints import reading, writing
 from zmart_lite.api.audit import MayGiveReason, MustGiveReason
 from zmart_lite.api.context import JobView
 from zmart_lite.api.endpoints import Handler, Reply, Request
+from zmart_lite.api.examples import ALERT, PAGE
 from zmart_lite.api.onchain import Json
 from zmart_lite.api.pages import page_fields, page_of
 from zmart_lite.api.parsers import boolean, market_ref, plain_text, text, time_ms, wallet, word
@@ -50,9 +52,7 @@ def _market_key(tx: Tx, ref: MarketRef | None) -> int | None:
 # Lists
 
 
-def listing(
-    name: str, query: Query, show: Callable[[Row], Json], filters: Callable[[Tx, F], Conditions]
-) -> Handler:
+def listing(name: str, query: Query, show: Callable[[Row], Json], filters: Callable[[Tx, F], Conditions]) -> Handler:
     """A handler that answers one of the lists of store.operations under ``name``."""
 
     async def run(request: Request, fields: F) -> object:
@@ -315,48 +315,97 @@ async def retry_dead_letter(request: Request, _: object) -> object:
 
 # Routes
 
-_LISTS: dict[str, tuple[Query, Callable[[Row], Json], Callable[[Tx, Any], Conditions], type[Any], str]] = {
-    "discrepancies": (
+
+class _List(NamedTuple):
+    query: Query
+    show: Callable[[Row], Json]
+    conditions: Callable[[Tx, Any], Conditions]
+    fields: type[Any]
+    summary: str
+    example: Json
+
+
+_LISTS = {
+    "discrepancies": _List(
         operations.DISCREPANCIES,
         operations.discrepancy_row,
         _discrepancy_filters,
         DiscrepancyFields,
         "Where the database differed from the chain.",
+        examples.DISCREPANCY,
     ),
-    "intents": (
+    "intents": _List(
         operations.INTENTS,
         operations.intent_row,
         _intent_filters,
         IntentFields,
         "The node's own transactions.",
+        examples.INTENT,
     ),
-    "dead_letters": (
+    "dead_letters": _List(
         operations.DEAD_LETTERS,
         operations.dead_letter_row,
         _open_letters,
         PageFields,
         "What could not be indexed.",
+        examples.DEAD_LETTER,
     ),
-    "audit": (operations.AUDIT, operations.audit_row, _audit_filters, AuditFields, "What administrators did."),
-    "backups": (operations.BACKUPS, operations.backup_row, _all, PageFields, "Copies of the database."),
+    "audit": _List(
+        operations.AUDIT, operations.audit_row, _audit_filters, AuditFields, "What administrators did.", examples.AUDIT
+    ),
+    "backups": _List(
+        operations.BACKUPS, operations.backup_row, _all, PageFields, "Copies of the database.", examples.BACKUP
+    ),
 }
+
+_BREAKERS = {"breakers": [examples.BREAKER]}
+_STARTED = {"success": True, "job": "poll", "run_id": 1}
+_JOB = {"success": True, "job": examples.JOB}
+_INTENT = {"success": True, "intent": examples.INTENT}
+_RETRIED = {"success": True, "resolved": True, "events": 1}
 
 ENDPOINTS = [
     *(
-        reading(name.replace("_", "-"), listing(name, query, show, filters), summary, fields=fields)
-        for name, (query, show, filters, fields, summary) in _LISTS.items()
+        reading(
+            name.replace("_", "-"),
+            listing(name, each.query, each.show, each.conditions),
+            each.summary,
+            {name: [each.example], **PAGE},
+            fields=each.fields,
+        )
+        for name, each in _LISTS.items()
     ),
-    reading("jobs", list_jobs, "Jobs and how they last went."),
-    reading("jobs/{name}/runs", list_runs, "Runs of a job.", fields=PageFields),
-    writing("jobs/{name}/run", run_job, "Run a job now.", "job_run", fields=RunFields, status=202),
-    writing("jobs/{name}/pause", partial(set_paused, True), "Pause a job.", "job_pause"),
-    writing("jobs/{name}/resume", partial(set_paused, False), "Resume a job.", "job_resume"),
-    writing("backups", make_backup, "Make a backup now.", "backup", status=202),
-    reading("breakers", list_breakers, "Circuit breakers."),
-    writing("breakers/{name}/reset", reset_breaker, "Close a circuit breaker.", "breaker_reset"),
-    writing("alerts/{id}/ack", acknowledge, "Acknowledge an alert.", "alert_ack", fields=AckFields),
-    writing("intents/{id}/retry", retry_intent, "Try an intent again.", "intent_retry", fields=MustGiveReason),
-    writing("intents/{id}/abandon", abandon_intent, "Give an intent up.", "intent_abandon", fields=MustGiveReason),
-    reading("dead-letters/{id}", show_dead_letter, "One dead letter with its payload."),
-    writing("dead-letters/{id}/retry", retry_dead_letter, "Try to index it again.", "dead_letter_retry"),
+    reading("jobs", list_jobs, "Jobs and how they last went.", {"jobs": [examples.JOB]}),
+    reading(
+        "jobs/{name}/runs",
+        list_runs,
+        "Runs of a job.",
+        {"runs": [examples.RUN], "jobs": [examples.JOB], **PAGE},
+        fields=PageFields,
+    ),
+    writing("jobs/{name}/run", run_job, "Run a job now.", "job_run", _STARTED, fields=RunFields, status=202),
+    writing("jobs/{name}/pause", partial(set_paused, True), "Pause a job.", "job_pause", _JOB),
+    writing("jobs/{name}/resume", partial(set_paused, False), "Resume a job.", "job_resume", _JOB),
+    writing("backups", make_backup, "Make a backup now.", "backup", {"success": True, "run_id": 1}, status=202),
+    reading("breakers", list_breakers, "Circuit breakers.", _BREAKERS),
+    writing(
+        "breakers/{name}/reset", reset_breaker, "Close a breaker.", "breaker_reset", {"success": True, **_BREAKERS}
+    ),
+    writing(
+        "alerts/{id}/ack",
+        acknowledge,
+        "Acknowledge an alert.",
+        "alert_ack",
+        {"success": True, "alert": {**ALERT, "data": {}}},
+        fields=AckFields,
+    ),
+    writing("intents/{id}/retry", retry_intent, "Try again.", "intent_retry", _INTENT, fields=MustGiveReason),
+    writing("intents/{id}/abandon", abandon_intent, "Give it up.", "intent_abandon", _INTENT, fields=MustGiveReason),
+    reading(
+        "dead-letters/{id}",
+        show_dead_letter,
+        "One dead letter with its payload.",
+        {**examples.DEAD_LETTER, "payload": "{}"},
+    ),
+    writing("dead-letters/{id}/retry", retry_dead_letter, "Try to index it again.", "dead_letter_retry", _RETRIED),
 ]

@@ -10,11 +10,13 @@ from typing import Any
 
 from solders.instruction import Instruction
 
+from zmart_lite.api import action_examples as examples
 from zmart_lite.api import onchain
 from zmart_lite.api.actions import Known, read_known, require_chain_admin, require_state
 from zmart_lite.api.admin_endpoints import reading, writing
 from zmart_lite.api.audit import MustGiveReason
 from zmart_lite.api.endpoints import Reply, Request
+from zmart_lite.api.examples import MARKET, PAGE
 from zmart_lite.api.naming import path_market
 from zmart_lite.api.onchain import Json
 from zmart_lite.api.pages import page_fields, page_of
@@ -270,10 +272,26 @@ def _config_warnings(config: GlobalConfig, wanted: GlobalConfig, fees: int) -> l
     return found
 
 
+_INTENT = {"success": True, "intent": examples.INTENT}
+_OVERRIDDEN = {"success": True, "action": "hide", "market": MARKET, "discrepancies": []}
+
 ENDPOINTS = [
-    reading("approvals", list_approvals, "Proposals that wait for the admin's signature.", fields=PageFields),
-    writing("markets/{id}/approve", approve, "Approve a proposal.", "approve", fields=ChainFields),
-    writing("markets/{id}/override", override, "Hide, annotate, re-read or cancel.", "override", fields=OverrideFields),
-    writing("protocol/pause", pause, "Pause or resume the protocol.", "protocol_pause", fields=PauseFields),
-    writing("protocol/config", configure, "Change the protocol's config.", "protocol_config", fields=ConfigFields),
+    reading(
+        "approvals",
+        list_approvals,
+        "Proposals that wait for the admin's signature.",
+        {"markets": [MARKET], **PAGE},
+        fields=PageFields,
+    ),
+    writing("markets/{id}/approve", approve, "Approve a proposal.", "approve", _INTENT, fields=ChainFields),
+    writing(
+        "markets/{id}/override",
+        override,
+        "Hide, annotate, re-read or cancel.",
+        "override",
+        _OVERRIDDEN,
+        fields=OverrideFields,
+    ),
+    writing("protocol/pause", pause, "Pause or resume.", "protocol_pause", _INTENT, fields=PauseFields),
+    writing("protocol/config", configure, "Change the config.", "protocol_config", _INTENT, fields=ConfigFields),
 ]

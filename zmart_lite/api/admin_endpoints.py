@@ -9,12 +9,21 @@ from zmart_lite.api.endpoints import Endpoint, Handler, Level
 PREFIX = "/api/admin/"
 
 
-def reading(path: str, handler: Handler, summary: str, *, fields: type[Any] | None = None) -> Endpoint:
-    return Endpoint("GET", PREFIX + path, handler, summary, level=Level.READ_ADMIN, fields=fields, tag="admin")
+def reading(path: str, handler: Handler, summary: str, answer: object, *, fields: type[Any] | None = None) -> Endpoint:
+    return Endpoint(
+        "GET", PREFIX + path, handler, summary, level=Level.READ_ADMIN, fields=fields, answer=answer, tag="admin"
+    )
 
 
 def writing(
-    path: str, handler: Handler, summary: str, action: str, *, fields: type[Any] = MayGiveReason, status: int = 200
+    path: str,
+    handler: Handler,
+    summary: str,
+    action: str,
+    answer: object,
+    *,
+    fields: type[Any] = MayGiveReason,
+    status: int = 200,
 ) -> Endpoint:
     """``action`` is the word in the audit."""
     return Endpoint(
@@ -24,6 +33,7 @@ def writing(
         summary,
         level=Level.ADMIN,
         fields=fields,
+        answer=answer,
         status=status,
         tag="admin",
         ended=partial(record, action),

@@ -126,6 +126,8 @@ class ApiParts:
     now_ms: Callable[[], int]
     stopping: asyncio.Event
     """Set when the node begins to stop: streams end."""
+    refresh_metrics: Callable[[], Awaitable[None]] | None = None
+    """Brings the gauges that are only looked up for /metrics up to date."""
 
 
 class Remembered:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from zmart_lite import drafts, rules
-from zmart_lite.api import onchain
+from zmart_lite.api import action_examples, onchain
 from zmart_lite.api.endpoints import Endpoint, Level, Reply, Request, Scoped
 from zmart_lite.api.onchain import Json
 from zmart_lite.api.parsers import category, market_ref, plain_text, time_ms, u64
@@ -168,7 +168,7 @@ ENDPOINTS = [
         "Post a market's text and get the transaction that creates it.",
         level=Level.WALLET,
         fields=CreateFields,
-        answer={"success": True, "action": "create_market", "market_id": "00…", "cid": "Qm…"},
+        answer=action_examples.CREATED,
         status=201,
         tag="markets",
         scoped=Scoped("drafts"),

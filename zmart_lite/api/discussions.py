@@ -1,4 +1,5 @@
-"""Posts below markets (contract 2.8). Two families of paths do the same; they differ in how their answers are wrapped.
+"""Posts below markets (contract 2.8). Two families of paths do the same; they differ in how their answers are
+wrapped.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Examples of answers, as the node gives them: for the OpenAPI document. A test compares their fields with real ones."""
+"""Examples of answers, as the node gives them, for the OpenAPI document. A test compares their fields with real ones."""
 
 from typing import Any
 

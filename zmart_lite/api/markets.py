@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Raw
+
 from zmart_lite import rules
 from zmart_lite.api import examples, parsers
 from zmart_lite.api.endpoints import Caching, Endpoint, Reply, Request
@@ -47,10 +49,10 @@ async def list_markets(request: Request, fields: MarketsQuery) -> Reply:
         fields.state, fields.category, fields.creator, fields.q, fields.ready_for_approval, hidden_too
     )
 
-    def run(tx: Tx) -> tuple[Listing, list[Json]]:
+    def run(tx: Tx) -> tuple[Listing, list[Raw]]:
         context = rows.read_context(tx, request.api.rows)
         found = lists.list_markets(tx, wanted, fields.sort, asked.page)
-        return found, [rows.market_row(row, context) for row in found.rows]
+        return found, [rows.market_json(row, context) for row in found.rows]
 
     found, markets = await request.read(run)
     paging = page_fields(request, asked, found)
@@ -197,10 +199,10 @@ async def related(request: Request, fields: FewQuery) -> Json:
 # One market
 
 
-async def one_market(request: Request, _: None) -> Json:
+async def one_market(request: Request, _: None) -> Raw:
     ref = path_market(request)
     return await request.read(
-        lambda tx: rows.market_row(lookups.get_whole_market(tx, ref), rows.read_context(tx, request.api.rows))
+        lambda tx: rows.market_json(lookups.get_whole_market(tx, ref), rows.read_context(tx, request.api.rows))
     )
 
 

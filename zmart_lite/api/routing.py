@@ -1,5 +1,4 @@
-"""The route table: a tree of path segments, literal ones before ``{name}``, with one Endpoint per method at each end.
-"""
+"""The route table: a tree of path segments, literal ones before ``{name}``, an Endpoint per method at each end."""
 
 from collections.abc import Iterable
 from typing import NamedTuple

@@ -43,7 +43,8 @@ def allowed_domains(config: Config) -> frozenset[str]:
 
 
 def is_allowed_domain(config: Config, domain: str) -> bool:
-    """Whether a sign-in message may name this host. A node that listens on loopback only also takes loopback, any port.
+    """Whether a sign-in message may name this host. A node that listens on loopback only also takes loopback, any
+    port.
     """
     domain = domain.lower()
     if domain in allowed_domains(config):

@@ -1,4 +1,5 @@
-"""How the node is doing: /health (alive), /ready (caught up), /status (numbers), /metrics, and the protocol's figures.
+"""How the node is doing: /health (alive), /ready (caught up), /status (numbers), /metrics, and the protocol's
+figures.
 """
 
 from typing import Any, NamedTuple
@@ -257,6 +258,8 @@ async def metrics(request: Request, _: None) -> Reply:
     parts = request.parts
     if parts.config.server.metrics_need_key and not request.service_key:
         raise Unauthorized("Send a service key in x-service-key.", reason="missing")
+    if parts.refresh_metrics is not None:
+        await parts.refresh_metrics()
     return Reply(parts.metrics.render(), media_type=METRICS_TYPE, caching=Caching.NO_STORE)
 
 

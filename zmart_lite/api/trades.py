@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from zmart_lite import rules
-from zmart_lite.api import onchain
+from zmart_lite.api import action_examples, onchain
 from zmart_lite.api.endpoints import Endpoint, Level, Reply, Request
+from zmart_lite.api.examples import PAGE, TRADE
 from zmart_lite.api.naming import path_market
 from zmart_lite.api.onchain import Json, OnChain
 from zmart_lite.api.pages import page_fields, page_of
@@ -238,8 +239,6 @@ async def history(request: Request, fields: HistoryFields) -> object:
     return {"trades": [rows.trade_row(row) for row in found.rows], **page_fields(request, asked, found)}
 
 
-_QUOTE_EXAMPLE = {"market_id": "00…", "side": "buy", "outcome": "YES", "shares": "1000000000", "executable": True}
-
 ENDPOINTS = [
     Endpoint(
         "POST",
@@ -248,7 +247,7 @@ ENDPOINTS = [
         "Get the transaction that buys shares.",
         level=Level.WALLET,
         fields=BuyFields,
-        answer={"success": True, "action": "buy_shares", "quote": _QUOTE_EXAMPLE},
+        answer=action_examples.BUY,
         tag="trades",
     ),
     Endpoint(
@@ -258,7 +257,7 @@ ENDPOINTS = [
         "Get the transaction that sells shares.",
         level=Level.WALLET,
         fields=SellFields,
-        answer={"success": True, "action": "sell_shares", "quote": _QUOTE_EXAMPLE},
+        answer=action_examples.SELL,
         tag="trades",
     ),
     Endpoint(
@@ -267,7 +266,7 @@ ENDPOINTS = [
         estimate,
         "What a trade would cost or bring now.",
         fields=EstimateFields,
-        answer=_QUOTE_EXAMPLE,
+        answer=action_examples.ESTIMATE,
         tag="trades",
     ),
     Endpoint(
@@ -277,7 +276,7 @@ ENDPOINTS = [
         "The caller's own trades.",
         level=Level.WALLET,
         fields=HistoryFields,
-        answer={"trades": [], "count": 0},
+        answer={"trades": [TRADE], **PAGE},
         tag="trades",
     ),
     Endpoint(
@@ -286,7 +285,7 @@ ENDPOINTS = [
         show_quote,
         "What a trade would cost or bring now.",
         fields=QuoteFields,
-        answer=_QUOTE_EXAMPLE,
+        answer=action_examples.BUY_QUOTE,
         tag="trades",
     ),
 ]

@@ -6,7 +6,7 @@ import binascii
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
-from zmart_lite.api import onchain
+from zmart_lite.api import action_examples, onchain
 from zmart_lite.api.context import Api
 from zmart_lite.api.endpoints import Endpoint, Reply, Request, Scoped
 from zmart_lite.api.onchain import Json
@@ -92,6 +92,8 @@ async def relay(request: Request, fields: RelayFields) -> Reply:
         await asyncio.wait([delivery], timeout=CONFIRM_S)
     if fields.wait == "none" or not delivery.done():
         return await _sent(request, checked.signature)
+    if delivery.cancelled():
+        raise Unavailable("The node is stopping; ask again.", reason="shutting_down")
     landed = delivery.result()
     if isinstance(landed, ZmartError):
         raise _refusal(request, checked.signature, landed)
@@ -335,7 +337,7 @@ ENDPOINTS = [
         relay,
         "Relay a signed transaction and wait until it is confirmed and indexed.",
         fields=RelayFields,
-        answer={"success": True, "signature": "5h6x…", "status": "confirmed", "slot": 1, "err": None, "indexed": True},
+        answer=action_examples.RELAYED,
         tag="transactions",
         scoped=Scoped("relays"),
     ),
@@ -344,7 +346,7 @@ ENDPOINTS = [
         "/api/transactions/{signature}",
         show,
         "Where a transaction stands.",
-        answer={"signature": "5h6x…", "status": "finalized", "slot": 1, "indexed": True, "events": []},
+        answer=action_examples.TRANSACTION,
         tag="transactions",
     ),
 ]

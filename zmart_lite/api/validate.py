@@ -54,7 +54,8 @@ def field(
     aliases: tuple[str, ...] = (),
     help: str = "",  # noqa: A002
 ) -> Any:
-    """A field of a request. Without ``default`` it is required; null and (in a query) an empty text count as not given.
+    """A field of a request. Without ``default`` it is required; null and (in a query) an empty text count as not
+    given.
     """
     return dataclasses.field(
         metadata={"parser": parser, "default": default, "name": name, "aliases": aliases, "help": help}

@@ -1,11 +1,10 @@
 """Votes on proposals and disputes: casting, tallies, progress (contract section 2.7)."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
-from zmart_lite.api import onchain
+from zmart_lite.api import action_examples, onchain
 from zmart_lite.api.endpoints import Endpoint, Handler, Level, Reply, Request, Scoped
 from zmart_lite.api.naming import path_market, require_own
 from zmart_lite.api.parsers import boolean, find_market_ref, market_ref, wallet, word, words
@@ -31,6 +30,7 @@ DISPUTE_WORDS = {
 MARKET_NAMES = ("marketId", "proposal_id", "proposalId", "marketPubkey", "market_pubkey")
 USER_NAMES = ("user_wallet", "walletAddress", "publicKey")
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VoteFields:
     """What both kinds of vote take besides the vote itself."""
@@ -50,9 +50,7 @@ class ProposalVote(VoteFields):
 class DisputeVote(VoteFields):
     """``true`` says: the proposed outcome is wrong."""
 
-    vote: bool = field(
-        words(DISPUTE_WORDS), aliases=("vote_choice", "choice", "supportDispute", "support_dispute")
-    )
+    vote: bool = field(words(DISPUTE_WORDS), aliases=("vote_choice", "choice", "supportDispute", "support_dispute"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,11 +249,6 @@ def _current_kind(market: Row) -> VoteType:
 
 # Routes
 
-_TALLY_EXAMPLE: Mapping[str, object] = {
-    "likes": 8, "dislikes": 2, "agrees": 8, "disagrees": 2, "total": 10, "agree_weight": "8", "disagree_weight": "2",
-    "percentage_bps": 8000, "threshold_bps": 7000, "min_votes": 10, "threshold_met": True, "last_aggregated_at": None,
-}  # fmt: skip
-
 
 def _vote_endpoints(kind: VoteType, fields: type[Any], named: type[Any], own_path: str) -> list[Endpoint]:
     word = kind.name.lower()
@@ -270,7 +263,7 @@ def _vote_endpoints(kind: VoteType, fields: type[Any], named: type[Any], own_pat
             f"Vote on a {word}.",
             level=Level.WALLET,
             fields=accepted,
-            answer={"success": True, "message": "Vote recorded.", "vote_id": "1"},
+            answer=action_examples.VOTED,
             status=201,
             tag="votes",
             scoped=scoped,
@@ -286,7 +279,7 @@ def _tally_endpoint(kind: VoteType) -> Endpoint:
         f"/api/votes/{word}/{{market}}",
         partial(one_tally, kind),
         f"Tally of a market's {word} votes.",
-        answer={"success": True, "counts": {"likes": 8, "dislikes": 2}, "data": _TALLY_EXAMPLE},
+        answer=action_examples.KIND_TALLY,
         tag="votes",
     )
 
@@ -301,7 +294,7 @@ ENDPOINTS = [
         "/api/votes/{market}",
         both_tallies,
         "Both tallies of a market.",
-        answer={"proposal_votes": _TALLY_EXAMPLE, "dispute_votes": _TALLY_EXAMPLE},
+        answer=action_examples.BOTH_TALLIES,
         tag="votes",
     ),
     *(
@@ -311,7 +304,7 @@ ENDPOINTS = [
             progress,
             "How a market's vote stands.",
             fields=ProgressFields,
-            answer={**_TALLY_EXAMPLE, "open": True, "time_remaining_seconds": 3600},
+            answer=action_examples.PROGRESS,
             tag="votes",
         )
         for path in ("/api/votes/{market}/progress", "/api/markets/{id}/voting")

@@ -68,7 +68,9 @@ def _require_secret(request: Request) -> None:
         limits.require(limits.spend("address", limit_key(request.address)))
         missing = authorization is None and signature is None
         raise Unauthorized("Invalid signature", reason="missing" if missing else "bad_signature")
-    limits.require(limits.spend("webhook"))
+    spent = limits.spend("webhook")
+    request.limit_headers = limits.headers([spent])
+    limits.require(spent)
 
 
 def _secrets(settings: Helius) -> list[str]:

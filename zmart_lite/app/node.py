@@ -17,6 +17,7 @@ from zmart_lite import __version__
 from zmart_lite.api import ApiParts, create_app
 from zmart_lite.api.auth import jwt_secret
 from zmart_lite.api.stream import StoredFeed
+from zmart_lite.app.gauges import Gauges
 from zmart_lite.app.hooks import IndexerAdapter, IntentAdapter, JobAdapter
 from zmart_lite.app.server import bind, make_server, serve
 from zmart_lite.app.watch import Watch
@@ -25,17 +26,25 @@ from zmart_lite.chain.rpc import RetryPolicy, Rpc
 from zmart_lite.chain.tx import FeePolicy
 from zmart_lite.codec import Codec
 from zmart_lite.config import Config
-from zmart_lite.errors import ChainError, RpcUnavailable, StartupError
+from zmart_lite.errors import ChainError, RpcUnavailable, StartupError, UndecodableData
 from zmart_lite.indexer import Indexer
 from zmart_lite.indexer.service import IndexerOptions
 from zmart_lite.jobs import Actions, Job, JobRunner, Keys, Summary
+from zmart_lite.jobs.alerts import AlertOptions, Alerts, Surroundings
+from zmart_lite.jobs.backup import BackupOptions, Backups, judge_backups
+from zmart_lite.jobs.breakers import BreakerKeeper
+from zmart_lite.jobs.keys import check_keys
 from zmart_lite.jobs.monitor import Monitor, MonitorOptions
+from zmart_lite.jobs.notify import Notifier, NotifyOptions
+from zmart_lite.jobs.prune import Pruner
 from zmart_lite.jobs.runner import Params
 from zmart_lite.jobs.votes import Aggregator, VoteOptions
-from zmart_lite.ops import Background, Breakers, ChainClock, Health, Metrics
+from zmart_lite.ops import Background, Breakers, BreakerView, ChainClock, Health, Metrics
+from zmart_lite.ops.targets import targets_of
 from zmart_lite.push.hub import Hub
 from zmart_lite.store import chainlog, markets
 from zmart_lite.store.db import Store, Tx, wall_clock_ms
+from zmart_lite.store.leases import FencedStore
 from zmart_lite.store.messages import FeedContext
 from zmart_lite.store.rows import RowSettings
 
@@ -44,6 +53,8 @@ logger = logging.getLogger(__name__)
 WEBHOOK_PATH = "/api/webhooks/helius"
 LOOPBACK_OF_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - how to reach a node that listens everywhere
 JOB_TIME_LIMIT_S = 240
+LONG_JOB_LIMIT_S = 3_600
+HOUR_S = 3_600
 DAY_S = 86_400
 START_RPC_DEADLINE_S = 3.0
 """How long the start waits for the cluster. Without it votes and reads work all the same."""
@@ -76,6 +87,7 @@ class Node:
             self._build_chain(stack)
             await self._pin_to_chain()
             self._build_indexer()
+            await self._say_keys()
             self._build_jobs()
             await self._serve(stack, sockets)
             await self._start_work(stack)
@@ -101,7 +113,8 @@ class Node:
     def _build_operations(self, stack: AsyncExitStack) -> None:
         self.metrics = Metrics()
         self.health = Health(time.time)
-        self.breakers = Breakers(time.time)
+        self.targets = targets_of([url.reveal() for url in self.config.alerts.urls])
+        self.breakers = Breakers(time.time, self._breaker_changed)
         self.clock = ChainClock()
         self.background = Background()
         self.codec = Codec(bytes(Pubkey.from_string(self.config.chain.program_id)))
@@ -120,9 +133,14 @@ class Node:
         )
         stack.push_async_callback(store.close)
         self.store = await store.open()
+        self._keeper = BreakerKeeper(self.store, self.metrics, self.background)
+        await self._keeper.restore(self.breakers)
         self.hub = Hub(StoredFeed(store), self.metrics, self.config.push)
         self.hub.head = await StoredFeed(store).head()
         store.on_commit = self.hub.publish
+
+    def _breaker_changed(self, view: BreakerView) -> None:
+        self._keeper.changed(view)
 
     def _count_commit(self, _units: int, seconds: float) -> None:
         self.metrics.store_commit_duration_seconds.observe(seconds)
@@ -139,6 +157,8 @@ class Node:
 
     async def _pin_to_chain(self) -> None:
         """Refuse a database that belongs to another cluster or program; one that belongs to none yet is bound now."""
+        program_id, path = self.codec.program_id.hex(), str(self.store.path)
+        await self.store.write(lambda tx: _pin(tx, "program_id", program_id, path))
         try:
             async with asyncio.timeout(START_RPC_DEADLINE_S):
                 genesis_hash = (await self.rpc.get_genesis_hash()).hex()
@@ -147,7 +167,7 @@ class Node:
             logger.warning("the cluster cannot be reached yet: %s", error)
             return
         self.clock.observe(reading.slot, reading.unix_timestamp)
-        await self.store.write(lambda tx: _pin(tx, genesis_hash, self.codec.program_id.hex(), str(self.store.path)))
+        await self.store.write(lambda tx: _pin(tx, "genesis_hash", genesis_hash, path))
 
     def _build_indexer(self) -> None:
         options = self.config.indexer
@@ -168,15 +188,26 @@ class Node:
             ),
         )
 
+    async def _say_keys(self) -> None:
+        """Say at once which of the node's keys are missing or wrong, if the cluster answers."""
+        config = None
+        try:
+            async with asyncio.timeout(START_RPC_DEADLINE_S):
+                config = await self.indexer.read_config()
+        except (ChainError, UndecodableData, TimeoutError) as error:
+            logger.warning("the protocol's config cannot be read yet: %s", error)
+        for sentence in check_keys(self.keys, config):
+            logger.warning(sentence)
+
     def _feed_context(self) -> FeedContext:
         return FeedContext(
             self.rows,
-            self._chain_now,
+            self.chain_now,
             feed_since=wall_clock_ms() // 1_000 - self.config.retention.feed_days * DAY_S,
             next_aggregation_ms=lambda: self.jobs.next_run_ms("aggregate"),
         )
 
-    def _chain_now(self) -> int:
+    def chain_now(self) -> int:
         """The chain's clock, or the wall clock as long as the chain has not been seen."""
         try:
             return self.clock.now()
@@ -186,22 +217,23 @@ class Node:
     def _build_jobs(self) -> None:
         config = self.config
         price = config.chain.compute_unit_price
-        fees = FeePolicy(fixed=price) if price else FeePolicy()
+        fees = FeePolicy(fixed=price or None, cap=config.chain.compute_unit_price_max)
+        fenced = FencedStore(self.store)
         self.actions = Actions(
-            self.store, self.codec, self.rpc, self.keys, self.metrics, fees, self.indexer.index_signature
+            fenced, self.codec, self.rpc, self.keys, self.metrics, fees, self.indexer.index_signature
         )
         aggregator = Aggregator(
-            self.store,
+            fenced,
             self.actions,
             markets.find_config,
-            self._chain_now,
-            VoteOptions(config.votes.proposal_min_votes, config.votes.review_after_s),
+            self.chain_now,
+            VoteOptions(config.votes.proposal_min_votes, config.votes.review_after_s, config.votes.record_changes),
         )
         monitor = Monitor(
-            self.store,
+            fenced,
             self.actions,
             markets.find_config,
-            self._chain_now,
+            self.chain_now,
             MonitorOptions(
                 config.monitor.batch_size,
                 config.votes.dispute_voting_s,
@@ -232,6 +264,7 @@ class Node:
                     "market_transitions",
                     config.monitor.enabled and can_sign,
                 ),
+                *self._housekeeping(),
             ],
             self.config.store.folder / "jobs.db",
             workers=config.jobs.workers,
@@ -239,6 +272,47 @@ class Node:
             breakers=self.breakers,
             background=self.background,
         )
+
+    def _housekeeping(self) -> list[Job]:
+        """Jobs that concern the node's own data."""
+        config = self.config
+        backed_up = config.backup.enabled and not config.store.is_postgres
+        backups = Backups(self.store, self.metrics, BackupOptions(config.backup_folder, config.backup.keep))
+        pruner = Pruner(
+            self.store,
+            feed_days=config.retention.feed_days,
+            payload_days=config.retention.payload_days,
+            judges=(judge_backups,) if backed_up else (),
+        )
+        return [
+            Job("backup", DAY_S, LONG_JOB_LIMIT_S, backups.run, enabled=backed_up, at_hour_utc=config.backup.hour_utc),
+            Job("alerts", config.alerts.interval_s, JOB_TIME_LIMIT_S, self._alerts().run),
+            Job("prune", HOUR_S, JOB_TIME_LIMIT_S, pruner.run),
+        ]
+
+    def _alerts(self) -> Alerts:
+        config = self.config
+        around = Surroundings(
+            rpc=self.rpc,
+            clock=self.clock,
+            keys=self.keys,
+            breakers=self.breakers,
+            metrics=self.metrics,
+            hub=self.hub,
+            jobs=lambda: self.jobs.health(),
+            aggregation_lag_s=self.aggregation_lag_s,
+            now_s=time.time,
+        )
+        webhook = bool(config.helius.webhook_secret.reveal())
+        votes = config.votes
+        options = AlertOptions(
+            votes.dispute_voting_s, config.monitor.dispute_period_fallback_s, config.store.folder, webhook
+        )
+        return Alerts(self.store, around, options)
+
+    def aggregation_lag_s(self) -> dict[str, float]:
+        """For each kind of vote, the time since its aggregation was due; disputes are settled by the monitor."""
+        return {"proposal": self.jobs.lag_s("aggregate"), "dispute": self.jobs.lag_s("monitor")}
 
     async def _poll(self, _: Params) -> Summary:
         result = await self.indexer.poll()
@@ -249,6 +323,7 @@ class Node:
     # Running
 
     async def _serve(self, stack: AsyncExitStack, sockets: list[socket.socket]) -> None:
+        self.gauges = Gauges(self)
         parts = ApiParts(
             config=self.config,
             store=self.store,
@@ -269,6 +344,7 @@ class Node:
             version=__version__,
             now_ms=wall_clock_ms,
             stopping=self.stopping,
+            refresh_metrics=self.gauges.refresh,
         )
         application = create_app(parts)
         server = make_server(application, self.config.push)
@@ -286,6 +362,11 @@ class Node:
     async def _start_work(self, stack: AsyncExitStack) -> None:
         watch = Watch(self)
         self.background.start(watch.run(), "watch")
+        self.background.start(self.gauges.run(), "gauges")
+        alerts = self.config.alerts
+        options = NotifyOptions(alerts.notify_from, alerts.remind_after_s, f"zmart-lite on {self.config.chain.cluster}")
+        notifier = Notifier(self.store, self.targets, options, time.time)
+        self.background.start(notifier.run(), "notifier")
         self.background.start(self.indexer.run(), "indexer")
         await self.jobs.start()
         stack.push_async_callback(self.jobs.stop)
@@ -314,14 +395,14 @@ class Node:
             await client.close()
 
 
-def _pin(tx: Tx, genesis_hash: str, program_id: str, path: str) -> None:
-    """Bind the database to a cluster and a program, or raise StartupError if it belongs to others."""
-    for key, value, what in (("genesis_hash", genesis_hash, "cluster"), ("program_id", program_id, "program")):
-        known = chainlog.find_meta(tx, key)
-        if known is None:
-            chainlog.set_meta(tx, key, value)
-        elif known != value:
-            raise StartupError(
-                f"The database {path} belongs to another {what} ({key} {known[:16]}…, now {value[:16]}…)."
-                f" Set chain.{'rpc_url' if what == 'cluster' else 'program_id'} back, or store.dir to an empty folder."
-            )
+def _pin(tx: Tx, key: str, value: str, path: str) -> None:
+    """Bind the database to a cluster or a program, or raise StartupError if it belongs to another."""
+    known = chainlog.find_meta(tx, key)
+    if known is None:
+        chainlog.set_meta(tx, key, value)
+    elif known != value:
+        what, setting = ("cluster", "rpc_url") if key == "genesis_hash" else ("program", "program_id")
+        raise StartupError(
+            f"The database {path} belongs to another {what} ({key} {known[:16]}…, now {value[:16]}…)."
+            f" Set chain.{setting} back, or store.dir to an empty folder."
+        )

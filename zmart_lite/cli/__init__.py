@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from zmart_lite import __version__
-from zmart_lite.cli import devnet, playing, serving
+from zmart_lite.cli import database, devnet, playing, serving
 from zmart_lite.config import Config, as_dict, load, to_toml
 from zmart_lite.errors import ZmartError
 
@@ -104,4 +104,5 @@ def default_config() -> None:
     click.echo(to_toml(Config()), nl=False)
 
 
+database.add_commands(main, _load)
 devnet.add_commands(main, _load)

@@ -99,7 +99,10 @@ class Chain:
     rpc_timeout_s: int = setting(15, "Time limit of one RPC call.", low=1, high=300)
     rpc_attempts_max: int = setting(4, "Attempts for an RPC call that may be repeated.", low=1, high=20)
     compute_unit_price: int = setting(
-        0, "Priority fee of the node's own transactions, micro-lamports per unit.", low=0, high=10**9
+        0, "Priority fee of the node's own transactions, micro-lamports per unit. 0 = by recent fees.", low=0, high=10**9
+    )
+    compute_unit_price_max: int = setting(
+        1_000_000, "What that fee never exceeds, micro-lamports per unit.", low=0, high=10**9
     )
 
 
@@ -190,6 +193,9 @@ class Votes:
 
     enabled: bool = setting(True, "Whether the aggregation runs by itself.")
     interval_s: int = setting(300, "How often it runs.", low=1, high=DAY_S)
+    record_changes: bool = setting(
+        False, "Whether counts go on chain at every change, not only at the threshold and at the end."
+    )
     proposal_min_votes: int = setting(10, "Votes a proposal needs besides the threshold.", low=1, high=COUNT_MAX)
     proposal_threshold_bps: int = setting(
         7000, "Approval a proposal needs, only while the on-chain config cannot be read.", low=0, high=10_000
@@ -212,7 +218,7 @@ class Monitor:
 
     enabled: bool = setting(True, "Whether the monitor runs by itself.")
     interval_s: int = setting(60, "How often it runs.", low=1, high=DAY_S)
-    batch_size: int = setting(50, "Markets handled per run and action, oldest first.", low=1, high=1000)
+    batch_size: int = setting(50, "Markets handled at a time, oldest first; a run goes on with the next ones.", low=1, high=1000)
     dry_run: bool = setting(False, "Only log what would be sent.")
     dispute_period_fallback_s: int = setting(
         172_800, "Dispute window, only while the on-chain config cannot be read.", low=1, high=YEAR_S
@@ -255,6 +261,10 @@ class Alerts:
     )
     notify_from: str = setting(
         "HIGH", "Least severity that is sent out; the rest is only stored and shown.", choices=SEVERITIES
+    )
+    interval_s: int = setting(30, "How often the node looks at itself.", low=5, high=3600)
+    remind_after_s: int = setting(
+        14_400, "Time after which an alert that is still open, and not acknowledged, is sent again.", low=60, high=YEAR_S
     )
 
 

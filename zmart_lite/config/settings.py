@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, fields
 from functools import cache
+from pathlib import Path
 
 from zmart_lite.config.sections import (
     PUBLIC_RPC,
@@ -56,6 +57,11 @@ class Config:
     def embedded_devnet(self) -> bool:
         """Whether this process starts the devnet that it works on."""
         return self.chain.cluster == "localnet" and self.localnet.enabled
+
+    @property
+    def backup_folder(self) -> Path:
+        """Where copies of the database lie."""
+        return Path(self.backup.dir).expanduser() if self.backup.dir else self.store.folder / "backups"
 
     @property
     def rpc_url(self) -> Secret:

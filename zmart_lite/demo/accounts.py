@@ -55,7 +55,7 @@ def _stored(tx: Tx, codec: Codec) -> dict[str, dict[str, Any]]:
     config = markets.find_config(tx)
     by_market = {}
     by_position = {}
-    for row in tx.all(markets.RECORD_SELECT):
+    for row in tx.all(f"{markets.RECORD_SELECT} WHERE m.known = 1"):
         record = dict(row)
         by_market[_text(record["address"])] = markets.account_of(record, codec.market_pda(record["market_id"])[1])
         for held in tx.all(f"{positions.HOLDER_SELECT} WHERE p.market = ?", (record["id"],)):

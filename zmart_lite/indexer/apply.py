@@ -6,7 +6,7 @@ market, and only that one, be folded again from its log. What an event and the k
 the market for a reading of its account (``needs_resync``); nothing is guessed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from zmart_lite import models, rules
@@ -25,6 +25,7 @@ from zmart_lite.store.markets import Record
 TRADES = (models.SharesBought, models.SharesSold)
 CLAIMS = (models.WinningsClaimed, models.WinningsClaimedLegacy)
 CONFIG_EVENTS = (models.GlobalConfigInitialized, models.ConfigUpdated, models.ProtocolPauseStatusChanged)
+CONFIG_INSTRUCTIONS = frozenset({"initialize_global_config", "update_global_config", "emergency_pause"})
 VOTES = {models.ProposalVoteSubmitted: VoteType.PROPOSAL, models.DisputeVoteSubmitted: VoteType.DISPUTE}
 
 
@@ -41,6 +42,13 @@ class Applied(NamedTuple):
     """Ids of the markets that changed."""
 
 
+class PositionReading(NamedTuple):
+    """A position's account, and the slot at which it was read."""
+
+    slot: int
+    account: models.UserPosition
+
+
 class Applier:
     """Folds transactions into the database through one open transaction. Call :meth:`add` for each, then
     :meth:`finish`.
@@ -52,6 +60,7 @@ class Applier:
         self._context = context
         self._records: dict[int, Record] = {}
         self._holdings: dict[tuple[int, int], Holding] = {}
+        self._readings: dict[tuple[int, int], PositionReading] = {}
         self._wallets: dict[bytes, int] = {}
         self._dirty_records: set[int] = set()
         self._dirty_holdings: set[tuple[int, int]] = set()
@@ -60,6 +69,7 @@ class Applier:
         self._configs_from: int | None = None
         self._configs = ConfigLog(tx, codec, context)
         self._has_letters = chainlog.count_dead_letters(tx) > 0
+        self._kept = False
         self._events: list[str] = []
         self._slots: set[int] = set()
         self._transactions = 0
@@ -67,11 +77,14 @@ class Applier:
 
     # One transaction
 
-    def add(self, found: ChainTransaction, *, source: str, finality: int) -> bool:
-        """Enter a transaction; False if it was known. Its events are folded, or their market noted for a new fold."""
+    def add(self, found: ChainTransaction, *, source: str, finality: int, checked: bool = True) -> bool:
+        """Enter a transaction; False if it was known. Its events are folded, or their market noted for a new fold.
+
+        ``checked``: it was read from the cluster, not merely told by a delivery.
+        """
         parsed = events_of(self._codec, found)
         transaction_id = chainlog.add_transaction(
-            self._tx, found, complete=parsed.complete, finality=finality, source=source
+            self._tx, found, complete=parsed.complete, finality=finality, source=source, checked=checked
         )
         if transaction_id is None:
             if found.index_in_block is not None:
@@ -79,33 +92,21 @@ class Applier:
             return False
         self._transactions += 1
         self._slots.add(found.slot)
-        if found.failed:
-            return True
+        self._kept = False
         calls = program_instructions(self._codec, found)
         for logged in parsed.events:
             call = calls[logged.event_index] if logged.event_index < len(calls) else None
             facts = None
             if call is not None and logged.event is not None:
-                facts = self._facts(call, logged.event)
+                facts = facts_for(self._codec, call, logged.event)
             self._add_event(found, transaction_id, logged, facts)
         if not parsed.complete:
             self._keep(found, "truncated", "The runtime truncated this transaction's logs; events may be missing.")
         if not parsed.complete or any(logged.event is None for logged in parsed.events):
             self._flag_touched(found)
-        elif self._has_letters and chainlog.resolve_dead_letters(self._tx, found.signature):
+        elif self._has_letters and not self._kept and chainlog.resolve_dead_letters(self._tx, found.signature):
             messages.resolve_undecodable(self._tx, found.signature)
         return True
-
-    def _facts(self, call: ProgramInstruction, event: ChainEvent) -> Mapping[str, Any] | None:
-        """The facts for an event from the instruction that emitted it, if it is the one that emits such events and
-        names the same market.
-        """
-        if fold.INSTRUCTION_OF_EVENT[event_name(event)] != call.name:
-            return None
-        market_id = getattr(event, "market_id", None)
-        if market_id is not None and self._codec.market_address(market_id) not in call.accounts:
-            return None
-        return fold.facts_of(call.name, call.args, call.accounts)
 
     def _add_event(
         self, found: ChainTransaction, transaction_id: int, logged: LoggedEvent, facts: Mapping[str, Any] | None
@@ -137,7 +138,7 @@ class Applier:
                 self._configs.add(event, facts or {}, place, event_id)
         elif market is None:
             self._keep(found, "event", "the market of this event is not known", logged.event_index, logged.data)
-        elif market["id"] in self._late or place < _last_place(market):
+        elif market["id"] in self._late or place < _last_place(market) or _in_baseline(market, place):
             self._late.add(market["id"])
             if not self._is_old(event):
                 self._untold.add(event_id)
@@ -150,14 +151,16 @@ class Applier:
         added = chainlog.add_dead_letter(
             self._tx, kind, error, signature=found.signature, event_index=index, slot=found.slot, payload=data
         )
-        self._has_letters = True
+        self._has_letters = self._kept = True
         if added is not None:
             self._dead_letters += 1
             messages.publish_undecodable(self._tx, found.signature, error)
 
     def _flag_touched(self, found: ChainTransaction) -> None:
-        """Have the accounts of the markets that a transaction names read from the chain."""
+        """Have the accounts of the markets that a transaction names, or the config, read from the chain."""
         for call in program_instructions(self._codec, found):
+            if call.name in CONFIG_INSTRUCTIONS:
+                markets.flag_config(self._tx, found.slot)
             for record in self._touched_by(call):
                 record["incomplete_slot"] = max(found.slot, record["incomplete_slot"] or 0)
                 record["needs_resync"] = int(_is_incomplete(record))
@@ -280,11 +283,15 @@ class Applier:
             return None
         wallet = self._wallet(event.user)
         key = (record["id"], wallet)
+        reading = self._readings.get(key)
+        if reading is not None and place.slot > reading.slot:
+            self._adopt(record, key)
+            reading = None
         try:
             self._holdings[key] = fold.fold_holding(self._holding(record, key, event.user), event)
         except FactsMissing:
-            # Reading the market again would not cure a position: once is enough.
-            if place.slot > (record["baseline_slot"] or -1):
+            # What a reading of the account contains need not add up in the log.
+            if reading is None and place.slot > (record["baseline_slot"] or -1):
                 record["needs_resync"] = 1
         self._dirty_holdings.add(key)
         if isinstance(event, TRADES):
@@ -311,6 +318,22 @@ class Applier:
         if row is None:
             return fold.new_holding(record["address"], user, bump)
         return _holding_of(row, record["address"], bump)
+
+    def _adopt(self, record: Record, key: tuple[int, int]) -> None:
+        """Put a position's account as read from the chain in the place of what its events came to."""
+        account = self._readings.pop(key).account
+        self._holdings[key] = fold.adopt_holding(self._holding(record, key, account.user), account)
+        self._dirty_holdings.add(key)
+
+    def _read_baselines(self, market: int) -> None:
+        """The accounts of a market's positions, to be adopted on the way. An unreadable one counts for nothing."""
+        for row in positions.list_baselines(self._tx, market):
+            try:
+                account = self._codec.decode_account(row["data"])
+            except UndecodableData:
+                continue
+            if isinstance(account, models.UserPosition):
+                self._readings[market, row["wallet"]] = PositionReading(row["slot"], account)
 
     def _apply_vote(self, record: Record, event: ChainEvent, place: Place, event_id: int) -> int | None:
         """Enter a vote cast on chain; its id."""
@@ -371,12 +394,15 @@ class Applier:
         self._holdings = {key: value for key, value in self._holdings.items() if key[0] != market}
         creator = record["creator_address"]
         self._reset(record)
+        self._read_baselines(market)
         untold: list[tuple[ChainEvent, messages.Cause]] = []
         for row in chainlog.list_market_events(self._tx, market):
             event = self._codec.decode_event(row["data"])
             cause = self._fold(record, event, facts_in(row), place_of(row), row["id"])
             if row["id"] in self._untold or (old_state is None and not self._is_old(event)):
                 untold.append((event, cause))
+        for key in [key for key in self._readings if key[0] == market]:
+            self._adopt(record, key)
         self.flush()
         votes.recount(self._tx, market)
         if record["known"]:
@@ -434,6 +460,18 @@ class Applier:
         )
 
 
+def facts_for(codec: Codec, call: ProgramInstruction, event: ChainEvent) -> Mapping[str, Any] | None:
+    """The facts for an event from the instruction that emitted it, if it is the one that emits such events and names
+    the same market.
+    """
+    if fold.INSTRUCTION_OF_EVENT[event_name(event)] != call.name:
+        return None
+    market_id = getattr(event, "market_id", None)
+    if market_id is not None and codec.market_address(market_id) not in call.accounts:
+        return None
+    return fold.facts_of(call.name, call.args, call.accounts)
+
+
 def _recorded_kind(event: ChainEvent) -> VoteType | None:
     """The kind of the votes whose counts an event has put on chain."""
     if isinstance(event, models.ProposalAggregated):
@@ -449,6 +487,11 @@ def _is_incomplete(record: Record) -> bool:
     """Whether the market has a transaction that could not be read whole and that its baseline does not contain."""
     slot, baseline_slot = record["incomplete_slot"], record["baseline_slot"]
     return slot is not None and (baseline_slot is None or baseline_slot < slot)
+
+
+def _in_baseline(record: Record, place: Place) -> bool:
+    """Whether a reading of the accounts contains an event of that place: only a new fold then tells the two apart."""
+    return record["baseline_slot"] is not None and place.slot <= record["baseline_slot"]
 
 
 def _last_place(record: Record) -> Place:
@@ -474,10 +517,14 @@ def apply_transactions(
     batch: Sequence[tuple[ChainTransaction, str]],
     *,
     finality: int,
+    unchecked: Collection[bytes] = (),
 ) -> Applied:
-    """Apply (transaction, source) pairs, in chain order among themselves, and take them out of the inbox."""
+    """Apply (transaction, source) pairs, in chain order among themselves, and take them out of the inbox.
+
+    ``unchecked``: signatures of those that are known by the words of a delivery only.
+    """
     applier = Applier(tx, codec, context)
     for found, source in sorted(batch, key=lambda item: (item[0].slot, item[0].index_in_block or 0)):
-        applier.add(found, source=source, finality=finality)
+        applier.add(found, source=source, finality=finality, checked=found.signature not in unchecked)
         chainlog.remove_delivery(tx, found.signature)
     return applier.finish()

@@ -332,6 +332,34 @@ def new_holding(market_address: bytes, user: bytes, bump: int) -> Holding:
     return Holding(UserPosition(market_address, user, 0, 0, 0, 0, 0, False, 0, bytes(64), bump))
 
 
+def adopt_holding(holding: Holding, account: UserPosition) -> Holding:
+    """The holding with the position as the chain has it, where the log may lack some of its events.
+
+    Missing purchases add what they cost to the sides that are larger than thought; of a side that is smaller, the cost
+    shrinks in proportion. What missing sales brought in is not known and counts as nothing.
+    """
+    known = holding.position
+    extra = max(account.total_invested - known.total_invested, 0)
+    more_yes, more_no = (max(account.shares_yes - known.shares_yes, 0), max(account.shares_no - known.shares_no, 0))
+    extra_yes = extra * more_yes // (more_yes + more_no) if more_yes + more_no else 0
+    adopted = holding._replace(
+        position=account,
+        basis_yes=_shrunk(holding.basis_yes, known.shares_yes, account.shares_yes) + extra_yes,
+        basis_no=_shrunk(holding.basis_no, known.shares_no, account.shares_no)
+        + (extra - extra_yes if more_yes + more_no else 0),
+        cost_bought=holding.cost_bought + extra,
+        first_trade_at=holding.first_trade_at or account.last_trade_at,
+    )
+    if not account.has_claimed or known.has_claimed:
+        return adopted
+    paid = account.claimed_amount - adopted.basis_yes - adopted.basis_no
+    return adopted._replace(realized_pnl=adopted.realized_pnl + paid, basis_yes=0, basis_no=0)
+
+
+def _shrunk(basis: int, shares_before: int, shares_now: int) -> int:
+    return basis * shares_now // shares_before if shares_now < shares_before else basis
+
+
 def fold_holding(holding: Holding, event: ChainEvent) -> Holding:
     """The position after a trade or claim of its owner.
 

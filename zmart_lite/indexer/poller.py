@@ -1,8 +1,8 @@
 """Finds what no delivery brought: reads the program's history from the tip back to where it has been read before.
 
 Progress is a slot, not a signature: a node that does not know ``until`` ignores it without a word, pages can repeat
-or skip, and the order within a slot is not everywhere that of execution. So each run re-reads an overlap of slots,
-and what is known already is told apart by its signature.
+or skip or be shorter than asked for, and the order within a slot is not everywhere that of execution. So each run
+re-reads an overlap of slots, now and then a long one, and what is known already is told apart by its signature.
 """
 
 from typing import NamedTuple
@@ -24,36 +24,53 @@ class PollResult(NamedTuple):
     new: int
 
 
-async def poll(store: Store, rpc: Rpc, address: bytes, *, start_slot: int, overlap_slots: int) -> PollResult:
+async def poll(
+    store: Store,
+    rpc: Rpc,
+    address: bytes,
+    *,
+    start_slot: int,
+    overlap_slots: int,
+    page_size: int = SIGNATURES_PER_PAGE_MAX,
+) -> PollResult:
     """Put everything of ``address`` since the cursor (less the overlap) into the inbox and move the cursor.
 
-    The pages come newest first; the cursor moves only in the commit that brings the last of them, so that an
-    interrupted run is simply done again.
+    The pages come newest first; the cursor moves only once the last of them is in, so that an interrupted run is
+    simply done again.
     """
     cursor = await store.read(lambda tx: chainlog.find_cursor(tx, address))
     floor = max(start_slot, 0 if cursor is None else cursor - overlap_slots)
     seen = new = 0
     newest: int | None = None
     before: bytes | None = None
+    complete = False
     for _ in range(PAGES_MAX):
-        page = await rpc.get_signatures(address, before=before)
+        page = await rpc.get_signatures(address, before=before, limit=page_size)
+        if not page:
+            complete = before is None or await _is_known(rpc, before)
+            break
         wanted = [info for info in page if info.slot >= floor]
-        if newest is None and page:
-            newest = page[0].slot
+        newest = max(info.slot for info in page) if newest is None else newest
         seen += len(wanted)
-        done = len(page) < SIGNATURES_PER_PAGE_MAX or len(wanted) < len(page) or page[-1].signature == before
-        reached = newest if done else None
-        new += await store.write(lambda tx, wanted=wanted, reached=reached: _enter(tx, address, wanted, reached))  # type: ignore[misc]
-        if done:
+        new += await store.write(lambda tx, wanted=wanted: enter(tx, wanted, "poll"))  # type: ignore[misc]
+        if len(wanted) < len(page):
+            complete = True
+            break
+        if page[-1].signature == before:
             break
         before = page[-1].signature
+    if complete and newest is not None:
+        reached = newest
+        await store.write(lambda tx: chainlog.set_cursor(tx, address, reached))
     return PollResult(seen, new)
 
 
-def _enter(tx: Tx, address: bytes, page: list[SignatureInfo], reached: int | None) -> int:
+async def _is_known(rpc: Rpc, signature: bytes) -> bool:
+    """Whether an empty page is the end: the page before a transaction that vanished with its fork is empty, too."""
+    return (await rpc.get_signature_statuses([signature], search_history=True))[0] is not None
+
+
+def enter(tx: Tx, page: list[SignatureInfo], source: str) -> int:
     """One page into the inbox, oldest first; failed transactions count for nothing and are not fetched."""
     deliveries = [Delivery(info.signature, info.slot, None) for info in reversed(page) if not info.failed]
-    new, _ = chainlog.add_deliveries(tx, deliveries, "poll")
-    if reached is not None:
-        chainlog.set_cursor(tx, address, reached)
-    return new
+    return chainlog.add_deliveries(tx, deliveries, source)[0]

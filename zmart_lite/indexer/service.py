@@ -6,57 +6,45 @@ any moment leaves the row there, and applying is idempotent, so the worst is doi
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, cast
+from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple
 
 from zmart_lite.chain.events import events_of
-from zmart_lite.chain.rpc import Rpc
+from zmart_lite.chain.rpc import SIGNATURES_PER_PAGE_MAX, Rpc
 from zmart_lite.chain.webhook import parse_payload
 from zmart_lite.codec import Codec
 from zmart_lite.errors import ChainError, RequestError, RpcUnavailable, StoreUnavailable, UndecodableData
-from zmart_lite.indexer.apply import Applied, Applier, apply_transactions
+from zmart_lite.indexer.accounts import Accounts, Difference
+from zmart_lite.indexer.apply import Applied
+from zmart_lite.indexer.finality import FETCHES_MAX, Finality
 from zmart_lite.indexer.poller import PollResult, poll
-from zmart_lite.models import ChainTransaction, Commitment, GlobalConfig, MarketAccount
+from zmart_lite.indexer.writer import LogWriter
+from zmart_lite.models import ChainTransaction, GlobalConfig
 from zmart_lite.ops.clock import ChainClock
 from zmart_lite.ops.metrics import Metrics
-from zmart_lite.store import chainlog, markets, messages
-from zmart_lite.store.chainlog import Delivery, LogChange
+from zmart_lite.store import chainlog, messages
+from zmart_lite.store.chainlog import Delivery
 from zmart_lite.store.db import Row, Store, Tx
 
 logger = logging.getLogger(__name__)
 
-FETCHES_MAX = 8
-"""Transactions fetched at the same time: enough to hide latency, few enough for a public node's limits."""
-FINALITY_BATCH = 256
-RESYNC_BATCH = 50
+SLOTS_AHEAD_MAX = 150
+"""How far a delivery may be ahead of the node we ask: about a minute."""
 RETRY_S_MAX = 60
 UNAVAILABLE_RETRY_S = 5
 """Pause of a delivery while the cluster cannot be asked. That says nothing about the delivery, so it is no attempt."""
-UNORDERED_SLOTS_MAX = 50
-"""Blocks whose order is asked for again in one poll."""
+RESCAN_EVERY = 60
+RESCAN_SLOTS = 54_000
+"""Every so many polls, about once an hour, the history of the last six hours is read again."""
 STORE_RETRY_S = 1.0
 IDLE_S_MAX = 30.0
-RETRACT_SCAN_MAX = 100_000
-"""Transactions looked at after the devnet was reverted, newest first; far more than a devnet holds."""
 
 
-UNMAINTAINED_FIELDS = ("is_locked", "reserved", "resolution_agree", "resolution_disagree", "resolution_total_votes")
-"""Fields of the market account that nobody maintains; they say nothing about the market."""
+class _Read(NamedTuple):
+    """A delivery's transaction. ``checked``: as the cluster has it, not as the delivery tells it."""
 
-
-class Difference(NamedTuple):
-    """A field that differed: as stored and as on chain."""
-
-    field: str
-    stored: str
-    on_chain: str
-
-
-class _Vanished(NamedTuple):
-    """A transaction that is no longer in its block, and the slot of the block that has it now, if one has."""
-
-    row: Row
-    new_slot: int | None
+    transaction: ChainTransaction
+    checked: bool
 
 
 class IndexerOptions(NamedTuple):
@@ -67,6 +55,8 @@ class IndexerOptions(NamedTuple):
     attempts_max: int = 3
     retry_delay_s: int = 1
     poll_overlap_slots: int = 64
+    page_size: int = SIGNATURES_PER_PAGE_MAX
+    """Rows of history asked for at once."""
     deep_forks: bool = False
     """Whether even finalised transactions may vanish: true on the embedded devnet only."""
 
@@ -89,12 +79,15 @@ class Indexer:
         self._rpc = rpc
         self._clock = clock
         self._metrics = metrics
-        self._feed_context = feed_context
         self._options = options
         self._work = asyncio.Event()
-        self._applying = asyncio.Lock()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._polls = 0
+        self._tip_slot = 0
+        self._writer = LogWriter(store, codec, rpc, metrics, feed_context)
+        self._accounts = Accounts(self._writer, feed_context)
+        self._finality = Finality(self._writer, self._accounts, self.wake)
 
     # Deliveries
 
@@ -121,7 +114,7 @@ class Indexer:
             try:
                 while await self.index_inbox():
                     pass
-                await self._resync_flagged()
+                await self.resync_flagged()
                 pause_s = await self._pause_s()
             except (StoreUnavailable, ChainError) as error:
                 logger.warning("indexing pauses: %s", error)
@@ -149,16 +142,18 @@ class Indexer:
             return 0
         gate = asyncio.Semaphore(FETCHES_MAX)
         found = await asyncio.gather(*(self._read_delivery(row, gate) for row in rows))
-        batch = [(each, row["source"]) for row, each in zip(rows, found, strict=True) if each is not None]
+        batch = [(each.transaction, row["source"]) for row, each in zip(rows, found, strict=True) if each is not None]
         if batch:
-            await self._apply(batch)
+            await self._apply(batch, {each.transaction.signature for each in found if each and not each.checked})
         return len(batch)
 
-    async def _read_delivery(self, row: Row, gate: asyncio.Semaphore) -> ChainTransaction | None:
+    async def _read_delivery(self, row: Row, gate: asyncio.Semaphore) -> _Read | None:
         """The transaction of a delivery; None where it could not be had, which postpones or ends the delivery."""
         received = self._parse(row)
+        if received is not None and not await self._is_plausible(received):
+            received = None
         if received is not None and events_of(self._codec, received).complete:
-            return received
+            return _Read(received, checked=False)
         found, counted, final = None, True, False
         error = "The cluster does not know this transaction."
         try:
@@ -168,13 +163,22 @@ class Indexer:
             error, counted = str(failure), not isinstance(failure, RpcUnavailable)
             final = isinstance(failure, UndecodableData)
         if found is not None:
-            return found
+            return _Read(found, checked=True)
         final |= counted and row["attempts"] + 1 >= self._options.attempts_max
         if final and received is not None:
             # What was received with truncated logs is better than nothing.
-            return received
+            return _Read(received, checked=False)
         await self._postpone(row, error, counted=counted, final=final)
         return None
+
+    async def _is_plausible(self, received: ChainTransaction) -> bool:
+        """Whether the chain can have come that far. A slot that never comes would never become final."""
+        if received.slot > max(self._clock.slot, self._tip_slot) + SLOTS_AHEAD_MAX:
+            try:
+                self._tip_slot = await self._rpc.get_slot()
+            except ChainError:
+                return False
+        return received.slot <= max(self._clock.slot, self._tip_slot) + SLOTS_AHEAD_MAX
 
     def _parse(self, row: Row) -> ChainTransaction | None:
         """The transaction in the delivery's own payload, if it is a sound one with logs and carries the row's
@@ -217,181 +221,54 @@ class Indexer:
         await self._apply([(found, source)])
         return True
 
-    async def _apply(self, batch: Sequence[tuple[ChainTransaction, str]]) -> Applied:
-        """Apply a batch, then settle the order of blocks that hold several of our transactions."""
-        context = self._feed_context()
-        async with self._applying:
-            applied = await self._write_batch(batch, context)
-            for slot in applied.unordered_slots:
-                await self._order_block(slot)
-        for _, source in batch:
-            self._metrics.events_received_total.labels(source).inc()
-        for event_type in applied.events:
-            self._metrics.events_indexed_total.labels(event_type).inc()
-        await self._complete(context)
+    async def _apply(self, batch: Sequence[tuple[ChainTransaction, str]], unchecked: Collection[bytes] = ()) -> Applied:
+        """Apply a batch, then read from the chain what the log was found not to tell."""
+        applied = await self._writer.apply(batch, unchecked)
+        await self._accounts.read_missing()
         return applied
-
-    async def _write_batch(
-        self, batch: Sequence[tuple[ChainTransaction, str]], context: messages.FeedContext
-    ) -> Applied:
-        """Apply a batch in one commit, or, where that fails, one by one, putting aside those that cannot be."""
-        try:
-            return await self._store.write(
-                lambda tx: apply_transactions(tx, self._codec, context, batch, finality=int(Commitment.CONFIRMED))
-            )
-        except StoreUnavailable:
-            raise
-        except Exception as error:
-            logger.exception("a batch of %d transactions could not be applied", len(batch))
-            if len(batch) == 1:
-                found, text = batch[0][0], f"{type(error).__name__}: {error}"
-                await self._store.write(lambda tx: self._put_aside(tx, found, text))
-                return Applied(0, (), (), 1, ())
-        parts = [await self._write_batch([each], context) for each in sorted(batch, key=lambda item: item[0].slot)]
-        return Applied(
-            sum(part.transactions for part in parts),
-            tuple(event for part in parts for event in part.events),
-            tuple(sorted({slot for part in parts for slot in part.unordered_slots})),
-            sum(part.dead_letters for part in parts),
-            tuple(dict.fromkeys(market for part in parts for market in part.markets)),
-        )
-
-    def _put_aside(self, tx: Tx, found: ChainTransaction, error: str) -> None:
-        chainlog.add_dead_letter(tx, "transaction", error, signature=found.signature, slot=found.slot)
-        chainlog.remove_delivery(tx, found.signature)
-        messages.publish_undecodable(tx, found.signature, error)
-
-    async def _complete(self, context: messages.FeedContext) -> None:
-        """Read from the chain what the log was found not to tell. What cannot be read now is read later."""
-        if context.config_unknown:
-            await self._complete_config()
-        try:
-            await self._resync_flagged()
-        except ChainError as error:
-            logger.warning("market accounts could not be read: %s", error)
-
-    async def _complete_config(self) -> None:
-        try:
-            await self.read_config()
-        except (ChainError, UndecodableData) as error:
-            logger.warning("the config's account could not be read: %s", error)
-
-    async def _order_block(self, slot: int) -> None:
-        try:
-            signatures = await self._rpc.get_block_signatures(slot)
-        except ChainError as error:
-            # The order of arrival stands until the next poll asks again.
-            logger.warning("the order of block %d is not known: %s", slot, error)
-            return
-        if signatures is not None:
-            await self._refold(lambda tx: chainlog.set_block_order(tx, slot, signatures))
-
-    async def _refold(self, changed: Callable[[Tx], LogChange]) -> None:
-        """Run a unit that changes the log, and fold what it concerns again in the same commit."""
-        context = self._feed_context()
-        await self._store.write(lambda tx: Applier(tx, self._codec, context).refold_changed(changed(tx)))
-        if context.config_unknown:
-            await self._complete_config()
 
     # Polling
 
     async def poll(self) -> PollResult:
         """Look for what no delivery brought, from the cursor (with overlap) to the tip of the program's history."""
-        cursor = await self._store.read(lambda tx: chainlog.find_cursor(tx, self._codec.program_id))
+        self._polls += 1
+        return await self._poll(RESCAN_SLOTS if self._polls % RESCAN_EVERY == 0 else self._options.poll_overlap_slots)
+
+    async def rescan(self) -> PollResult:
+        """Poll with a long overlap, for what a page of the history skipped the first time."""
+        return await self._poll(RESCAN_SLOTS)
+
+    async def _poll(self, overlap_slots: int) -> PollResult:
         result = await poll(
             self._store,
             self._rpc,
             self._codec.program_id,
             start_slot=self._options.start_slot,
-            overlap_slots=self._options.poll_overlap_slots,
+            overlap_slots=overlap_slots,
+            page_size=self._options.page_size,
         )
         if result.new:
             self.wake()
+        cursor = await self._store.read(lambda tx: chainlog.find_cursor(tx, self._codec.program_id))
         if cursor is not None:
-            await self._order_blocks(cursor - self._options.poll_overlap_slots)
+            await self._writer.order_blocks(cursor - self._options.poll_overlap_slots)
         return result
-
-    async def _order_blocks(self, slot_min: int) -> None:
-        """Ask again for the order of recent blocks that nobody told so far."""
-        slots = await self._store.read(lambda tx: chainlog.list_unordered_since(tx, slot_min, UNORDERED_SLOTS_MAX))
-        async with self._applying:
-            for slot in slots:
-                await self._order_block(slot)
 
     # Finality
 
     async def follow_finality(self) -> tuple[int, int]:
         """Promote what became finalized and retract what vanished with its fork: (promoted, retracted)."""
-        finalized_slot = await self._rpc.get_slot(Commitment.FINALIZED)
-        rows = await self._store.read(lambda tx: chainlog.list_unfinalized(tx, finalized_slot, FINALITY_BATCH))
-        promoted, vanished = await self._judge(rows)
-        if promoted:
-            await self._store.write(lambda tx: chainlog.set_finalized(tx, promoted))
-        if vanished:
-            await self._retract(vanished)
-        return len(promoted), len(vanished)
-
-    async def _judge(self, rows: Sequence[Row]) -> tuple[list[int], list[_Vanished]]:
-        """Which rows became finalized, and which the chain dropped, perhaps to take them into another block."""
-        statuses = await self._rpc.get_signature_statuses([row["signature"] for row in rows], search_history=True)
-        promoted: list[int] = []
-        vanished: list[_Vanished] = []
-        for row, status in zip(rows, statuses, strict=True):
-            if status is None or status.slot != row["slot"]:
-                vanished.append(_Vanished(row, None if status is None else status.slot))
-            elif status.commitment is Commitment.FINALIZED:
-                promoted.append(row["id"])
-        return promoted, vanished
-
-    async def _retract(self, rows: Sequence[_Vanished]) -> None:
-        logger.warning("retracting %d transactions that the chain dropped", len(rows))
-
-        def changed(tx: Tx) -> LogChange:
-            change = LogChange(frozenset())
-            for row, new_slot in rows:
-                change = change.plus(chainlog.remove_transaction(tx, row["id"]))
-                chainlog.resolve_dead_letters(tx, row["signature"])
-                messages.publish_retracted(tx, row["signature"], row["slot"])
-                if new_slot is not None:
-                    chainlog.add_deliveries(tx, [Delivery(row["signature"], new_slot, None)], "poll")
-            markets.forget_baselines(tx, sorted(change.markets), min(row["slot"] for row, _ in rows))
-            return change
-
-        async with self._applying:
-            await self._refold(changed)
-        self.wake()
+        return await self._finality.follow()
 
     async def retract_reverted(self) -> int:
         """After a revert of the embedded devnet: retract whatever it no longer has, finalised or not; how many."""
         if not self._options.deep_forks:
             return 0
-        retracted, before = 0, 2**62
-        for _ in range(RETRACT_SCAN_MAX // FINALITY_BATCH):
-            bound = before
-            rows = await self._store.read(lambda tx, bound=bound: chainlog.list_newest(tx, bound, FINALITY_BATCH))  # type: ignore[misc]
-            if not rows:
-                break
-            _, vanished = await self._judge(rows)
-            if vanished:
-                await self._retract(vanished)
-            retracted += len(vanished)
-            if len(vanished) < len(rows):
-                break
-            before = rows[-1]["id"]
-        slot = await self._rpc.get_slot(Commitment.CONFIRMED)
-        async with self._applying:
-            await self._refold(lambda tx: self._forget_future(tx, slot))
+        retracted = await self._finality.retract_reverted()
         if retracted:
             self._clock.forget()
+        self._tip_slot = 0
         return retracted
-
-    def _forget_future(self, tx: Tx, slot: int) -> LogChange:
-        """Drop what was read at later slots than the chain has now: these slots come again with other contents."""
-        chainlog.lower_cursor(tx, self._codec.program_id, slot)
-        markets.forget_config_readings(tx, slot)
-        keys = markets.list_baselines_after(tx, slot)
-        markets.forget_baselines(tx, keys, slot + 1)
-        return LogChange(frozenset(keys))
 
     # Accounts
 
@@ -399,57 +276,18 @@ class Indexer:
         """Read the global config from its account and note it if the log does not tell the same; None if there is
         none.
         """
-        info = await self._rpc.get_account(self._codec.config_address())
-        if info is None:
-            return None
-        account = self._codec.decode_account(info.data)
-        if not isinstance(account, GlobalConfig):
-            raise UndecodableData("the config address holds another account")
+        return await self._accounts.read_config()
 
-        def note(tx: Tx) -> None:
-            if markets.find_config(tx) != account:
-                markets.add_config(tx, account, slot=info.slot, index_in_block=2**31, event_id=None)
-
-        await self._store.write(note)
-        return account
-
-    async def _resync_flagged(self) -> None:
-        flagged = await self._store.read(lambda tx: markets.list_needing_resync(tx, RESYNC_BATCH))
-        for record in flagged:
-            market_id = record["market_id"]
-            try:
-                await self.resync(market_id)
-            except UndecodableData as error:
-                logger.error("the account of market %s cannot be read: %s", market_id.hex(), error)
-                await self._store.write(lambda tx, market_id=market_id: markets.set_resynced(tx, market_id))  # type: ignore[misc]
+    async def resync_flagged(self) -> None:
+        """Read the accounts of the markets that are flagged for it."""
+        await self._accounts.resync_flagged()
 
     async def resync(self, market_id: bytes) -> list[Difference]:
-        """Take a market's account from the chain as the baseline of its fold; what differed from it.
+        """Take a market and its positions from the chain as the baseline of their fold; what differed.
 
         Raises what the RPC raises; a market that the chain does not have is left as it is.
         """
-        info = await self._rpc.get_account(self._codec.market_address(market_id))
-        account = None if info is None else self._codec.decode_account(info.data)
-        if info is None or not isinstance(account, MarketAccount):
-            await self._store.write(lambda tx: markets.set_resynced(tx, market_id))
-            return []
-        data, slot, bump, context = info.data, info.slot, account.bump, self._feed_context()
-
-        def unit(tx: Tx) -> list[Difference]:
-            before = markets.find_record(tx, market_id)
-            if before is None:
-                return []
-            markets.set_baseline(tx, market_id, data, slot)
-            Applier(tx, self._codec, context).refold_changed(LogChange(frozenset({before["id"]})))
-            after = cast(markets.Record, markets.find_record(tx, market_id))
-            # Not with the account itself: the log may be ahead of it.
-            differences = compare(before, markets.account_of(after, bump))
-            for difference in differences:
-                markets.add_discrepancy(tx, before["id"], *difference, slot)
-            return differences
-
-        async with self._applying:
-            return await self._store.write(unit)
+        return await self._accounts.resync(market_id)
 
     async def retry_dead_letter(self, dead_letter_id: int) -> int | None:
         """Try a dead letter again from the chain: the number of its events, or None if it failed again."""
@@ -462,20 +300,8 @@ class Indexer:
         if found is None or parsed is None or not parsed.complete or any(each.event is None for each in parsed.events):
             await self._store.write(lambda tx: chainlog.count_retry(tx, dead_letter_id))
             return None
-        async with self._applying:
-            await self._refold(lambda tx: chainlog.forget_for_retry(tx, signature))
+        async with self._writer.lock:
+            await self._writer.refold(lambda tx: chainlog.forget_for_retry(tx, signature))
         await self._apply([(found, "backfill")])
-        await self._store.write(lambda tx: chainlog.resolve_dead_letters(tx, signature))
-        return len(parsed.events)
-
-
-def compare(record: markets.Record, account: MarketAccount) -> list[Difference]:
-    """The fields in which a market's record differs from its account."""
-    if not record["known"]:
-        return []
-    stored = markets.account_of(record, account.bump)
-    return [
-        Difference(field, str(ours), str(theirs))
-        for field, ours, theirs in zip(MarketAccount._fields, stored, account, strict=True)
-        if ours != theirs and field not in UNMAINTAINED_FIELDS
-    ]
+        letter = await self._store.read(lambda tx: chainlog.find_dead_letter(tx, dead_letter_id))
+        return None if letter is None or letter["resolved_ms"] is None else len(parsed.events)

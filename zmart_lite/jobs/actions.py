@@ -21,7 +21,8 @@ from zmart_lite.codec import Codec
 from zmart_lite.errors import SimulationFailed, TransactionExpired, TransactionFailed
 from zmart_lite.ops.metrics import Metrics
 from zmart_lite.store import intents, messages
-from zmart_lite.store.db import Row, Store, Tx
+from zmart_lite.store.db import Row, Tx
+from zmart_lite.store.leases import UnitsOfWork
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +98,7 @@ class Actions:
 
     def __init__(
         self,
-        store: Store,
+        store: UnitsOfWork,
         codec: Codec,
         rpc: Rpc,
         keys: Keys,

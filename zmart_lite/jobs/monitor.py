@@ -16,7 +16,8 @@ from zmart_lite.jobs.actions import Actions
 from zmart_lite.jobs.runner import Params, Summary
 from zmart_lite.models import GlobalConfig, MarketState, VoteType
 from zmart_lite.store import due, messages, positions, votes
-from zmart_lite.store.db import Store, Tx
+from zmart_lite.store.db import Tx
+from zmart_lite.store.leases import UnitsOfWork
 from zmart_lite.store.markets import Record
 
 logger = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ class Monitor:
 
     def __init__(
         self,
-        store: Store,
+        store: UnitsOfWork,
         actions: Actions,
         config: Callable[[Tx], GlobalConfig | None],
         chain_now: Callable[[], int],

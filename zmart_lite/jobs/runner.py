@@ -8,6 +8,9 @@ interval. The work itself is a coroutine on the node's event loop; a Huey worker
 
 import asyncio
 import logging
+import os
+import secrets
+import socket
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
@@ -17,12 +20,14 @@ from typing import Any, NamedTuple
 from huey import SqliteHuey
 from huey.consumer import Consumer
 
-from zmart_lite.errors import ChainError, Conflict, NotFound, StoreUnavailable, ZmartError
+from zmart_lite.errors import ChainError, Conflict, LeaseLost, NotFound, StoreUnavailable, ZmartError
+from zmart_lite.jobs.conditions import JobHealth
 from zmart_lite.ops.breaker import Breakers
 from zmart_lite.ops.metrics import Metrics
 from zmart_lite.ops.tasks import Background
-from zmart_lite.store import runs
-from zmart_lite.store.db import Store
+from zmart_lite.store import leases, runs
+from zmart_lite.store.db import Store, Tx
+from zmart_lite.store.leases import Lease
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +38,11 @@ schedule.
 """
 SCHEDULER_INTERVAL_S = 1
 STOP_TIMEOUT_S = 3.0
+LEASE_MS = 60_000
+RENEW_EVERY_S = 20.0
+"""A lease outlives two failed renewals; whoever waits for it waits a minute at most."""
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
 
 
 class Summary(NamedTuple):
@@ -51,7 +61,9 @@ Params = Mapping[str, Any]
 
 
 class Job(NamedTuple):
-    """Something done every ``interval_s`` seconds. ``breaker`` is the circuit breaker it goes through, if any."""
+    """Something done every ``interval_s`` seconds, or once a day at an hour. ``breaker`` is the circuit breaker it goes
+    through, if any.
+    """
 
     name: str
     interval_s: int
@@ -59,6 +71,32 @@ class Job(NamedTuple):
     run: Callable[[Params], Awaitable[Summary]]
     breaker: str | None = None
     enabled: bool = True
+    at_hour_utc: int | None = None
+
+    @property
+    def schedule(self) -> str:
+        """For people."""
+        if not self.enabled:
+            return "by hand"
+        return f"every {self.interval_s} s" if self.at_hour_utc is None else f"daily at {self.at_hour_utc:02d}:00 UTC"
+
+    def first_due_ms(self, last_ms: int | None, now_ms: int) -> int:
+        """When the first turn after a start comes: now, if one was missed. ``last_ms``: of the last good run's start."""
+        if self.at_hour_utc is None:
+            return now_ms if last_ms is None else last_ms + self.interval_s * 1_000
+        latest_ms = self._turn_before(now_ms)
+        missed = last_ms is not None and last_ms < latest_ms
+        return now_ms if missed else latest_ms + DAY_MS
+
+    def next_due_ms(self, now_ms: int) -> int:
+        """When the turn after one at ``now_ms`` comes."""
+        if self.at_hour_utc is None:
+            return now_ms + self.interval_s * 1_000
+        return self._turn_before(now_ms) + DAY_MS
+
+    def _turn_before(self, now_ms: int) -> int:
+        hour_ms = (self.at_hour_utc or 0) * HOUR_MS
+        return (now_ms - hour_ms) // DAY_MS * DAY_MS + hour_ms
 
 
 class JobView(NamedTuple):
@@ -78,6 +116,29 @@ class JobView(NamedTuple):
     runs: int
     failures: int
     summary: Mapping[str, Any]
+
+
+class _Going(NamedTuple):
+    """A run that is going on."""
+
+    run_id: int
+    lease: Lease
+
+
+class _Record:
+    """How a job has been doing since the runner started. Times are unix milliseconds."""
+
+    def __init__(self, since_ms: int) -> None:
+        self.since_ms = since_ms
+        """When it last ended well, or began to be expected to."""
+        self.error: str | None = None
+        self.failures_in_a_row = 0
+
+    def note(self, error: str | None, now_ms: int) -> None:
+        self.error = error
+        self.failures_in_a_row = 0 if error is None else self.failures_in_a_row + 1
+        if error is None:
+            self.since_ms = now_ms
 
 
 class _EmbeddedConsumer(Consumer):  # type: ignore[misc]
@@ -106,7 +167,11 @@ class JobRunner:
         self._metrics = metrics
         self._breakers = breakers
         self._background = background
-        self._running: dict[str, int] = {}
+        self.holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        """This runner's name in the leases."""
+        self._running: dict[str, Lease | None] = {}
+        self._lost: set[Lease] = set()
+        self._records = {job.name: _Record(store.now_ms()) for job in jobs}
         self._paused: set[str] = set()
         self._next_ms: dict[str, int] = {}
         self._waiting: set[Future[None]] = set()
@@ -126,8 +191,7 @@ class JobRunner:
         now_ms = self._store.now_ms()
         for job in self._jobs.values():
             if job.enabled:
-                last_ms = state.last_started_ms.get(job.name)
-                due_ms = now_ms if last_ms is None else last_ms + job.interval_s * 1_000
+                due_ms = job.first_due_ms(state.last_started_ms.get(job.name), now_ms)
                 await asyncio.to_thread(self._schedule, job, max(0, due_ms - now_ms) / 1_000)
         self._consumer = _EmbeddedConsumer(
             self._huey,
@@ -172,11 +236,14 @@ class JobRunner:
         finally:
             self._waiting.discard(waiting)
         if not self._stopping.is_set():
-            self._schedule(job, job.interval_s)
+            now_ms = self._store.now_ms()
+            self._schedule(job, (job.next_due_ms(now_ms) - now_ms) / 1_000)
 
     async def _on_time(self, job: Job) -> None:
         """One scheduled run, unless the job is paused, running by hand, or its breaker is open."""
         if job.name in self._paused or job.name in self._running:
+            return
+        if job.breaker is not None and not self._breakers[job.breaker].permit():
             return
         try:
             await self._run(job, await self._begin(job), {})
@@ -192,34 +259,48 @@ class JobRunner:
         return job
 
     async def run(self, name: str, params: Params | None = None) -> int:
-        """Start a job now and return its run's id. Raises NotFound, Conflict ``already_running``."""
+        """Start a job now, whatever its breaker says, and return its run's id.
+
+        Raises NotFound, Conflict ``already_running``.
+        """
         job = self._job(name)
-        run_id = await self._begin(job)
-        self._background.start(self._run(job, run_id, params or {}), f"job-{name}")
-        return run_id
+        going = await self._begin(job)
+        self._background.start(self._run(job, going, params or {}), f"job-{name}")
+        return going.run_id
 
     async def run_to_end(self, name: str, params: Params | None = None) -> Summary:
         """Run a job now and return what it came to; raises what it raised."""
         job = self._job(name)
         return await self._run(job, await self._begin(job), params or {}, reraise=True)
 
-    async def _begin(self, job: Job) -> int:
+    async def _begin(self, job: Job) -> _Going:
         if job.name in self._running:
             raise Conflict(f"The job {job.name} is running already.", reason="already_running")
-        self._running[job.name] = 0
+        self._running[job.name] = None
         try:
-            run_id = await self._store.write(lambda tx: runs.add_run(tx, job.name))
-        except StoreUnavailable:
+            going = await self._store.write(lambda tx: self._take(tx, job))
+        except (Conflict, StoreUnavailable):
             del self._running[job.name]
             raise
-        self._running[job.name] = run_id
-        return run_id
+        self._running[job.name] = going.lease
+        return going
 
-    async def _run(self, job: Job, run_id: int, params: Params, *, reraise: bool = False) -> Summary:
-        summary, error = Summary(), None
+    def _take(self, tx: Tx, job: Job) -> _Going:
+        lease = leases.take_lease(tx, f"job:{job.name}", self.holder, LEASE_MS)
+        if lease is None:
+            raise Conflict(f"The job {job.name} is running on another node.", reason="already_running")
+        return _Going(runs.add_run(tx, job.name), lease)
+
+    async def _run(self, job: Job, going: _Going, params: Params, *, reraise: bool = False) -> Summary:
+        summary, error, result = Summary(), None, "failed"
+        held = leases.HELD.set(going.lease)
         try:
-            summary = await self._guarded(job, params)
+            summary = await self._guarded(job, going, params)
+            result = "ok"
             return summary
+        except asyncio.CancelledError:
+            result = "interrupted"
+            raise
         except (ZmartError, TimeoutError) as failure:
             error = str(failure) or f"The run took longer than {job.time_limit_s} s."
             logger.warning("job %s failed: %s", job.name, error)
@@ -231,18 +312,24 @@ class JobRunner:
             if reraise:
                 raise
         finally:
+            leases.HELD.reset(held)
             del self._running[job.name]
-            await self._record(job, run_id, summary, error)
+            await self._record(job, going, summary, result, error)
         return summary
 
-    async def _guarded(self, job: Job, params: Params) -> Summary:
+    async def _guarded(self, job: Job, going: _Going, params: Params) -> Summary:
         breaker = self._breakers[job.breaker] if job.breaker else None
-        if breaker is not None and not breaker.permit():
-            return Summary(skipped=1)
         try:
-            async with asyncio.timeout(job.time_limit_s):
-                summary = await job.run(params)
+            async with asyncio.timeout(job.time_limit_s) as limit:
+                renewing = self._background.start(self._renew(going.lease, limit), f"lease-{job.name}")
+                try:
+                    summary = await job.run(params)
+                finally:
+                    renewing.cancel()
         except (ChainError, TimeoutError) as error:
+            if going.lease in self._lost:
+                self._lost.discard(going.lease)
+                raise LeaseLost(f"The run was ended: {going.lease.name} has been taken over.") from error
             if breaker is not None:
                 breaker.fail(str(error) or "timed out")
             raise
@@ -250,13 +337,32 @@ class JobRunner:
             breaker.succeed()
         return summary
 
-    async def _record(self, job: Job, run_id: int, summary: Summary, error: str | None) -> None:
-        result = "ok" if error is None else "failed"
+    async def _renew(self, lease: Lease, limit: asyncio.Timeout) -> None:
+        """Keep the lease while the run goes on; end the run once somebody else has it."""
+        while True:
+            await asyncio.sleep(RENEW_EVERY_S)
+            try:
+                if not await self._store.write(lambda tx: leases.renew_lease(tx, lease, LEASE_MS)):
+                    logger.error("%s has been taken over by another holder", lease.name)
+                    self._lost.add(lease)
+                    limit.reschedule(0)
+                    return
+            except StoreUnavailable as error:
+                logger.warning("the lease %s cannot be renewed: %s", lease.name, error)
+
+    async def _record(self, job: Job, going: _Going, summary: Summary, result: str, error: str | None) -> None:
         self._metrics.job_runs_total.labels(job.name, result).inc()
-        if error is None:
+        if result != "interrupted":
+            self._records[job.name].note(error, self._store.now_ms())
+        if result == "ok":
             self._metrics.job_last_success_timestamp_seconds.labels(job.name).set(self._store.now_ms() / 1_000)
+
+        def unit(tx: Tx) -> None:
+            runs.end_run(tx, going.run_id, result, *summary, error=error)
+            leases.release_lease(tx, going.lease)
+
         try:
-            await self._store.write(lambda tx: runs.end_run(tx, run_id, result, *summary, error=error))
+            await self._store.write(unit)
         except StoreUnavailable as failure:
             logger.warning("the end of a run of %s is not recorded: %s", job.name, failure)
 
@@ -272,6 +378,28 @@ class JobRunner:
         self._job(name)
         await self._store.write(lambda tx: runs.set_paused(tx, name, False))
         self._paused.discard(name)
+        self._records[name].since_ms = self._store.now_ms()
+
+    def health(self) -> list[JobHealth]:
+        """How the jobs that run by themselves have been doing."""
+        return [self._health(job) for job in self._jobs.values() if job.enabled and job.name not in self._paused]
+
+    def _health(self, job: Job) -> JobHealth:
+        record = self._records[job.name]
+        breaker = self._breakers[job.breaker].view().state if job.breaker else "closed"
+        return JobHealth(
+            job.name,
+            job.interval_s,
+            max(0, self._store.now_ms() - record.since_ms) / 1_000,
+            record.error,
+            record.failures_in_a_row,
+            breaker != "closed",
+        )
+
+    def lag_s(self, name: str) -> float:
+        """Seconds since a run was due that has not ended well; 0 if on time, paused or off."""
+        found = next((each for each in self.health() if each.name == name), None)
+        return 0.0 if found is None else max(0.0, found.since_ok_s - found.interval_s)
 
     def next_run_ms(self, name: str) -> int | None:
         """When a job's next turn comes; None while it is paused or off."""
@@ -286,10 +414,10 @@ class JobRunner:
         ended = last is not None and last["finished_ms"] is not None
         return JobView(
             name=job.name,
-            schedule=f"every {job.interval_s} s" if job.enabled else "by hand",
+            schedule=job.schedule,
             paused=job.name in self._paused,
             running=job.name in self._running,
-            holder=None,
+            holder=self.holder if job.name in self._running else None,
             last_started_ms=None if last is None else last["started_ms"],
             last_finished_ms=None if last is None else last["finished_ms"],
             last_result=None if last is None else last["result"],

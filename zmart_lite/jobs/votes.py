@@ -15,7 +15,8 @@ from zmart_lite.jobs.actions import Actions
 from zmart_lite.jobs.runner import Params, Summary
 from zmart_lite.models import GlobalConfig, MarketState, VoteType
 from zmart_lite.store import markets, messages, votes
-from zmart_lite.store.db import Store, Tx
+from zmart_lite.store.db import Tx
+from zmart_lite.store.leases import UnitsOfWork
 from zmart_lite.store.markets import Record
 from zmart_lite.store.votes import Tally
 
@@ -35,7 +36,7 @@ class Aggregator:
 
     def __init__(
         self,
-        store: Store,
+        store: UnitsOfWork,
         actions: Actions,
         config: Callable[[Tx], GlobalConfig | None],
         chain_now: Callable[[], int],

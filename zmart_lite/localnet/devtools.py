@@ -2,7 +2,7 @@
 
 import asyncio
 from base64 import b64decode
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.requests import Request
@@ -12,6 +12,7 @@ from zmart_lite.codec import Codec
 from zmart_lite.errors import UndecodableData
 from zmart_lite.localnet.clock import SLOT_MS
 from zmart_lite.localnet.context import Fault, RpcContext
+from zmart_lite.localnet.distortions import CHANGES, distorter
 from zmart_lite.localnet.ledger import Bank
 from zmart_lite.localnet.params import NODE_UNHEALTHY, Params, invalid, read_pubkey, read_u64
 from zmart_lite.localnet.runtime import Account
@@ -244,7 +245,7 @@ async def _until_gone(request: Request) -> None:
         return
 
 
-FAULTS = {
+FAULTS: dict[str, Callable[[Request, Callable[[], bytes]], Awaitable[Response]]] = {
     "429": _too_many,
     "500": _server_error,
     "503": _unavailable,
@@ -252,6 +253,7 @@ FAULTS = {
     "lost_answer": _lost_answer,
     "malformed": _malformed,
     "timeout": _timeout,
+    **{kind: distorter(change) for kind, change in CHANGES.items()},
 }
 
 

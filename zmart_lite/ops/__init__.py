@@ -3,7 +3,7 @@
 Plain objects without global state, handed to whoever needs them by the composition root.
 """
 
-from zmart_lite.ops.breaker import BREAKERS, Breakers, BreakerView, CircuitBreaker
+from zmart_lite.ops.breaker import BREAKERS, Breakers, BreakerView, CircuitBreaker, SavedBreaker
 from zmart_lite.ops.clock import ChainClock
 from zmart_lite.ops.health import SERVICES, Health, ServiceHealth
 from zmart_lite.ops.metrics import Metrics
@@ -19,5 +19,6 @@ __all__ = [
     "CircuitBreaker",
     "Health",
     "Metrics",
+    "SavedBreaker",
     "ServiceHealth",
 ]

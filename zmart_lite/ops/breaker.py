@@ -5,7 +5,7 @@ used from the event loop and from job threads, hence the lock.
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -32,6 +32,16 @@ class BreakerView(NamedTuple):
     last_error: str | None
 
 
+class SavedBreaker(NamedTuple):
+    """What outlasts a restart. ``openings``: in a row, without a success between. Times are unix seconds."""
+
+    failures: int
+    openings: int
+    opened_at: float | None
+    open_until: float | None
+    last_error: str | None
+
+
 def _ignore(_: BreakerView) -> None:
     """Nobody asked to be told."""
 
@@ -50,7 +60,7 @@ class CircuitBreaker:
         self._on_change = on_change
         self._lock = threading.Lock()
         self._failures = 0
-        self._open_s = 0
+        self._openings = 0
         self._opened_at: float | None = None
         self._open_until: float | None = None
         self._probe_started: float | None = None
@@ -59,6 +69,15 @@ class CircuitBreaker:
     def view(self) -> BreakerView:
         with self._lock:
             return self._view(self._clock())
+
+    def saved(self) -> SavedBreaker:
+        with self._lock:
+            return SavedBreaker(self._failures, self._openings, self._opened_at, self._open_until, self._last_error)
+
+    def restore(self, saved: SavedBreaker) -> None:
+        """Go on from where an earlier process stopped; nobody is told."""
+        with self._lock:
+            self._failures, self._openings, self._opened_at, self._open_until, self._last_error = saved
 
     def permit(self) -> bool:
         """Whether a call may be made now. In the half-open state one caller is told yes: the probe."""
@@ -129,14 +148,14 @@ class CircuitBreaker:
             self._probe_started = None
 
     def _open(self, now: float) -> None:
-        self._open_s = min(self._open_s * 2, OPEN_MAX_S) if self._open_s else OPEN_FIRST_S
+        open_s = min(OPEN_FIRST_S * 2**self._openings, OPEN_MAX_S)
+        self._openings += 1
         self._opened_at = self._opened_at or now
-        self._open_until = now + self._open_s
+        self._open_until = now + open_s
         self._probe_started = None
 
     def _close(self) -> None:
-        self._failures = 0
-        self._open_s = 0
+        self._failures = self._openings = 0
         self._opened_at = self._open_until = self._probe_started = None
 
     def _probe_pending(self, now: float) -> bool:
@@ -164,6 +183,12 @@ class Breakers:
 
     def find(self, name: str) -> CircuitBreaker | None:
         return self._breakers.get(name)
+
+    def restore(self, saved: Mapping[str, SavedBreaker]) -> None:
+        """Take over what an earlier process left; names that are none any more are passed by."""
+        for name, state in saved.items():
+            if name in self._breakers:
+                self._breakers[name].restore(state)
 
     def views(self) -> tuple[BreakerView, ...]:
         return tuple(breaker.view() for breaker in self._breakers.values())

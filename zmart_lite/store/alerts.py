@@ -1,5 +1,10 @@
-"""Alerts: one open row per type and subject, however often its cause is seen."""
+"""Alerts: one open row per type and subject, however often its cause is seen.
 
+``notified_ms`` says when people were last told: NULL never, 0 when the alert was less severe than now. A resolved alert
+that people know of is told of once more.
+"""
+
+from collections.abc import Collection, Sequence
 from typing import cast
 
 import msgspec
@@ -28,12 +33,17 @@ def raise_alert(
             (alert_type, subject, severity, message, text, tx.now_ms, tx.now_ms),
         )
         return cast(Row, row), True
-    risen = SEVERITIES.index(severity) > SEVERITIES.index(known["severity"])
+    risen = is_worse(severity, known["severity"])
     row = tx.one(
-        "UPDATE alerts SET count = count + 1, last_seen_ms = ?, message = ?, data = ?, severity = ? WHERE id = ? RETURNING *",
-        (tx.now_ms, message, text, severity if risen else known["severity"], known["id"]),
+        "UPDATE alerts SET count = count + 1, last_seen_ms = ?, message = ?, data = ?, severity = ?, notified_ms ="
+        " CASE WHEN ? = 1 AND notified_ms IS NOT NULL THEN 0 ELSE notified_ms END WHERE id = ? RETURNING *",
+        (tx.now_ms, message, text, severity if risen else known["severity"], int(risen), known["id"]),
     )
     return cast(Row, row), risen
+
+
+def is_worse(severity: str, than: str) -> bool:
+    return SEVERITIES.index(severity) > SEVERITIES.index(than)
 
 
 def resolve_alert(tx: Tx, alert_type: str, subject: str = "") -> Row | None:
@@ -49,10 +59,54 @@ def find_alert(tx: Tx, alert_id: int) -> Row | None:
     return tx.one("SELECT * FROM alerts WHERE id = ?", (alert_id,))
 
 
+def list_unresolved(tx: Tx, types: Collection[str]) -> list[Row]:
+    """The open and acknowledged alerts of these types. There is at most one per type and subject."""
+    marks = ", ".join("?" * len(types))
+    return tx.all(
+        f"SELECT * FROM alerts WHERE status IN ('open', 'acknowledged') AND alert_type IN ({marks}) ORDER BY id",
+        tuple(types),
+    )
+
+
 def acknowledge_alert(tx: Tx, alert_id: int, wallet: bytes) -> Row | None:
     """Mark an open alert as seen by somebody; the row, or None if it is not open."""
     return tx.one(
         "UPDATE alerts SET status = 'acknowledged', acknowledged_ms = ?, acknowledged_by = ? WHERE id = ?"
         " AND status = 'open' RETURNING *",
         (tx.now_ms, wallet, alert_id),
+    )
+
+
+# Telling people
+
+
+def list_untold(tx: Tx, severity_min: str, told_before_ms: int, limit: int) -> list[Row]:
+    """What people are to be told: new alerts of at least a severity, those that rose since, and open ones they were
+    last told of before ``told_before_ms``; oldest first. Who acknowledged an alert is not reminded of it.
+    """
+    severities = SEVERITIES[SEVERITIES.index(severity_min) :]
+    marks = ", ".join("?" * len(severities))
+    return tx.all(
+        f"SELECT * FROM alerts WHERE status IN ('open', 'acknowledged') AND severity IN ({marks}) AND (notified_ms IS NULL"
+        " AND status = 'open' OR notified_ms = 0 OR status = 'open' AND notified_ms < ?) ORDER BY id LIMIT ?",
+        (*severities, told_before_ms, limit),
+    )
+
+
+def list_not_taken_back(tx: Tx, limit: int) -> list[Row]:
+    """Resolved alerts that people were told of, and not of their end, oldest first."""
+    return tx.all(
+        "SELECT * FROM alerts WHERE status = 'resolved' AND notified_ms < resolved_ms ORDER BY id LIMIT ?", (limit,)
+    )
+
+
+def set_told(tx: Tx, told: Sequence[Row], read_ms: int) -> None:
+    """Note that people know of these alerts as read at ``read_ms``; what got worse since is told again.
+
+    Open ones count as told of a moment earlier, so that one resolved at that very moment is still told of.
+    """
+    moments = [row["resolved_ms"] if row["status"] == "resolved" else read_ms - 1 for row in told]
+    tx.execute_many(
+        "UPDATE alerts SET notified_ms = ? WHERE id = ? AND severity = ?",
+        [(moment, row["id"], row["severity"]) for row, moment in zip(told, moments, strict=True)],
     )

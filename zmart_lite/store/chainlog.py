@@ -85,12 +85,14 @@ def find_transaction(tx: Tx, signature: bytes) -> Row | None:
     return tx.one("SELECT * FROM transactions WHERE signature = ?", (signature,))
 
 
-def add_transaction(tx: Tx, found: ChainTransaction, *, complete: bool, finality: int, source: str) -> int | None:
+def add_transaction(
+    tx: Tx, found: ChainTransaction, *, complete: bool, finality: int, source: str, checked: bool = True
+) -> int | None:
     """The new row's id, or None if the transaction is known; what was unknown about it is then filled in."""
     row = tx.one(
         "INSERT INTO transactions"
-        " (signature, slot, index_in_block, block_time, failed, complete, finality, source, created_ms)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (signature) DO NOTHING RETURNING id",
+        " (signature, slot, index_in_block, block_time, failed, complete, finality, source, checked, created_ms)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (signature) DO NOTHING RETURNING id",
         (
             found.signature,
             found.slot,
@@ -100,6 +102,7 @@ def add_transaction(tx: Tx, found: ChainTransaction, *, complete: bool, finality
             int(complete),
             finality,
             source,
+            int(checked),
             tx.now_ms,
         ),
     )
@@ -171,10 +174,10 @@ def list_unordered_slots(tx: Tx, slots: Sequence[int]) -> list[int]:
 
 
 def list_unordered_since(tx: Tx, slot_min: int, limit: int) -> list[int]:
-    """The newest slots from ``slot_min`` on that hold several of our transactions, one of them at an unknown place."""
+    """The first slots from ``slot_min`` on that hold several of our transactions, one of them at an unknown place."""
     rows = tx.all(
         "SELECT slot FROM transactions WHERE slot >= ? GROUP BY slot"
-        " HAVING count(*) > 1 AND count(index_in_block) < count(*) ORDER BY slot DESC LIMIT ?",
+        " HAVING count(*) > 1 AND count(index_in_block) < count(*) ORDER BY slot LIMIT ?",
         (slot_min, limit),
     )
     return [row["slot"] for row in rows]
@@ -244,7 +247,8 @@ def set_event_market(tx: Tx, event_id: int, market: int) -> None:
 def list_unfinalized(tx: Tx, slot_max: int, limit: int) -> list[Row]:
     """Confirmed transactions up to ``slot_max`` that are not known to be finalized, oldest first."""
     return tx.all(
-        "SELECT id, signature, slot FROM transactions WHERE finality = 1 AND slot <= ? ORDER BY slot LIMIT ?",
+        "SELECT id, signature, slot, index_in_block, failed, complete, checked FROM transactions"
+        " WHERE finality = 1 AND slot <= ? ORDER BY slot LIMIT ?",
         (slot_max, limit),
     )
 
@@ -258,6 +262,22 @@ def list_newest(tx: Tx, before_id: int, limit: int) -> list[Row]:
 
 def set_finalized(tx: Tx, transaction_ids: Sequence[int]) -> None:
     tx.execute_many("UPDATE transactions SET finality = 2 WHERE id = ?", [(i,) for i in transaction_ids])
+
+
+def set_checked(tx: Tx, transaction_ids: Sequence[int]) -> None:
+    """Note that the cluster tells the same of these transactions as the deliveries that brought them."""
+    tx.execute_many("UPDATE transactions SET checked = 1 WHERE id = ?", [(i,) for i in transaction_ids])
+
+
+def list_transaction_events(tx: Tx, transaction_id: int) -> list[Row]:
+    return tx.all(
+        "SELECT event_index, data, facts FROM events WHERE transaction_id = ? ORDER BY event_index", (transaction_id,)
+    )
+
+
+def count_in_slot(tx: Tx, slot: int) -> int:
+    """Our transactions in a block."""
+    return cast(int, tx.value("SELECT count(*) FROM transactions WHERE slot = ?", (slot,)))
 
 
 def remove_transaction(tx: Tx, transaction_id: int) -> LogChange:

@@ -23,7 +23,7 @@ import aiosqlite
 import msgspec
 from pysqlite3 import dbapi2 as sqlite
 
-from zmart_lite.errors import StartupError, StoreUnavailable
+from zmart_lite.errors import DatabaseInUse, StartupError, StoreUnavailable
 from zmart_lite.models import FeedMessage
 from zmart_lite.store import migrate
 
@@ -124,7 +124,9 @@ class _Connection(aiosqlite.Connection):
         return cast(T, await self._execute(function, self._conn, *args))  # type: ignore[no-untyped-call]
 
 
-def _connector(path: Path, cache_mb: int, read_only: bool) -> Callable[[], Any]:
+def connector(path: Path, cache_mb: int, read_only: bool) -> Callable[[], Any]:
+    """Opens a connection with this store's pragmas, in whichever thread calls it."""
+
     def connect() -> Any:
         connection = sqlite.connect(str(path), isolation_level=None, cached_statements=CACHED_STATEMENTS)
         connection.row_factory = sqlite.Row
@@ -157,7 +159,27 @@ def _pragmas(cache_mb: int, read_only: bool) -> tuple[str, ...]:
 
 
 async def _connect(path: Path, cache_mb: int, *, read_only: bool) -> _Connection:
-    return cast(_Connection, await _Connection(_connector(path, cache_mb, read_only), ROWS_PER_FETCH))
+    return cast(_Connection, await _Connection(connector(path, cache_mb, read_only), ROWS_PER_FETCH))
+
+
+def lock_database(path: Path) -> int:
+    """Lock a database for this process; the descriptor whose closing unlocks it.
+
+    Raises StartupError: another process has it, or its folder is not writable.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock_file = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StartupError(f"The database folder {path.parent} is not writable: {error.strerror}.") from error
+    try:
+        fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(lock_file)
+        raise DatabaseInUse(
+            f"The database {path} is in use by another zmart-lite. Stop that one, or set store.dir to another folder."
+        ) from error
+    return lock_file
 
 
 class Store:
@@ -198,6 +220,13 @@ class Store:
     def queue_length(self) -> int:
         return self._units.qsize()
 
+    def connections(self) -> dict[str, int]:
+        """Open connections by what they do: the one that writes, and those that read or wait to."""
+        if self._open_writer is None:
+            return {"writer": 0, "reading": 0, "idle": 0}
+        idle = self._readers.qsize()
+        return {"writer": 1, "reading": self._readers_count - idle, "idle": idle}
+
     @property
     def _writer(self) -> _Connection:
         if self._open_writer is None:
@@ -209,7 +238,7 @@ class Store:
 
         Raises StartupError: another process has it open, it belongs to a newer version, it cannot be created.
         """
-        self._lock()
+        self._lock_file = lock_database(self.path)
         try:
             self._open_writer = await _connect(self.path, self._cache_mb, read_only=False)
             await self._writer.call(migrate.migrate)
@@ -225,21 +254,6 @@ class Store:
             raise
         self._task = asyncio.get_running_loop().create_task(self._write_groups(), name="store-writer")
         return self
-
-    def _lock(self) -> None:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            lock_file = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise StartupError(f"The database folder {self.path.parent} is not writable: {error.strerror}.") from error
-        try:
-            fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(lock_file)
-            raise StartupError(
-                f"The database {self.path} is in use by another zmart-lite. Stop that one, or set store.path to another file."
-            ) from error
-        self._lock_file = lock_file
 
     async def close(self) -> None:
         """Finish the waiting units, checkpoint and close. Later writes are refused."""

@@ -31,7 +31,7 @@ _POSTS = Query(
     "d.id",
     "discussions d",
     ("d.id",),
-    f"SELECT {DISCUSSION_COLUMNS}, page.* FROM page JOIN discussions d ON d.id = page.page_key{DISCUSSION_JOINS}",
+    f"SELECT d.id AS page_key, {DISCUSSION_COLUMNS} FROM discussions d{DISCUSSION_JOINS}",
 )
 
 
@@ -150,7 +150,9 @@ def _depth_below(tx: Tx, market: int, parent_id: int) -> int:
 
 
 def delete_post(tx: Tx, row: Row) -> tuple[Row, bool]:
-    """Take a post's text away: (the row, whether it was still there). A post without visible replies vanishes with it."""
+    """Take a post's text away: (the row, whether it was still there). A post without visible replies vanishes with
+    it.
+    """
     if row["deleted_ms"] is not None:
         return row, False
     tx.execute("UPDATE discussions SET deleted_ms = ?, updated_ms = ? WHERE id = ?", (tx.now_ms, tx.now_ms, row["id"]))

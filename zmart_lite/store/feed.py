@@ -1,5 +1,6 @@
 """Reads the push feed: the log of every message, in the order in which clients see it."""
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -84,12 +85,14 @@ def offset_before(tx: Tx, since_ms: int) -> int:
 
 
 def prune_feed(tx: Tx, before_ms: int) -> int:
-    """Delete messages created before ``before_ms``, at most 5000 of them, never the newest; how many it were."""
-    return tx.execute(
-        "DELETE FROM feed WHERE feed_offset IN (SELECT feed_offset FROM feed WHERE created_ms < ?"
-        " AND feed_offset < (SELECT MAX(feed_offset) FROM feed) ORDER BY feed_offset LIMIT ?)",
-        (before_ms, PRUNE_ROWS_MAX),
-    )
+    """Delete the oldest messages, created before ``before_ms``, at most 5000 of them, never the newest; how many.
+
+    From the front only, whatever a clock that was set back wrote into later ones: the feed has no gaps.
+    """
+    oldest = tx.all("SELECT feed_offset, created_ms FROM feed ORDER BY feed_offset LIMIT ?", (PRUNE_ROWS_MAX + 1,))
+    old = itertools.takewhile(lambda row: row["created_ms"] < before_ms, oldest[:PRUNE_ROWS_MAX])
+    offsets = [row["feed_offset"] for row in old if row["feed_offset"] != oldest[-1]["feed_offset"]]
+    return tx.execute("DELETE FROM feed WHERE feed_offset <= ?", (offsets[-1],)) if offsets else 0
 
 
 def _where(filters: Sequence[FeedFilter]) -> tuple[str, list[object]]:

@@ -45,7 +45,9 @@ def list_points(tx: Tx, market: Row, from_s: int, to_s: int, limit: int) -> list
 
 
 def list_candles(tx: Tx, market: Row, from_s: int, to_s: int, width_s: int, limit: int) -> list[Candle]:
-    """The newest ``limit`` buckets of ``width_s`` that touch from ≤ t < to, since the market's creation, oldest first."""
+    """The newest ``limit`` buckets of ``width_s`` that touch from ≤ t < to, since the market's creation, oldest
+    first.
+    """
     last = (to_s - 1) // width_s
     first = max(from_s, market["created_at"]) // width_s
     first = max(first, last - limit + 1)

@@ -1,4 +1,6 @@
-"""PositionRow: what a wallet holds in a market, what it is worth and what it earned (contract 2.8), in exact integers."""
+"""PositionRow: what a wallet holds in a market, what it is worth and what it earned (contract 2.8), in exact
+integers.
+"""
 
 from typing import Any, NamedTuple
 

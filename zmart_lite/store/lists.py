@@ -66,7 +66,7 @@ class MarketFilter(NamedTuple):
     include_hidden: bool = False
 
 
-_MARKET_ROWS = f"SELECT {MARKET_COLUMNS}, page.* FROM page JOIN markets m ON m.id = page.page_key{MARKET_JOINS}"
+_MARKET_ROWS = f"SELECT m.id AS page_key, {MARKET_COLUMNS} FROM markets m{MARKET_JOINS}"
 MARKET_SORTS = {
     "newest": Query("m.id", "markets m", ("m.created_at", "m.id"), _MARKET_ROWS),
     "volume": Query("m.id", "markets m", ("m.total_volume", "m.id"), _MARKET_ROWS),
@@ -98,7 +98,7 @@ _TRADES = Query(
     "t.event_id",
     "trades t",
     _TRADE_ORDER,
-    f"SELECT {TRADE_COLUMNS}, page.* FROM page JOIN trades t ON t.event_id = page.page_key{TRADE_JOINS}",
+    f"SELECT t.event_id AS page_key, {TRADE_COLUMNS} FROM trades t{TRADE_JOINS}",
 )
 
 
@@ -138,7 +138,7 @@ _EVENTS = Query(
     "e.id",
     "events e",
     ("e.slot", "e.index_in_block", "e.transaction_id", "e.event_index"),
-    f"SELECT {EVENT_COLUMNS}, page.* FROM page JOIN events e ON e.id = page.page_key{EVENT_JOINS}",
+    f"SELECT e.id AS page_key, {EVENT_COLUMNS} FROM events e{EVENT_JOINS}",
 )
 
 
@@ -181,7 +181,7 @@ _VOTES = Query(
     "v.id",
     "votes v",
     ("v.id",),
-    f"SELECT {VOTE_COLUMNS}, page.* FROM page JOIN votes v ON v.id = page.page_key{VOTE_JOINS}",
+    f"SELECT v.id AS page_key, {VOTE_COLUMNS} FROM votes v{VOTE_JOINS}",
 )
 
 
@@ -199,7 +199,7 @@ def list_votes(
 # Positions
 
 _HOLDING = "CAST(p.shares_yes AS DOUBLE PRECISION) + CAST(p.shares_no AS DOUBLE PRECISION)"
-_POSITION_ROWS = f"SELECT {POSITION_COLUMNS}, page.* FROM page JOIN positions p ON p.id = page.page_key{POSITION_JOINS}"
+_POSITION_ROWS = f"SELECT p.id AS page_key, {POSITION_COLUMNS} FROM positions p{POSITION_JOINS}"
 _BY_HOLDING = Query("p.id", "positions p", (_HOLDING, "p.id"), _POSITION_ROWS)
 _OF_WALLET = Query("p.id", "positions p JOIN markets m ON m.id = p.market", ("p.market",), _POSITION_ROWS)
 
@@ -223,7 +223,7 @@ def list_wallet_positions(
 
 # Alerts and snapshots
 
-_ALERTS = Query("a.id", "alerts a", ("a.id",), "SELECT a.*, page.* FROM page JOIN alerts a ON a.id = page.page_key")
+_ALERTS = Query("a.id", "alerts a", ("a.id",), "SELECT a.id AS page_key, a.* FROM alerts a")
 
 
 class AlertFilter(NamedTuple):
@@ -243,9 +243,7 @@ def list_alerts(tx: Tx, wanted: AlertFilter, page: Page) -> Listing:
     return list_page(tx, _ALERTS, conditions.where, conditions.params, page)
 
 
-_SNAPSHOTS = Query(
-    "s.id", "snapshots s", ("s.snapshot_date",), "SELECT s.*, page.* FROM page JOIN snapshots s ON s.id = page.page_key"
-)
+_SNAPSHOTS = Query("s.id", "snapshots s", ("s.snapshot_date",), "SELECT s.id AS page_key, s.* FROM snapshots s")
 
 
 def list_snapshots(tx: Tx, market: int, page: Page) -> Listing:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from zmart_lite.models import GlobalConfig, MarketAccount, MarketState
+from zmart_lite.store import chainlog
 from zmart_lite.store.amounts import u64_text
 from zmart_lite.store.db import Row, Tx
 
@@ -193,11 +194,15 @@ def list_ready_for_approval(tx: Tx, limit: int) -> list[Record]:
     return [dict(row) for row in rows]
 
 
-def set_baseline(tx: Tx, market_id: bytes, data: bytes, slot: int) -> int | None:
-    """Note the account as read at ``slot``, from which the market is to be folded; its key, None for an unknown one."""
+def set_baseline(tx: Tx, market_id: bytes, data: bytes, slot: int, *, final: bool = False) -> int | None:
+    """Note the account as read at ``slot``, from which the market is to be folded; its key, None for an unknown one.
+
+    ``final``: that slot cannot be dropped any more.
+    """
     row = tx.one(
-        "UPDATE markets SET baseline = ?, baseline_slot = ?, needs_resync = 0 WHERE market_id = ? RETURNING id",
-        (data, slot, market_id),
+        "UPDATE markets SET baseline = ?, baseline_slot = ?, baseline_final = ?, needs_resync = 0"
+        " WHERE market_id = ? RETURNING id",
+        (data, slot, int(final), market_id),
     )
     return None if row is None else cast(int, row["id"])
 
@@ -212,18 +217,38 @@ def add_discrepancy(tx: Tx, market: int, field: str, stored: str, on_chain: str,
 
 
 def set_resynced(tx: Tx, market_id: bytes) -> None:
-    """Take back the flag of a market that the chain does not have."""
+    """Take back the flag of a market whose account cannot be read."""
     tx.execute("UPDATE markets SET needs_resync = 0 WHERE market_id = ?", (market_id,))
+
+
+def set_absent(tx: Tx, market_id: bytes) -> None:
+    """Take back the flag of a market that the chain does not have. One with events stays flagged: it must be there."""
+    tx.execute(
+        "UPDATE markets SET needs_resync = 0, incomplete_slot = NULL WHERE market_id = ?"
+        " AND NOT EXISTS (SELECT 1 FROM events e WHERE e.market = markets.id)",
+        (market_id,),
+    )
+
+
+def list_unsettled_baselines(tx: Tx, slot_max: int, limit: int) -> list[bytes]:
+    """Ids of the markets whose baseline was read before its slot, which is at most ``slot_max``, was final."""
+    rows = tx.all(
+        "SELECT market_id FROM markets WHERE baseline IS NOT NULL AND baseline_final = 0 AND baseline_slot <= ?"
+        " ORDER BY baseline_slot LIMIT ?",
+        (slot_max, limit),
+    )
+    return [row["market_id"] for row in rows]
 
 
 def forget_baselines(tx: Tx, keys: Sequence[int], slot: int) -> None:
     """Drop readings that may contain what the chain dropped since ``slot``; these markets are read again."""
     for key in keys:
         tx.execute(
-            "UPDATE markets SET baseline = NULL, baseline_slot = NULL, needs_resync = 1 WHERE id = ?"
+            "UPDATE markets SET baseline = NULL, baseline_slot = NULL, baseline_final = 0, needs_resync = 1 WHERE id = ?"
             " AND baseline_slot >= ?",
             (key, slot),
         )
+        tx.execute("DELETE FROM position_baselines WHERE market = ? AND slot >= ?", (key, slot))
 
 
 def list_baselines_after(tx: Tx, slot: int) -> list[int]:
@@ -285,6 +310,27 @@ def find_last_config(tx: Tx) -> tuple[LogPlace, GlobalConfig] | None:
     if row is None:
         return None
     return (row["slot"], row["index_in_block"], row["transaction_id"], row["event_index"]), config_of(row)
+
+
+CONFIG_INCOMPLETE_SLOT = "config_incomplete_slot"
+"""Key of the first slot with a change of the config that could not be read, until its account has been."""
+
+
+def flag_config(tx: Tx, slot: int) -> None:
+    """Note that the config changed in that slot, nobody knows how."""
+    known = config_flag(tx)
+    if known is None or slot < known:
+        chainlog.set_meta(tx, CONFIG_INCOMPLETE_SLOT, str(slot))
+
+
+def config_flag(tx: Tx) -> int | None:
+    """The slot noted by :func:`flag_config`, if any."""
+    value = chainlog.find_meta(tx, CONFIG_INCOMPLETE_SLOT)
+    return None if value is None else int(value)
+
+
+def unflag_config(tx: Tx) -> None:
+    tx.execute("DELETE FROM meta WHERE key = ?", (CONFIG_INCOMPLETE_SLOT,))
 
 
 def forget_configs(tx: Tx, slot: int) -> None:

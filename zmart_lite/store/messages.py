@@ -43,6 +43,9 @@ class FeedContext:
         self._rows = None
 
 
+MakeContext = Callable[[], FeedContext]
+
+
 class Cause(NamedTuple):
     """An event that was applied, and what it touched: keys of rows."""
 
@@ -255,3 +258,10 @@ def publish_retracted(tx: Tx, signature: bytes, slot: int) -> None:
     text = signature_text(signature)
     details = {"signature": text, "slot": slot}
     raise_alert(tx, "event_retracted", "HIGH", "The chain dropped a confirmed transaction.", subject=text, data=details)
+
+
+def publish_corrected(tx: Tx, signature: bytes, slot: int) -> None:
+    text = signature_text(signature)
+    details = {"signature": text, "slot": slot}
+    message = "A delivery told of a transaction what is not so; it was corrected from the chain."
+    raise_alert(tx, "event_retracted", "HIGH", message, subject=text, data=details)

@@ -17,7 +17,7 @@ PAYLOAD_SHOWN_BYTES_MAX = 65_536
 
 def _query(table: str, columns: str = "x.*", joins: str = "") -> Query:
     """A list of a table's rows, newest first."""
-    select = f"SELECT {columns}, page.* FROM page JOIN {table} x ON x.id = page.page_key{joins}"
+    select = f"SELECT x.id AS page_key, {columns} FROM {table} x{joins}"
     return Query(key="x.id", source=f"{table} x", order=("x.id",), rows=select)
 
 
@@ -33,7 +33,7 @@ APPROVALS = Query(
     key="m.id",
     source="markets m",
     order=("m.created_at", "m.id"),
-    rows=f"SELECT {rows.MARKET_COLUMNS}, page.* FROM page JOIN markets m ON m.id = page.page_key{rows.MARKET_JOINS}",
+    rows=f"SELECT m.id AS page_key, {rows.MARKET_COLUMNS} FROM markets m{rows.MARKET_JOINS}",
     descending=False,
 )
 

@@ -29,11 +29,10 @@ class Listing(NamedTuple):
 
 
 class Query(NamedTuple):
-    """A list: ``keys`` selects the rows' primary key ``id`` and sort columns from an index, ``rows`` joins the rest.
+    """A list in two steps: the keys of a page come from an index, then their rows, in no order, from wherever they lie.
 
-    ``source`` is ``table alias [JOIN …]``, ``where`` its conditions, ``order`` the sort columns (unique together),
-    all in one direction. ``rows`` is a SELECT that ends in ``FROM page JOIN … ON … = page.key`` with ``page`` as the
-    keys of the page.
+    ``source`` is ``table alias [JOIN …]`` for the first step and ``order`` its sort columns (unique together, all in
+    one direction). ``rows`` is the second step's SELECT, without WHERE, with the key as its column ``page_key``.
     """
 
     key: str
@@ -46,14 +45,13 @@ class Query(NamedTuple):
 def list_page(tx: Tx, query: Query, where: Sequence[str], params: Sequence[Any], page: Page) -> Listing:
     """One page of a list, in its order."""
     total = _count(tx, query, where, params)
+    count, capped = min(total, COUNT_MAX), total > COUNT_MAX
     if page.limit == 0:
-        return Listing([], min(total, COUNT_MAX), total > COUNT_MAX, total > page.offset, None)
-    sql, values = _page_sql(query, where, params, page)
-    rows = tx.all(sql, values)
-    has_more = len(rows) > page.limit
-    rows = rows[: page.limit]
-    last = tuple(rows[-1][f"sort_{i}"] for i in range(len(query.order))) if rows else None
-    return Listing(rows, min(total, COUNT_MAX), total > COUNT_MAX, has_more, last)
+        return Listing([], count, capped, total > page.offset, None)
+    keys = _keys(tx, query, where, params, page)
+    has_more, keys = len(keys) > page.limit, keys[: page.limit]
+    last = tuple(keys[-1])[1:] if keys else None
+    return Listing(_rows(tx, query, [key[0] for key in keys]), count, capped, has_more, last)
 
 
 def _count(tx: Tx, query: Query, where: Sequence[str], params: Sequence[Any]) -> int:
@@ -61,22 +59,27 @@ def _count(tx: Tx, query: Query, where: Sequence[str], params: Sequence[Any]) ->
     return int(tx.value(sql, params))
 
 
-def _page_sql(query: Query, where: Sequence[str], params: Sequence[Any], page: Page) -> tuple[str, list[Any]]:
+def _keys(tx: Tx, query: Query, where: Sequence[str], params: Sequence[Any], page: Page) -> list[Row]:
+    """Key and sort values of the page's rows, and of one more, which tells whether there are more."""
     direction, sign = ("DESC", "<") if query.descending else ("ASC", ">")
     conditions, values = list(where), list(params)
     if page.after is not None:
         conditions.append(f"({', '.join(query.order)}) {sign} ({', '.join('?' * len(query.order))})")
         values += page.after
-    columns = ", ".join(f"{column} AS sort_{i}" for i, column in enumerate(query.order))
-    inner = ", ".join(f"{column} {direction}" for column in query.order)
-    outer = ", ".join(f"sort_{i} {direction}" for i in range(len(query.order)))
-    # One row more than asked for tells whether there are more.
+    order = ", ".join(f"{column} {direction}" for column in query.order)
     values += [page.limit + 1, 0 if page.after is not None else page.offset]
-    sql = (
-        f"WITH page AS (SELECT {query.key} AS page_key, {columns} FROM {query.source}{_where(conditions)}"
-        f" ORDER BY {inner} LIMIT ? OFFSET ?) {query.rows} ORDER BY {outer}"
-    )
-    return sql, values
+    columns = ", ".join((query.key, *query.order))
+    sql = f"SELECT {columns} FROM {query.source}{_where(conditions)} ORDER BY {order} LIMIT ? OFFSET ?"
+    return tx.all(sql, values)
+
+
+def _rows(tx: Tx, query: Query, keys: list[Any]) -> list[Row]:
+    """The rows with these keys, in their order."""
+    if not keys:
+        return []
+    found = tx.all(f"{query.rows} WHERE {query.key} IN ({', '.join('?' * len(keys))})", keys)
+    by_key = {row["page_key"]: row for row in found}
+    return [by_key[key] for key in keys]
 
 
 def _where(conditions: Sequence[str]) -> str:

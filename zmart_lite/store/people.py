@@ -55,14 +55,6 @@ def take_ticket(tx: Tx, ticket_hash: bytes) -> bytes | None:
     return None if row is None else cast(bytes, row["wallet"])
 
 
-def prune_sign_in(tx: Tx) -> int:
-    """Delete what has expired; the number of rows."""
-    removed = 0
-    for table in ("nonces", "revoked_tokens", "tickets"):
-        removed += tx.execute(f"DELETE FROM {table} WHERE expires_ms <= ?", (tx.now_ms,))
-    return removed
-
-
 # Wallets
 
 AMOUNT_LOW_DIGITS = 10
@@ -71,8 +63,8 @@ AMOUNT_HIGH_UNIT = 10_000_000_000
 
 def exact_sum(column: str) -> str:
     """Two SQL sums that together add up u64 texts exactly: SQLite's own sum would overflow or turn into a float."""
-    low = f"SUM(CAST(substr({column}, {AMOUNT_LOW_DIGITS + 1}) AS INTEGER))"
-    return f"SUM(CAST(substr({column}, 1, {AMOUNT_LOW_DIGITS}) AS INTEGER)) AS high, {low} AS low"
+    low = f"SUM(CAST(substr({column}, {AMOUNT_LOW_DIGITS + 1}) AS BIGINT))"
+    return f"SUM(CAST(substr({column}, 1, {AMOUNT_LOW_DIGITS}) AS BIGINT)) AS high, {low} AS low"
 
 
 def sum_of(row: Row | None) -> int:

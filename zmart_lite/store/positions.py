@@ -147,3 +147,37 @@ def count_holders(tx: Tx, market: int) -> int:
 def list_unclaimed_amounts(tx: Tx, market: int) -> list[Any]:
     """Holdings of a market that have not claimed."""
     return tx.all(f"{HOLDER_SELECT} WHERE p.market = ? AND p.has_claimed = 0", (market,))
+
+
+# Accounts as read from the chain
+
+
+def list_addresses(tx: Tx, market_id: bytes) -> list[bytes]:
+    """Addresses of the known positions of a market."""
+    rows = tx.all(
+        "SELECT p.address FROM positions p JOIN markets m ON m.id = p.market WHERE m.market_id = ? ORDER BY p.id",
+        (market_id,),
+    )
+    return [row["address"] for row in rows]
+
+
+def set_baseline(tx: Tx, market: int, wallet: int, data: bytes, slot: int) -> None:
+    """Note a position's account as read at ``slot``."""
+    tx.execute(
+        "INSERT INTO position_baselines (market, wallet, data, slot) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT (market, wallet) DO UPDATE SET data = excluded.data, slot = excluded.slot",
+        (market, wallet, data, slot),
+    )
+
+
+def forget_baselines(tx: Tx, market: int) -> None:
+    tx.execute("DELETE FROM position_baselines WHERE market = ?", (market,))
+
+
+def list_baselines(tx: Tx, market: int) -> list[Row]:
+    """The accounts of a market's positions as last read: wallet, wallet_address, data, slot."""
+    return tx.all(
+        "SELECT b.wallet, w.address AS wallet_address, b.data, b.slot FROM position_baselines b"
+        " JOIN wallets w ON w.id = b.wallet WHERE b.market = ?",
+        (market,),
+    )

@@ -29,10 +29,6 @@ def forget_relay(tx: Tx, signature: bytes) -> None:
     tx.execute("DELETE FROM relayed_transactions WHERE signature = ?", (signature,))
 
 
-def prune_relays(tx: Tx, before_ms: int) -> int:
-    return tx.execute("DELETE FROM relayed_transactions WHERE created_ms < ?", (before_ms,))
-
-
 def list_transaction_events(tx: Tx, signature: bytes, settings: RowSettings) -> list[Json]:
     """EventRows of one transaction, in their order."""
     context = rows.read_context(tx, settings)

@@ -4,18 +4,16 @@ Requests and the indexer share these, so that a row looks the same in an answer 
 all its fields, aliases included (contract section 2.1).
 """
 
-from typing import Any, NamedTuple, Self, cast
+from functools import lru_cache
+from typing import Any, cast
 
 import msgspec
 
 from zmart_lite import rules
-from zmart_lite.codec import Codec
-from zmart_lite.config import Config
 from zmart_lite.models import MarketState, VoteType
-from zmart_lite.store.db import Row, Tx
-from zmart_lite.store.event_data import EventData
+from zmart_lite.store.db import Row
 from zmart_lite.store.holdings import POSITION_SELECT, position_row
-from zmart_lite.store.markets import find_config
+from zmart_lite.store.row_context import MarketRef, RowContext, RowSettings, read_context
 from zmart_lite.store.shown import (
     address_text,
     as_bool,
@@ -36,82 +34,17 @@ from zmart_lite.store.shown import (
 )
 from zmart_lite.store.votes import VOTING_STATE, Tally
 
-__all__ = ["POSITION_SELECT", "position_row"]
+__all__ = ["POSITION_SELECT", "MarketRef", "RowContext", "RowSettings", "position_row", "read_context"]
 
 Json = dict[str, Any]
+
+MARKETS_REMEMBERED = 8_192
+"""Finished rows kept; about 4 KB each."""
 
 FINALIZED = int(MarketState.FINALIZED)
 MARKET_ID_HEX_LENGTH = 64
 DELETED_CONTENT = "[deleted]"
 FINALITY_NAMES = {1: "confirmed", 2: "finalized"}
-
-
-class MarketRef(NamedTuple):
-    """How a caller named a market: ``column`` is ``market_id`` or ``address``, ``value`` its 32 bytes."""
-
-    column: str
-    value: bytes
-
-
-class RowSettings(NamedTuple):
-    """What of the node's configuration rows depend on."""
-
-    codec: Codec
-    event_data: EventData
-    settle_after_s: int
-    review_after_s: int
-    proposal_votes_min: int
-    dispute_by_heads: bool
-    flags_needed: int
-    dispute_period_fallback_s: int
-    proposal_threshold_fallback_bps: int
-    dispute_threshold_fallback_bps: int
-
-    @classmethod
-    def of(cls, config: Config, codec: Codec) -> Self:
-        votes = config.votes
-        return cls(
-            codec,
-            EventData(codec),
-            votes.dispute_voting_s,
-            votes.review_after_s,
-            votes.proposal_min_votes,
-            votes.dispute_weight == "wallet",
-            config.discussions.flags_needed,
-            config.monitor.dispute_period_fallback_s,
-            votes.proposal_threshold_bps,
-            votes.dispute_threshold_bps,
-        )
-
-
-class RowContext(NamedTuple):
-    """What rows depend on besides their own record: settings and the on-chain config in force."""
-
-    settings: RowSettings
-    dispute_period_s: int
-    is_paused: bool
-    proposal_threshold_bps: int
-    dispute_threshold_bps: int
-
-
-def read_context(tx: Tx, settings: RowSettings) -> RowContext:
-    """The context of now; the configured fallbacks as long as no on-chain config is known."""
-    config = find_config(tx)
-    if config is None:
-        return RowContext(
-            settings,
-            settings.dispute_period_fallback_s,
-            False,
-            settings.proposal_threshold_fallback_bps,
-            settings.dispute_threshold_fallback_bps,
-        )
-    return RowContext(
-        settings,
-        config.dispute_period,
-        config.is_paused,
-        config.proposal_approval_threshold,
-        config.dispute_success_threshold,
-    )
 
 
 # Markets
@@ -154,6 +87,20 @@ def market_row(row: Row, context: RowContext) -> Json:
     out |= _market_counts(row)
     out |= _market_times(row, context)
     return out
+
+
+def market_json(row: Row, context: RowContext) -> msgspec.Raw:
+    """:func:`market_row` as finished JSON. Remembered by everything it depends on, since lists show the same rows
+    again.
+    """
+    return _market_json(tuple(row.keys()), tuple(row), context)
+
+
+@lru_cache(MARKETS_REMEMBERED)
+def _market_json(columns: tuple[str, ...], values: tuple[Any, ...], context: RowContext) -> msgspec.Raw:
+    # Of columns with the same name the first counts, as in the database's own rows.
+    row = dict(zip(reversed(columns), reversed(values), strict=True))
+    return msgspec.Raw(msgspec.json.encode(market_row(row, context)))
 
 
 def price_fields(shares_yes: int, shares_no: int, b_parameter: int) -> Json:

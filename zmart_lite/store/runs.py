@@ -2,6 +2,7 @@
 
 from typing import NamedTuple, cast
 
+from zmart_lite.store import leases
 from zmart_lite.store.db import Row, Tx
 
 ERROR_CHARACTERS_MAX = 500
@@ -21,7 +22,8 @@ class RunSummary(NamedTuple):
 
 
 def take_over(tx: Tx) -> JobsState:
-    """Close the runs that a crash left open; what is paused, and when each job last started."""
+    """Close the runs that a crash left open and end their leases; what is paused, and when each job last started well."""
+    leases.release_all(tx)
     tx.execute("UPDATE job_runs SET finished_ms = ?, result = 'interrupted' WHERE finished_ms IS NULL", (tx.now_ms,))
     paused = {row["name"] for row in tx.all("SELECT name FROM jobs WHERE paused = 1")}
     last = tx.all("SELECT job, max(started_ms) AS started_ms FROM job_runs WHERE result = 'ok' GROUP BY job")

@@ -1,5 +1,6 @@
 """How values look in answers and push messages: addresses, times, prices, whole units. Pure."""
 
+import re
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -11,6 +12,7 @@ from zmart_lite.rules import P
 TIME_MAX_S = 253_402_300_799
 """The last second of the year 9999: a chain's clock may claim more, ISO 8601 cannot say it."""
 TEXTS_CACHED = 65_536
+PRINTABLE = re.compile(rb"[!-~]+")
 
 
 @lru_cache(TEXTS_CACHED)
@@ -72,11 +74,9 @@ def percent(price: int) -> float:
 
 def hash_text(value: bytes | None) -> str | None:
     """A 46-byte content hash: its text, or hex where that is not printable ASCII. None where there is none."""
-    if value is None or not any(value):
+    if value is None or not value.strip(b"\0"):
         return None
-    if all(0x20 < byte < 0x7F for byte in value):
-        return value.decode("ascii")
-    return value.hex()
+    return value.decode("ascii") if PRINTABLE.fullmatch(value) else value.hex()
 
 
 def outcome_name(outcome: bool | None) -> str | None:

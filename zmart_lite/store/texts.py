@@ -98,7 +98,3 @@ def detach_text(tx: Tx, record: Record) -> None:
 def end_date_seconds(text: str) -> int:
     """Unix seconds of a canonical ``2026-01-02T03:04:05Z``."""
     return int(datetime.fromisoformat(text).timestamp())
-
-
-def prune_drafts(tx: Tx) -> int:
-    return tx.execute("DELETE FROM drafts WHERE expires_ms < ?", (tx.now_ms,))

@@ -45,6 +45,7 @@ CREATE TABLE transactions (
     complete       INTEGER NOT NULL CHECK (complete IN (0, 1)),  -- 0: the runtime truncated its logs
     finality       INTEGER NOT NULL CHECK (finality IN (1, 2)),  -- 1 confirmed, 2 finalized
     source         TEXT NOT NULL CHECK (source IN ('webhook', 'poll', 'backfill', 'relay')),
+    checked        INTEGER NOT NULL DEFAULT 1 CHECK (checked IN (0, 1)), -- 0: known by a delivery's own words only
     created_ms     INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX transactions_by_slot ON transactions (slot, id);
@@ -166,6 +167,7 @@ CREATE TABLE markets (
     incomplete_slot           INTEGER,  -- the newest slot with a transaction of this market that could not be read whole
     baseline                  BLOB,     -- the account as read from the chain: the fold starts from it
     baseline_slot             INTEGER,  -- events up to this slot are contained in the baseline
+    baseline_final            INTEGER NOT NULL DEFAULT 0 CHECK (baseline_final IN (0, 1)),  -- read at finalized
     source                    TEXT NOT NULL DEFAULT 'event' CHECK (source IN ('event', 'reconciliation')),
     hidden                    INTEGER NOT NULL DEFAULT 0 CHECK (hidden IN (0, 1)),
     note                      TEXT,
@@ -183,9 +185,11 @@ CREATE INDEX markets_by_creator ON markets (creator, created_at, id) WHERE known
 CREATE INDEX markets_by_volume ON markets (total_volume, id) WHERE known = 1;
 CREATE INDEX markets_by_category ON markets (listed_category, created_at, id) WHERE known = 1;
 CREATE INDEX markets_by_end_date ON markets (listed_end_date, id) WHERE known = 1;
+CREATE INDEX markets_unsettled_baselines ON markets (baseline_slot) WHERE baseline IS NOT NULL AND baseline_final = 0;
 CREATE INDEX markets_needing_resync ON markets (id) WHERE needs_resync = 1;
 CREATE INDEX markets_resolving ON markets (resolution_proposed_at, id) WHERE state = 3;
 CREATE INDEX markets_disputed ON markets (dispute_initiated_at, id) WHERE state = 4;
+CREATE INDEX markets_unfinished ON markets (last_state_change_at, state, listed_end_date, id) WHERE known = 1 AND state < 5;
 
 -- The text of a market, attached when a draft's hash and creator match the chain's.
 CREATE TABLE market_texts (
@@ -250,6 +254,16 @@ CREATE TABLE positions (
     UNIQUE (market, wallet)
 ) STRICT;
 CREATE INDEX positions_by_wallet ON positions (wallet, market);
+
+-- Position accounts as read from the chain together with their market's baseline: what the events up to that slot must
+-- have come to, whatever of them is missing from the log.
+CREATE TABLE position_baselines (
+    market INTEGER NOT NULL REFERENCES markets (id),
+    wallet INTEGER NOT NULL REFERENCES wallets (id),
+    data   BLOB NOT NULL,
+    slot   INTEGER NOT NULL,
+    PRIMARY KEY (market, wallet)
+) STRICT;
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Votes
@@ -425,6 +439,7 @@ CREATE TABLE intents (
 ) STRICT;
 CREATE INDEX intents_unsettled ON intents (id) WHERE status IN ('planned', 'sent');
 CREATE INDEX intents_by_market ON intents (market, action, round);
+CREATE INDEX intents_by_status ON intents (status);
 CREATE INDEX intents_by_signature ON intents (signature);
 
 CREATE TABLE jobs (
@@ -474,13 +489,14 @@ CREATE TABLE alerts (
     count           INTEGER NOT NULL DEFAULT 1,
     opened_ms       INTEGER NOT NULL,
     last_seen_ms    INTEGER NOT NULL,
-    notified_ms     INTEGER,
+    notified_ms     INTEGER,            -- 0: told of when it was less severe
     acknowledged_ms INTEGER,
     acknowledged_by BLOB,
     resolved_ms     INTEGER
 ) STRICT;
 CREATE UNIQUE INDEX alerts_one_open ON alerts (alert_type, subject) WHERE status <> 'resolved';
 CREATE INDEX alerts_by_status ON alerts (status, id);
+CREATE INDEX alerts_to_take_back ON alerts (id) WHERE status = 'resolved' AND notified_ms < resolved_ms;
 
 CREATE TABLE discrepancies (
     id          INTEGER PRIMARY KEY,

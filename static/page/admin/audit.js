@@ -1,0 +1,19 @@
+import { h } from '../dom.js';
+import { address, date, words } from '../format.js';
+import { badge, cell } from '../parts/basics.js';
+import { freshList } from './lists.js';
+
+/** Who did what: append-only. */
+export const audit = (signal) => [
+  freshList({
+    title: 'Audit log', path: '/api/admin/audit', query: { limit: 100 }, rows: (answer) => answer.audit, empty: 'Nothing has been done yet.',
+    heads: ['When', 'Who', 'Action', 'On', 'Reason', 'Result'],
+    row: (entry) => h('tr', {},
+      cell(h('span.nowrap', {}, date(entry.at))),
+      cell(h('span.mono', { title: entry.wallet }, address(entry.wallet))),
+      cell(h('strong', {}, words(entry.action))),
+      cell(h('span.mono', {}, String(entry.target ?? '–').slice(0, 16))),
+      cell(entry.reason ?? '–'),
+      cell(badge(String(entry.result), entry.result === 'ok' ? 'ok' : ''))),
+  }, signal).element,
+];

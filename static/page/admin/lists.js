@@ -1,0 +1,31 @@
+import { app } from '../app.js';
+import { h, put, putIfChanged } from '../dom.js';
+import { follow } from '../follow.js';
+import { blank, bones, card, failed, table } from '../parts/basics.js';
+
+const EVERY_MS = 4_000;
+
+/**
+ * A list of the admin API that keeps itself fresh.
+ * @param {{title: string, path: string, query?: object, rows: (answer: any) => any[], heads: any[], row: (item: any, refresh: () => Promise<void>) => any, empty: string, tools?: any, note?: any}} what
+ * @param {AbortSignal} signal
+ */
+export function freshList({ title, path, query = {}, rows, heads, row, empty, tools = null, note = null }, signal) {
+  const body = h('div', {}, bones(3));
+  const refresh = async () => {
+    const answer = await app.admin.get(path, query, { signal });
+    const items = rows(answer);
+    putIfChanged(body, items, () => (items.length ? table(title, heads, items.map((item) => row(item, refresh))) : blank(empty)));
+  };
+  follow(async () => {
+    try {
+      await refresh();
+    } catch (error) {
+      if (signal.aborted) return;
+      body.shown = undefined;
+      put(body, failed(error, refresh));
+      throw error;
+    }
+  }, EVERY_MS, signal);
+  return { element: card(title, { tools, note }, body), refresh };
+}

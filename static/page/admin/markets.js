@@ -1,0 +1,69 @@
+import { app } from '../app.js';
+import { ask } from '../dialog.js';
+import { h } from '../dom.js';
+import { since, words } from '../format.js';
+import { toast } from '../notify.js';
+import { badge, cell, endCell, stateBadge, worker } from '../parts/basics.js';
+import { freshList } from './lists.js';
+
+/** Approvals, and what an administrator may do to a market: never its state, shares or outcome. */
+
+const LISTED = 100;
+const CANCELLABLE = new Set(['PROPOSED', 'APPROVED']);
+
+export const markets = (signal) => [
+  freshList({
+    title: 'Waiting for approval', path: '/api/admin/approvals', rows: (answer) => answer.markets, empty: 'No market waits for the admin’s signature.',
+    heads: ['Market', 'Counts on chain', 'Created', ''],
+    row: approvalRow,
+  }, signal).element,
+  freshList({
+    title: 'Markets', path: '/api/markets', query: { include_hidden: true, limit: LISTED }, rows: (answer) => answer.markets, empty: 'No markets yet.',
+    heads: ['Market', 'State', 'Note', ''],
+    row: marketRow,
+  }, signal).element,
+];
+
+function approvalRow(market, refresh) {
+  return h('tr', {},
+    cell(h('a', { href: `#/markets/${market.id}` }, market.title)),
+    cell(`${market.proposal_likes} to ${market.proposal_dislikes}`),
+    cell(since(market.created_at, app.chainNowMs())),
+    endCell(worker('Approve', async () => {
+      const reason = await ask({ title: 'Approve this market?', text: market.title, label: 'Reason, for the audit log', action: 'Approve', least: 3 });
+      if (!reason) return;
+      await app.admin.act(`/api/admin/markets/${market.id}/approve`, { reason });
+      toast('Approval is under way', 'ok');
+      await refresh();
+    }, { kind: 'slim primary', 'data-key': `approve-${market.id}` })));
+}
+
+function marketRow(market, refresh) {
+  const override = (label, action, more = {}) => worker(label, () => change(market, label, action, more, refresh), { kind: 'slim', 'data-key': `${action}-${market.id}`, 'data-do': action });
+  return h('tr', { 'data-market': market.id },
+    cell(h('a', { href: `#/markets/${market.id}` }, market.title), market.hidden ? [' ', badge('hidden', 'warn')] : null),
+    cell(stateBadge(market.state)),
+    cell(market.note ?? '–'),
+    endCell(h('span.row.tight', {},
+      CANCELLABLE.has(market.state) ? override('Cancel', 'cancel') : null,
+      market.hidden ? override('Show', 'unhide') : override('Hide', 'hide'),
+      worker('Note', () => annotate(market, refresh), { kind: 'slim', 'data-key': `note-${market.id}` }),
+      override('Resync', 'resync'))));
+}
+
+async function change(market, label, action, more, refresh) {
+  const reason = await ask({ title: `${label} this market?`, text: market.title, label: 'Reason, for the audit log', action: label, least: 3 });
+  if (!reason) return;
+  const { built } = await app.admin.act(`/api/admin/markets/${market.id}/override`, { action, reason, ...more });
+  const found = built.discrepancies?.length;
+  toast(action === 'resync' ? (found ? `${found} differences corrected` : 'Nothing differed') : `${words(action)}: done`, 'ok');
+  await refresh();
+}
+
+async function annotate(market, refresh) {
+  const note = await ask({ title: 'Note on this market', text: market.title, label: 'Note; everybody sees it', action: 'Save', value: market.note ?? '' });
+  if (note === null) return;
+  await app.admin.post(`/api/admin/markets/${market.id}/override`, { action: 'annotate', note, reason: 'Note changed on the page.' });
+  toast('Saved', 'ok');
+  await refresh();
+}

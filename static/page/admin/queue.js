@@ -1,0 +1,62 @@
+import { app } from '../app.js';
+import { ask } from '../dialog.js';
+import { h } from '../dom.js';
+import { count, since, words } from '../format.js';
+import { toast } from '../notify.js';
+import { badge, cell, copyable, endCell, worker } from '../parts/basics.js';
+import { freshList } from './lists.js';
+
+/** The node's own transactions, what could not be indexed, and where chain and database differed. */
+
+const KINDS = { confirmed: 'ok', failed: 'bad', expired: 'warn', abandoned: '', planned: 'accent', sent: 'accent' };
+
+export const queue = (signal) => [
+  freshList({
+    title: 'The node’s transactions', path: '/api/admin/intents', query: { limit: 50 }, rows: ({ intents }) => intents, empty: 'The node has sent nothing yet.',
+    heads: ['Action', 'Market', 'State', ['Attempts', 'end'], 'Signature', 'Planned', ''],
+    row: intentRow,
+  }, signal).element,
+  freshList({
+    title: 'Dead letters', path: '/api/admin/dead-letters', rows: (answer) => answer.dead_letters, empty: 'Everything that arrived could be read.',
+    heads: ['Kind', 'Error', 'Signature', ['Attempts', 'end'], 'First seen', ''],
+    row: deadLetterRow,
+  }, signal).element,
+  freshList({
+    title: 'Discrepancies', path: '/api/admin/discrepancies', rows: ({ discrepancies }) => discrepancies, empty: 'Database and chain agree.',
+    heads: ['Market', 'Field', 'Stored', 'On chain', 'Found', 'Resolved'],
+    row: (each) => h('tr', {}, cell(h('a.mono', { href: `#/markets/${each.market_id}` }, each.market_id.slice(0, 8))), cell(words(each.field)), cell(each.stored ?? '–'), cell(each.on_chain ?? '–'), cell(since(each.detected_at)), cell(each.resolved_at ? since(each.resolved_at) : badge('open', 'warn'))),
+  }, signal).element,
+];
+
+function intentRow(intent, refresh) {
+  const settle = (what, title) => worker(title, async () => {
+    const reason = await ask({ title: `${title} this transaction?`, label: 'Reason, for the audit log', action: title, least: 3 });
+    if (!reason) return;
+    await app.admin.post(`/api/admin/intents/${intent.id}/${what}`, { reason });
+    toast(`${title}: done`, 'ok');
+    await refresh();
+  }, { kind: 'slim', 'data-key': `${what}-${intent.id}` });
+  const again = intent.status === 'failed' || intent.status === 'expired';
+  return h('tr', {},
+    cell(h('strong', {}, words(intent.action)), intent.error ? h('p.bad', {}, `${intent.error.name}: ${intent.error.message}`) : null),
+    cell(intent.market_id ? h('a.mono', { href: `#/markets/${intent.market_id}` }, intent.market_id.slice(0, 8)) : '–'),
+    cell(badge(intent.status, KINDS[intent.status])),
+    endCell(count(intent.attempts)),
+    cell(intent.signature ? copyable(intent.signature) : '–'),
+    cell(since(intent.created_at)),
+    endCell(h('span.row.tight', {}, again ? settle('retry', 'Retry') : null, again ? settle('abandon', 'Abandon') : null)));
+}
+
+function deadLetterRow(letter, refresh) {
+  return h('tr', {},
+    cell(words(letter.kind)),
+    cell(letter.error),
+    cell(letter.signature ? copyable(letter.signature) : '–'),
+    endCell(count(letter.attempts)),
+    cell(since(letter.first_seen_at)),
+    endCell(worker('Retry', async () => {
+      const { resolved } = await app.admin.post(`/api/admin/dead-letters/${letter.id}/retry`);
+      toast(resolved ? 'It could be read now' : 'It still cannot be read', resolved ? 'ok' : 'bad');
+      await refresh();
+    }, { kind: 'slim', 'data-key': `letter-${letter.id}` })));
+}

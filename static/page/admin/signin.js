@@ -1,0 +1,43 @@
+import { BurnerWallet, Zmart } from '../../zmart.js';
+import { app } from '../app.js';
+import { h } from '../dom.js';
+import { address } from '../format.js';
+import { toast } from '../notify.js';
+import { card, worker } from '../parts/basics.js';
+import { connect, extensions } from '../extension.js';
+
+/** Signing in as an administrator: by a wallet extension, or on the devnet with its public admin key. */
+
+/** What the keys of the embedded devnet derive from. Everybody knows them; they are worth nothing anywhere else. */
+const DEVNET_ADMIN = 'zmart-lite devnet/admin';
+
+export function signInCard() {
+  const found = extensions();
+  const buttons = [
+    found.map((wallet) => worker(`Sign in with ${wallet.name}`, async () => signIn(await connect(wallet)), { kind: 'primary' })),
+    app.devnet && BurnerWallet.isSupported
+      ? worker('Sign in with the devnet’s admin key', async () => signIn(await devnetAdmin()), { kind: found.length ? '' : 'primary', 'data-do': 'devnet-admin' })
+      : null,
+  ].flat(Infinity).filter(Boolean);
+  return card('Sign in', {}, h('div.card-body.stack-s', {},
+    h('p', {}, 'Administration is for wallets that the node’s settings name in ', h('code', {}, 'auth.admin_wallets'), '. Signing in signs a text; it costs nothing and moves nothing.'),
+    buttons.length ? h('div.actions', {}, buttons) : h('p.notice', {}, 'No wallet extension was found in this browser.')));
+}
+
+async function devnetAdmin() {
+  const seed = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(DEVNET_ADMIN));
+  const wallet = await BurnerWallet.fromSeed(new Uint8Array(seed));
+  if (wallet.address !== app.devnet.admin) throw new Error('This devnet has keys of its own.');
+  return wallet;
+}
+
+async function signIn(wallet) {
+  const client = new Zmart();
+  const session = await client.signIn(wallet);
+  if (session.role !== 'admin') {
+    await client.signOut();
+    throw new Error(`${address(wallet.address)} is no administrator of this node. Name it in auth.admin_wallets.`);
+  }
+  app.setAdmin(client);
+  toast('Signed in as administrator', 'ok');
+}

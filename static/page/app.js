@@ -1,0 +1,101 @@
+import { Zmart } from '../zmart.js';
+import { Live } from './live.js';
+import { follow } from './follow.js';
+
+/** What all views share: the client, the live feed, the node's status, and who is signed in as administrator. */
+
+const STATUS_EVERY_MS = 2_000;
+const HISTORY = 90;
+const PASSING_MAX_MS = 10_000;
+
+class App extends EventTarget {
+  zmart = new Zmart();
+  live = new Live(this.zmart);
+  /** The last /status, null before the first. */
+  status = null;
+  /** Whether the last question for it was answered. */
+  reachable = true;
+  /** The last minutes of what the charts show, oldest first. */
+  history = [];
+  /** @type {any} */ protocol = null;
+  /** @type {any} what the embedded devnet says of itself; null where there is none */
+  devnet = null;
+  /** @type {Zmart | null} */ admin = null;
+  #chainOffsetMs = 0;
+
+  async start() {
+    follow((signal) => this.#readStatus(signal), STATUS_EVERY_MS);
+    await this.refreshProtocol();
+    this.live.start();
+  }
+
+  async #readStatus(signal) {
+    try {
+      this.status = await this.zmart.get('/status', {}, { signal });
+      this.reachable = true;
+    } catch (error) {
+      if (signal.aborted) throw error;
+      this.reachable = false;
+      this.dispatchEvent(new Event('status'));
+      throw error;
+    }
+    if (this.status.chain_time) this.setChainTime(this.status.chain_time);
+    this.history = [...this.history, sample(this.status)].slice(-HISTORY);
+    if (this.protocol === null) await this.refreshProtocol();
+    this.dispatchEvent(new Event('status'));
+  }
+
+  /** The program's configuration, and whether a devnet can be driven. */
+  async refreshProtocol() {
+    this.protocol = await this.zmart.get('/api/protocol').catch(() => null);
+    if (this.protocol?.cluster === 'localnet') this.devnet = await this.zmart.get('/api/devnet').catch(() => null);
+    this.dispatchEvent(new Event('protocol'));
+  }
+
+  /** Unix milliseconds by the chain's clock, which decides about markets. */
+  chainNowMs() {
+    return Date.now() + this.#chainOffsetMs;
+  }
+
+  /** Resolves once the node has seen the chain's clock pass this time, or after ten seconds. */
+  chainPasses(iso) {
+    const passed = () => Date.parse(this.status?.chain_time ?? '') > Date.parse(iso);
+    return new Promise((resolve) => {
+      const done = new AbortController();
+      setTimeout(() => done.abort(), PASSING_MAX_MS);
+      done.signal.addEventListener('abort', () => resolve(undefined));
+      this.watch('status', done.signal, () => passed() && done.abort());
+    });
+  }
+
+  /** @param {string} iso what the chain's clock shows just now */
+  setChainTime(iso) {
+    this.#chainOffsetMs = Date.parse(iso) - Date.now();
+  }
+
+  /** @param {Zmart | null} client signed in as an administrator */
+  setAdmin(client) {
+    this.admin = client;
+    this.live.use(client ?? this.zmart);
+    this.dispatchEvent(new Event('admin'));
+  }
+
+  /** Calls `listener` now and on every such event, until `signal` aborts. */
+  watch(name, signal, listener) {
+    this.addEventListener(name, listener, { signal });
+    listener();
+  }
+}
+
+/** The figures of a status that are worth a chart. */
+function sample(status) {
+  return {
+    at: Date.now(),
+    slot: status.slot.chain,
+    lag: status.slot.lag,
+    head: status.feed.head,
+    connections: status.push.websocket + status.push.sse,
+  };
+}
+
+export const app = new App();

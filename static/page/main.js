@@ -1,0 +1,97 @@
+import { app } from './app.js';
+import { h, put, s, say } from './dom.js';
+import { Router } from './router.js';
+
+/** Starts the page: navigation, connection light, theme, views. */
+
+const VIEWS = [
+  ['', 'Node'],
+  ['markets', 'Markets'],
+  ['events', 'Events'],
+  ['playground', 'Playground'],
+  ['admin', 'Admin'],
+];
+
+const ROUTES = [
+  { path: '', title: 'Node', load: () => import('./views/node.js') },
+  { path: 'markets', title: 'Markets', load: () => import('./views/markets.js') },
+  { path: 'markets/:id', title: 'Market', load: () => import('./views/market.js') },
+  { path: 'events', title: 'Events', load: () => import('./views/events.js') },
+  { path: 'playground', title: 'Playground', load: () => import('./views/playground.js') },
+  { path: 'playground/:id', title: 'Playground', load: () => import('./views/playground.js') },
+  { path: 'admin', title: 'Admin', load: () => import('./views/admin.js') },
+];
+
+const LIGHTS = {
+  open: ['ok', 'Live'],
+  connecting: ['warn', 'Connecting'],
+  waiting: ['bad', 'Reconnecting'],
+  closed: ['off', 'Closed'],
+};
+
+const CLUSTERS_TO_PLAY = new Set(['localnet', 'devnet']);
+
+function drawNav(current) {
+  const nav = /** @type {HTMLElement} */ (document.getElementById('nav'));
+  const playable = app.protocol === null || CLUSTERS_TO_PLAY.has(app.protocol.cluster);
+  const shown = VIEWS.filter(([path]) => path !== 'playground' || playable);
+  put(nav, shown.map(([path, title]) =>
+    h('a', { href: `#/${path}`, 'aria-current': path === current ? 'page' : null, 'data-key': path }, title)));
+}
+
+function connectionLight() {
+  const light = h('span.dot');
+  const text = h('span');
+  const element = h('span.badge.state-light', { role: 'status', id: 'connection' }, light, text);
+  const draw = () => {
+    const [kind, word] = app.reachable ? LIGHTS[app.live.state] : LIGHTS.waiting;
+    light.className = `dot ${kind}`;
+    element.dataset.state = app.reachable ? app.live.state : 'waiting';
+    say(text, word);
+  };
+  app.live.addEventListener('state', draw);
+  app.addEventListener('status', draw);
+  draw();
+  return element;
+}
+
+function themeButton() {
+  const root = document.documentElement;
+  const isDark = () => (root.dataset.theme ? root.dataset.theme === 'dark' : matchMedia('(prefers-color-scheme: dark)').matches);
+  const button = h('button.button.quiet.square', { type: 'button', id: 'theme', title: 'Light or dark' });
+  const draw = () => {
+    button.setAttribute('aria-label', isDark() ? 'Use the light theme' : 'Use the dark theme');
+    put(button, icon(isDark()));
+  };
+  button.addEventListener('click', () => {
+    root.dataset.theme = isDark() ? 'light' : 'dark';
+    localStorage.setItem('zmart.theme', root.dataset.theme);
+    draw();
+  });
+  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', draw);
+  draw();
+  return button;
+}
+
+const SUN = 'M12 8a4 4 0 1 1 0 8 4 4 0 0 1 0-8ZM12 2.5v2M12 19.5v2M2.5 12h2M19.5 12h2M5.3 5.3l1.4 1.4M17.3 17.3l1.4 1.4M18.7 5.3l-1.4 1.4M6.7 17.3l-1.4 1.4';
+const MOON = 'M20 14.5A8.5 8.5 0 0 1 9.5 4a8.5 8.5 0 1 0 10.5 10.5Z';
+
+function icon(dark) {
+  return s('svg', { viewBox: '0 0 24 24', width: 18, height: 18, 'aria-hidden': 'true' },
+    s('path', { fill: 'none', stroke: 'currentColor', 'stroke-width': 1.8, 'stroke-linecap': 'round', d: dark ? SUN : MOON }));
+}
+
+async function start() {
+  put(/** @type {HTMLElement} */ (document.getElementById('tools')), connectionLight(), themeButton());
+  let current = '';
+  const router = new Router(/** @type {HTMLElement} */ (document.getElementById('main')), ROUTES, (first) => {
+    current = first;
+    drawNav(current);
+  });
+  app.addEventListener('protocol', () => drawNav(current));
+  const started = app.start();
+  await router.open();
+  await started;
+}
+
+start();

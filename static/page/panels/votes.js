@@ -1,0 +1,54 @@
+import { app } from '../app.js';
+import { voteBar } from '../charts/votes.js';
+import { h, put, putIfChanged } from '../dom.js';
+import { throttled } from '../follow.js';
+import { address, since } from '../format.js';
+import { badge, bones, card, failed } from '../parts/basics.js';
+
+const RELOAD_PAUSE_MS = 400;
+const LISTED = 6;
+const DISPUTE_STATES = new Set(['DISPUTED', 'FINALIZED']);
+
+/** Tallies with their thresholds, and who voted last. */
+export function votesPanel(id, signal) {
+  const bars = h('div.stack', {}, bones(3));
+  const latest = h('ul.stack-s.small');
+  let market = null;
+
+  const load = throttled(async () => {
+    try {
+      const type = market?.state === 'DISPUTED' ? 'dispute' : 'proposal';
+      const [tallies, page] = await Promise.all([
+        app.zmart.get(`/api/votes/${id}`, {}, { signal }),
+        app.zmart.get(`/api/markets/${id}/votes`, { type, limit: LISTED }, { signal }),
+      ]);
+      putIfChanged(bars, [tallies, market?.state], () => drawBars(tallies, market));
+      put(latest, page.votes.map(voteLine));
+    } catch (error) {
+      if (!signal.aborted) put(bars, failed(error, load));
+    }
+  }, RELOAD_PAUSE_MS);
+  return {
+    element: card('Votes', {}, h('div.card-body.stack', {}, bars, latest)),
+    load,
+    state: (now) => {
+      market = now;
+    },
+    receive: (type) => (type === 'vote' || type === 'voting_progress') && load(),
+  };
+}
+
+function drawBars({ proposal_votes: proposal, dispute_votes: dispute }, market) {
+  const disputed = dispute.total > 0 || market?.was_disputed || DISPUTE_STATES.has(market?.state);
+  return [
+    h('div.stack-s', {}, h('h3', {}, 'Proposal'), voteBar(proposal, 'proposal')),
+    disputed && (dispute.total > 0 || market?.state === 'DISPUTED') ? h('div.stack-s', {}, h('h3', {}, 'Dispute: the proposed outcome is wrong'), voteBar(dispute, 'dispute')) : null,
+  ];
+}
+
+function voteLine(vote) {
+  const positive = vote.choice === 'like' || vote.choice === 'agree';
+  return h('li.row-between', {},
+    h('span.row', {}, badge(vote.choice, positive ? 'yes' : 'no'), h('span.mono', { title: vote.user_wallet }, address(vote.user_wallet))),
+    h('span.muted', {}, `${vote.source === 'chain' ? 'on chain, ' : ''}${since(vote.created_at, app.chainNowMs())}`));
+}

@@ -1,0 +1,166 @@
+import { app } from '../app.js';
+import { voteBar } from '../charts/votes.js';
+import { h, put } from '../dom.js';
+import { duration, sol } from '../format.js';
+import { choice, worker } from '../parts/basics.js';
+import { deadlineOf } from '../parts/lifecycle.js';
+import { session, voteOnce } from './burners.js';
+import { warpPast } from './clock.js';
+import { tradeForm } from './trade.js';
+
+/** What can be done with a market in each of its states. */
+
+/**
+ * @typedef {object} Play
+ * @property {any} market
+ * @property {any} votes                     tallies of both kinds
+ * @property {import('./burners.js').Burners} burners
+ * @property {import('./log.js').ActionLog} log
+ * @property {number} done                   transactions so far
+ * @property {() => Promise<void>} reload
+ */
+
+/** The wallet that acts, or an error that says what is missing. */
+function actor(play) {
+  if (!play.burners.active) throw new Error('Create a wallet first.');
+  return play.burners.active;
+}
+
+/** Has a transaction built, signs it with `burner`, sends it, and logs how it went. */
+export async function transact(play, burner, path, body, text) {
+  const client = await session(burner);
+  const { built, landed } = await client.act(path, body);
+  play.done += 1;
+  play.log.add(`${burner.name} ${typeof text === 'function' ? text(built) : text}`, landed?.signature ?? null);
+  await play.reload();
+  return built;
+}
+
+/** An action that the program takes only after the second in which the market entered its state. */
+const button = (play, label, path, body, text, since, attributes = {}) =>
+  worker(label, async () => {
+    const burner = actor(play);
+    await app.chainPasses(since);
+    await transact(play, burner, path, body(), text);
+  }, attributes);
+
+const step = (title, text, ...more) => h('div.step', {}, h('h3', {}, title), text ? h('p', {}, text) : null, ...more);
+
+/** A button that lets the devnet's time pass until the market's deadline. */
+function waitButton(play, label) {
+  const deadline = deadlineOf(play.market);
+  if (!app.devnet || !deadline || deadline[1] <= app.chainNowMs()) return null;
+  return worker(`${label} (${duration((deadline[1] - app.chainNowMs()) / 1000)})`, () => warpPast(deadline[1], play.log), { 'data-do': 'wait' });
+}
+
+function proposed(play) {
+  const id = play.market.market_id;
+  const tally = play.votes.proposal_votes;
+  const missing = Math.max(1, (tally.min_votes || 1) - tally.total);
+  const vote = (label, value, kind) => worker(label, async () => {
+    const burner = actor(play);
+    await (await session(burner)).post('/api/votes/proposal', { market_id: id, vote: value });
+    play.log.add(`${burner.name} voted ${value}`);
+    await play.reload();
+  }, { kind, 'data-do': value });
+  const crowd = worker(`Let ${missing} new wallets like it`, async () => {
+    await Promise.all(Array.from({ length: missing }, () => voteOnce(id, 'like')));
+    play.log.add(`${missing} new wallets voted like`);
+    await play.reload();
+  }, { 'data-do': 'crowd' });
+  return step('Vote on the proposal', 'Any wallet may vote, once. When the threshold is met, the node records the counts on chain and the admin key approves the market.',
+    voteBar(tally, 'proposal'),
+    h('div.actions', {}, vote('Like', 'like', 'yes'), vote('Dislike', 'dislike', 'no'), tally.threshold_met ? null : crowd),
+    tally.threshold_met ? h('p.notice', {}, 'The threshold is met: the node is about to record it.') : null);
+}
+
+function approved(play) {
+  const { market, burners } = play;
+  const creator = burners.find(market.creator);
+  const activate = worker(creator ? `Activate as ${creator.name}` : 'Activate', () => transact(play, creator, `/api/markets/${market.market_id}/activate`, {}, 'activated the market'),
+    { kind: 'primary', disabled: !creator, 'data-do': 'activate' });
+  return step('Activate it', 'Only its creator, or the protocol’s admin, may open it for trading.',
+    h('div.actions', {}, activate), creator ? null : h('p.notice', {}, 'None of your wallets has created this market.'));
+}
+
+function active(play) {
+  const id = play.market.market_id;
+  const trade = tradeForm(id, (path, body, text) => transact(play, actor(play), path, body, text));
+  return {
+    element: [step('Trade', 'The quote is what the program will do, to the lamport.', trade.element), h('hr.rule'), resolveStep(play)],
+    refresh: trade.refresh,
+  };
+}
+
+function resolveStep(play) {
+  let outcome = 'YES';
+  const evidence = h('textarea.input', { name: 'evidence', maxlength: 10000, placeholder: 'What shows it, with sources.' }, 'It happened as described.');
+  return step('Resolve', 'Anybody may propose the outcome. Then others have time to dispute it.',
+    choice('Proposed outcome', [['YES', 'YES'], ['NO', 'NO']], outcome, (value) => {
+      outcome = value;
+    }),
+    h('label.field', {}, h('span', {}, 'Evidence'), evidence),
+    h('div.actions', {}, button(play, 'Propose this outcome', `/api/markets/${play.market.market_id}/resolve`, () => ({ outcome, evidence: evidence.value }), () => `proposed the outcome ${outcome}`, play.market.activated_at, { 'data-do': 'resolve' })));
+}
+
+function resolving(play) {
+  return step('Dispute, or wait', `The proposed outcome is ${play.market.proposed_outcome_name}. Undisputed, the node finalises it when the window closes.`,
+    h('div.actions', {},
+      button(play, 'Dispute it', `/api/markets/${play.market.market_id}/dispute`, () => ({}), 'disputed the outcome', play.market.resolution_proposed_at, { kind: 'no', 'data-do': 'dispute' }),
+      waitButton(play, 'Let the window pass')));
+}
+
+function disputed(play) {
+  const id = play.market.market_id;
+  const vote = (label, value, kind) => worker(label, async () => {
+    const burner = actor(play);
+    await (await session(burner)).post('/api/votes/dispute', { market_id: id, vote: value });
+    play.log.add(`${burner.name} voted ${value} on the dispute`);
+    await play.reload();
+  }, { kind, 'data-do': value });
+  return step('Vote on the dispute', `Holders vote with the weight of their shares. Agree says: ${play.market.proposed_outcome_name} is wrong.`,
+    voteBar(play.votes.dispute_votes, 'dispute'),
+    h('div.actions', {}, vote('Agree', 'agree', 'yes'), vote('Disagree', 'disagree', 'no'), waitButton(play, 'Let the vote end')));
+}
+
+function finalized(play) {
+  const id = play.market.market_id;
+  const rows = h('div.stack-s', {}, h('p.small.muted', {}, 'Looking for winnings…'));
+  const element = step('Claim', `The outcome is ${play.market.final_outcome_name}. Winners claim; then the creator may withdraw the liquidity.`, rows);
+  claimRows(play).then((found) => put(rows, found), (error) => put(rows, h('p.notice.bad', {}, error.message)));
+  const creator = play.burners.find(play.market.creator);
+  const withdraw = creator && BigInt(play.market.current_liquidity) > 0n
+    ? h('div.actions', {}, worker(`Withdraw liquidity as ${creator.name}`, () => transact(play, creator, `/api/markets/${id}/withdraw`, {}, (built) => `withdrew ${sol(built.amount)}`), { 'data-do': 'withdraw' }))
+    : null;
+  return [element, withdraw];
+}
+
+async function claimRows(play) {
+  const id = play.market.market_id;
+  const { positions } = await app.zmart.get(`/api/markets/${id}/positions`, { limit: 100 });
+  const mine = positions.map((position) => ({ position, burner: play.burners.find(position.user_wallet) })).filter(({ burner }) => burner);
+  if (!mine.length) return h('p.notice', {}, 'None of your wallets holds a position here.');
+  return mine.map(({ position, burner }) => h('div.row-between.small', {},
+    h('span', {}, h('strong', {}, burner.name), ' ', claimText(position)),
+    !position.has_claimed && BigInt(position.claimable) > 0n
+      ? worker('Claim', () => transact(play, burner, `/api/markets/${id}/claim`, {}, (built) => `claimed ${sol(built.amount)}`), { kind: 'primary slim', 'data-do': 'claim', 'data-key': `claim-${position.user_wallet}` })
+      : null));
+}
+
+function claimText({ has_claimed: claimed, claimed_amount: amount, claimable }) {
+  if (claimed) return `claimed ${sol(amount)}`;
+  return BigInt(claimable) > 0n ? `may claim ${sol(claimable)}` : 'has nothing to claim';
+}
+
+const cancelled = () => step('Nothing more happens here', 'The market was cancelled.');
+
+const STEPS = { PROPOSED: proposed, APPROVED: approved, ACTIVE: active, RESOLVING: resolving, DISPUTED: disputed, FINALIZED: finalized, CANCELLED: cancelled };
+
+/**
+ * @param {Play} play
+ * @returns {{element: any, refresh?: () => void}}
+ */
+export function stepOf(play) {
+  const found = STEPS[play.market.state](play);
+  return found.element ? found : { element: found };
+}

@@ -1,0 +1,83 @@
+import { app } from '../app.js';
+import { h, put } from '../dom.js';
+import { follow } from '../follow.js';
+import { short } from '../format.js';
+import { toast } from '../notify.js';
+import { blank, card, copyable, worker } from '../parts/basics.js';
+
+/** The list of burner wallets: one of them acts. */
+
+const BALANCES_EVERY_MS = 6_000;
+const FIRST_SOL = 100;
+const MORE_SOL = 50;
+const FIRST_WALLETS = 3;
+
+/**
+ * @param {import('./burners.js').Burners} burners
+ * @param {import('./log.js').ActionLog} log
+ * @param {AbortSignal} signal
+ */
+export function walletsCard(burners, log, signal) {
+  const list = h('ul.wallets', { role: 'radiogroup', 'aria-label': 'The wallet that acts' });
+  const body = h('div');
+  const create = async () => {
+    const burner = await burners.create();
+    if (app.devnet) await fund(burner, FIRST_SOL, log);
+    log.add(`${burner.name} was created`);
+  };
+  const createSome = async () => {
+    for (let i = 0; i < FIRST_WALLETS; i++) await create();
+  };
+  const draw = () => {
+    if (!burners.list.length) {
+      const text = app.devnet ? `With ${FIRST_SOL} SOL each, from the faucet.` : 'Fund them at faucet.solana.com.';
+      return put(body, blank('No wallets yet.', text, h('div', {}, worker('Create three wallets', createSome, { kind: 'primary', 'data-do': 'wallets' }))));
+    }
+    put(list, burners.list.map((burner) => walletRow(burners, burner, log)));
+    put(body, list);
+  };
+  burners.addEventListener('change', draw, { signal });
+  draw();
+  follow(() => readBalances(burners), BALANCES_EVERY_MS, signal);
+  return card('Wallets', { tools: worker('Add', create, { kind: 'slim', 'data-do': 'add-wallet' }) }, body);
+}
+
+async function fund(burner, sol, log) {
+  const { signature } = await app.zmart.post('/api/devnet/airdrop', { wallet: burner.wallet.address, sol });
+  log.add(`${burner.name} got ${sol} SOL`, signature);
+}
+
+export async function readBalances(burners) {
+  if (!app.devnet) return;
+  for (const burner of burners.list) {
+    const { sol } = await app.zmart.get(`/api/devnet/wallets/${burner.wallet.address}`);
+    burners.setBalance(burner, sol);
+  }
+}
+
+/** The secret is neither shown nor read out; it only goes to the clipboard. */
+async function copySecret({ name, wallet }) {
+  try {
+    await navigator.clipboard.writeText(wallet.secret);
+    toast(`The secret key of ${name} is in the clipboard`);
+  } catch {
+    toast('This browser did not let the page write to the clipboard.', 'bad');
+  }
+}
+
+function walletRow(burners, burner, log) {
+  const { wallet, name, sol } = burner;
+  const acts = burners.active === burner;
+  return h('li', { 'data-wallet': wallet.address },
+    h('input', { type: 'radio', name: 'wallet', id: `w-${wallet.address}`, checked: acts, 'data-key': wallet.address, onchange: () => burners.choose(burner) }),
+    h('label', { for: `w-${wallet.address}` }, h('strong', {}, name), h('span.muted.mono', {}, `${wallet.address.slice(0, 8)}…`)),
+    h('strong', {}, sol === null ? '' : `${short(sol)} SOL`),
+    acts ? h('div.row', {},
+      app.devnet ? worker(`Get ${MORE_SOL} SOL`, async () => {
+        await fund(burner, MORE_SOL, log);
+        await readBalances(burners);
+      }, { kind: 'slim', 'data-key': 'faucet', 'data-do': 'faucet' }) : null,
+      h('span.small', {}, copyable(wallet.address, 'address')),
+      h('button.copy.small', { type: 'button', onclick: () => copySecret(burner) }, 'secret key'),
+      h('button.button.quiet.slim', { type: 'button', 'aria-label': `Forget ${name}`, onclick: () => burners.remove(burner) }, 'Forget')) : null);
+}

@@ -1,0 +1,142 @@
+import { app } from '../app.js';
+import { h, put, putIfChanged, say } from '../dom.js';
+import { throttled } from '../follow.js';
+import { bps, count, date, sol, units, words } from '../format.js';
+import { discussionPanel } from '../panels/discussion.js';
+import { eventsPanel } from '../panels/events.js';
+import { positionsPanel } from '../panels/positions.js';
+import { pricePanel } from '../panels/price.js';
+import { tradesPanel } from '../panels/trades.js';
+import { votesPanel } from '../panels/votes.js';
+import { badge, bones, card, copyable, facts, failed, outcomeBadge, stateBadge } from '../parts/basics.js';
+import { lifecycle, timeLeft } from '../parts/lifecycle.js';
+import { prices } from '../parts/prices.js';
+
+/** One market, live: where it stands in its life, prices, flow, votes, positions, talk, events. */
+
+const RELOAD_PAUSE_MS = 700;
+const CLOCK_EVERY_MS = 1_000;
+const CLUSTERS_TO_PLAY = new Set(['localnet', 'devnet']);
+
+export async function mount(context) {
+  const { root, params, signal } = context;
+  put(root, h('section.card', {}, bones(5)));
+  try {
+    const market = await app.zmart.get(`/api/markets/${encodeURIComponent(params.id)}`, {}, { signal });
+    show(context, market);
+  } catch (error) {
+    if (signal.aborted) return;
+    put(root, h('section.card', {}, error.status === 404
+      ? h('div.blank', {}, h('strong', {}, 'There is no such market.'), 'It may not be indexed yet.', h('div', {}, h('a.button', { href: '#/markets' }, 'All markets')))
+      : failed(error, () => mount(context))));
+  }
+}
+
+function show({ root, signal, setTitle }, first) {
+  const id = first.market_id;
+  /** The market as it is known now; panels read it from here. */
+  const state = { market: first };
+  const head = makeHead();
+  const panels = [pricePanel(id, signal), tradesPanel(id, signal), votesPanel(id, signal), positionsPanel(id, signal), discussionPanel(id), eventsPanel(id)];
+  const [price, trades, votes, positions, discussion, events] = panels;
+  const figures = h('div.card-body');
+  for (const panel of [price, votes]) panel.element.classList.add('early');
+  setTitle(first.title);
+  put(root, head.element,
+    h('div.split.market', {},
+      h('div.stack', {}, price.element, trades.element, positions.element, events.element),
+      h('div.stack', {}, votes.element, card('Figures', {}, figures), discussion.element)));
+
+  const draw = () => {
+    head.draw(state.market);
+    putIfChanged(figures, state.market, () => marketFacts(state.market));
+    votes.state(state.market);
+  };
+  const reload = throttled(async () => {
+    state.market = await app.zmart.get(`/api/markets/${id}`, {}, { signal });
+    draw();
+  }, RELOAD_PAUSE_MS);
+  draw();
+  for (const panel of panels) panel.load();
+
+  const receive = ({ type, data }) => {
+    if (data?.market_id !== id) return;
+    if (type === 'market_state') {
+      if (data.market) state.market = data.market;
+      else reload();
+      draw();
+      if (data.new_state) for (const panel of panels) panel.load();
+    }
+    if (type === 'price') {
+      Object.assign(state.market, { priceYes: data.priceYes, priceNo: data.priceNo, shares_yes: data.shares_yes, shares_no: data.shares_no });
+      draw();
+    }
+    for (const panel of panels) panel.receive?.(type, data);
+  };
+  const everything = () => {
+    reload();
+    for (const panel of panels) panel.load();
+  };
+  app.live.listen({ channels: [`market:${id}`], onMessage: receive, onReset: everything }, signal);
+  const timer = setInterval(() => head.tick(state.market), CLOCK_EVERY_MS);
+  signal.addEventListener('abort', () => clearInterval(timer));
+}
+
+function makeHead() {
+  const above = h('div.row.small');
+  const title = h('h1.question-title');
+  const description = h('p.described.small');
+  const numbers = h('div');
+  const left = h('p.small.muted');
+  const steps = h('div');
+  const element = h('div.stack', {},
+    h('nav.crumbs', { 'aria-label': 'Breadcrumb' }, h('a', { href: '#/markets' }, 'Markets')),
+    h('div.stack-s', {}, above, title, description),
+    h('section.card', { 'aria-label': 'State' }, h('div.card-body.stack', {}, h('div.row-between', {}, numbers, left), steps)));
+  const tick = (market) => say(left, timeLeft(market, app.chainNowMs()));
+  const draw = (market) => {
+    say(title, market.title);
+    say(description, market.description);
+    putIfChanged(above, [market.state, market.category, market.tags, market.hidden, market.note], () => tags(market));
+    putIfChanged(numbers, [market.priceYes, market.priceNo, market.state, market.final_outcome_name], () => prices(market));
+    putIfChanged(steps, [market.state, market.updated_at, market.was_disputed], () => lifecycle(market));
+    tick(market);
+  };
+  return { element, draw, tick };
+}
+
+function tags(market) {
+  const playable = CLUSTERS_TO_PLAY.has(app.protocol?.cluster);
+  return [
+    stateBadge(market.state),
+    badge(words(market.category)),
+    market.tags.filter((tag) => tag !== market.category).map((tag) => h('span.muted', {}, `#${tag}`)),
+    market.hidden ? badge('hidden', 'warn') : null,
+    market.ready_for_approval ? badge('ready for approval', 'accent') : null,
+    market.note ? badge(market.note, 'warn') : null,
+    playable ? h('a', { href: `#/playground/${market.id}` }, 'Open in the playground') : null,
+  ];
+}
+
+function marketFacts(market) {
+  const pairs = [
+    ['Market id', copyable(market.market_id, `${market.market_id.slice(0, 8)}…`)],
+    ['Account', copyable(market.on_chain_address)],
+    ['Creator', copyable(market.creator)],
+    ['Proposed outcome', market.proposed_outcome_name ? outcomeBadge(market.proposed_outcome_name) : '–'],
+    market.resolver_wallet ? ['Resolver', copyable(market.resolver_wallet)] : null,
+    market.dispute_initiator ? ['Disputed by', copyable(market.dispute_initiator)] : null,
+    market.ipfs_evidence_hash ? ['Evidence', copyable(market.ipfs_evidence_hash)] : null,
+    ['Traded', sol(market.total_volume)],
+    ['Liquidity', sol(market.current_liquidity)],
+    ['Shares YES', units(market.shares_yes)],
+    ['Shares NO', units(market.shares_no)],
+    ['Parameter b', units(market.b_parameter)],
+    ['Fees held', sol(String(BigInt(market.accumulated_lp_fees) + BigInt(market.accumulated_resolver_fees)), 6)],
+    ['Fees in all', app.protocol ? bps(app.protocol.protocol_fee_bps + app.protocol.resolver_reward_bps + app.protocol.liquidity_provider_fee_bps) : '–'],
+    ['Ends', market.end_date ? date(market.end_date) : 'unknown'],
+    ['Text', market.text_source === 'draft' ? 'verified by its hash' : 'unknown'],
+    ['Changed at slot', count(market.slot)],
+  ];
+  return facts(pairs.filter((pair) => pair !== null));
+}

@@ -1,0 +1,180 @@
+"""Polling: everything is found, whatever pages look like, and progress is only noted when it was made."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.indexer.chain_log import FIRST_SLOT, ChainLog
+from tests.indexer.scripted_chain import Node, ScriptedChain, node
+from tests.localnet.program_harness import ALICE, PROGRAM_ID
+from zmart_lite.errors import RpcUnavailable
+from zmart_lite.indexer.poller import PollResult, poll
+from zmart_lite.models import SignatureInfo
+from zmart_lite.store import chainlog
+
+PAGE = 3
+"""Rows of a page, so that a short chain has many of them."""
+
+
+def history(length: int) -> ScriptedChain:
+    """A chain with one transaction a slot."""
+    log = ChainLog().start()
+    market_id = log.create(1)
+    while len(log.transactions) < length:
+        log.on(market_id, "aggregate_proposal_votes", {"final_likes": 1, "final_dislikes": 0})
+    return ScriptedChain(log)
+
+
+async def poll_once(here: Node, start_slot: int = 0, overlap_slots: int = 4) -> PollResult:
+    chain = here.chain
+    return await poll(
+        here.store,
+        chain,  # type: ignore[arg-type]
+        PROGRAM_ID,
+        start_slot=start_slot,
+        overlap_slots=overlap_slots,
+        page_size=PAGE,
+    )
+
+
+async def cursor(here: Node) -> int | None:
+    return await here.store.read(lambda tx: chainlog.find_cursor(tx, PROGRAM_ID))
+
+
+async def waiting(here: Node) -> list[int]:
+    rows = await here.store.read(lambda tx: tx.all("SELECT slot FROM inbox ORDER BY slot"))
+    return [row["slot"] for row in rows]
+
+
+async def test_the_first_poll_reads_everything(tmp_path: Path) -> None:
+    async with node(tmp_path, history(7)) as here:
+        assert await poll_once(here) == PollResult(7, 7)
+        assert await waiting(here) == list(range(FIRST_SLOT + 1, FIRST_SLOT + 8))
+        assert await cursor(here) == FIRST_SLOT + 7
+
+
+async def test_a_chain_without_history_has_no_cursor(tmp_path: Path) -> None:
+    async with node(tmp_path, ScriptedChain(ChainLog())) as here:
+        assert await poll_once(here) == PollResult(0, 0)
+        assert await cursor(here) is None
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 4, 6, 7, 10])
+async def test_pages_are_followed_to_the_end(tmp_path: Path, length: int) -> None:
+    chain = history(10)
+    chain.log.transactions[length:] = []
+    async with node(tmp_path, chain) as here:
+        assert (await poll_once(here)).new == length
+        assert len(await waiting(here)) == length
+        assert chain.asked["get_signatures"] == -(-length // PAGE) + 1
+
+
+async def test_later_polls_read_the_overlap_and_what_is_new(tmp_path: Path) -> None:
+    chain = history(20)
+    later = chain.log.transactions[10:]
+    chain.log.transactions[10:] = []
+    async with node(tmp_path, chain) as here:
+        await poll_once(here)
+        assert await poll_once(here) == PollResult(5, 0)
+        chain.log.transactions += later
+        chain.asked.clear()
+        assert await poll_once(here) == PollResult(15, 10)
+        assert chain.asked["get_signatures"] == 6
+        assert await cursor(here) == FIRST_SLOT + 20
+
+
+async def test_what_turns_up_within_the_overlap_is_found(tmp_path: Path) -> None:
+    """The order within a slot, and which node answers, can make a transaction appear behind newer ones."""
+    chain = history(10)
+    chain.hidden = {chain.log.transactions[7].signature}
+    async with node(tmp_path, chain) as here:
+        assert (await poll_once(here)).new == 9
+        chain.hidden.clear()
+        assert (await poll_once(here)).new == 1
+        assert len(await waiting(here)) == 10
+
+
+async def test_nothing_before_the_start_slot_is_read(tmp_path: Path) -> None:
+    async with node(tmp_path, history(10)) as here:
+        assert await poll_once(here, start_slot=FIRST_SLOT + 6) == PollResult(5, 5)
+        assert (await waiting(here))[0] == FIRST_SLOT + 6
+
+
+async def test_failed_transactions_are_seen_and_not_fetched(tmp_path: Path) -> None:
+    chain = history(4)
+    chain.log.buy(chain.log.market_ids[0], ALICE)
+    assert chain.log.transactions[-1].failed
+    async with node(tmp_path, chain) as here:
+        assert await poll_once(here) == PollResult(5, 4)
+        assert await cursor(here) == FIRST_SLOT + 5
+
+
+async def test_a_poll_that_breaks_off_keeps_the_cursor_and_is_done_again(tmp_path: Path) -> None:
+    chain = history(20)
+    later = chain.log.transactions[5:]
+    chain.log.transactions[5:] = []
+    async with node(tmp_path, chain) as here:
+        await poll_once(here)
+        before = await cursor(here)
+        chain.log.transactions += later
+        get_signatures = chain.get_signatures
+
+        chain.asked.clear()
+
+        async def breaks_off(address: bytes, *, before: bytes | None = None, limit: int) -> list[SignatureInfo]:
+            if chain.asked["get_signatures"] == 2:
+                chain.failures["get_signatures"] = [RpcUnavailable()]
+            return await get_signatures(address, before=before, limit=limit)
+
+        chain.get_signatures = breaks_off  # type: ignore[method-assign]
+        with pytest.raises(RpcUnavailable):
+            await poll_once(here)
+        assert await cursor(here) == before
+        assert len(await waiting(here)) > 5
+        await poll_once(here)
+        assert len(await waiting(here)) == 20
+        assert await cursor(here) == FIRST_SLOT + 20
+
+
+async def test_a_node_that_forgets_where_it_was_does_not_hold_the_poll(tmp_path: Path) -> None:
+    """It begins at its tip again, and again: that is noticed, nothing is entered twice, and the cursor stays."""
+    chain = history(3)
+    get_signatures = chain.get_signatures
+
+    async def from_the_tip(address: bytes, *, before: bytes | None = None, limit: int = 0) -> list[SignatureInfo]:
+        return await get_signatures(address, limit=limit)
+
+    chain.get_signatures = from_the_tip  # type: ignore[method-assign]
+    async with node(tmp_path, chain) as here:
+        assert (await poll_once(here)).new == 3
+        assert chain.asked["get_signatures"] == 2
+        assert await cursor(here) is None
+
+
+async def test_an_end_behind_a_transaction_that_vanished_is_no_end(tmp_path: Path) -> None:
+    """Its fork dropped the last of a page; the node then finds nothing before it."""
+    chain = history(6)
+    get_signatures = chain.get_signatures
+
+    async def drops_what_was_last(address: bytes, *, before: bytes | None = None, limit: int) -> list[SignatureInfo]:
+        if before is not None:
+            chain.hidden.add(before)
+            return []
+        return await get_signatures(address, limit=limit)
+
+    async with node(tmp_path, chain) as here:
+        chain.get_signatures = drops_what_was_last  # type: ignore[method-assign]
+        assert (await poll_once(here)).new == PAGE
+        assert await cursor(here) is None
+        chain.get_signatures = get_signatures  # type: ignore[method-assign]
+        await poll_once(here)
+        assert await cursor(here) == FIRST_SLOT + 6
+
+
+async def test_known_transactions_are_not_entered_again(tmp_path: Path) -> None:
+    chain = history(5)
+    async with node(tmp_path, chain) as here:
+        await poll_once(here)
+        await here.work()
+        assert await waiting(here) == []
+        assert await poll_once(here) == PollResult(5, 0)

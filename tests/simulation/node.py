@@ -1,0 +1,184 @@
+"""The indexing side of a node in a simulation: real store, indexer, RPC over HTTP and webhook route, killed at will."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import Any, cast
+
+import httpx
+
+from tests.api.harness import IdleJobs, config_for_tests
+from tests.simulation.deliveries import SECRET, Post
+from zmart_lite.api import create_app
+from zmart_lite.api.context import ApiParts
+from zmart_lite.api.stream import StoredFeed
+from zmart_lite.app.hooks import IndexerAdapter
+from zmart_lite.chain.rpc import RetryPolicy, Rpc
+from zmart_lite.config import Helius, Secret
+from zmart_lite.errors import ChainError
+from zmart_lite.indexer.service import Indexer, IndexerOptions
+from zmart_lite.localnet import Localnet
+from zmart_lite.ops import Background, Breakers, ChainClock, Health, Metrics
+from zmart_lite.push.hub import Hub
+from zmart_lite.store import chainlog
+from zmart_lite.store.db import Store
+from zmart_lite.store.messages import FeedContext
+from zmart_lite.store.rows import RowSettings
+
+START_MS = 1_800_000_000_000
+ATTEMPT_S = 0.25
+"""Real time an RPC call may hang. Everything else is virtual."""
+RATE = 1_000_000
+ROUNDS_MAX = 200
+
+
+class Times:
+    """Wall time and monotonic time of the node, moved by the simulation and by whoever sleeps."""
+
+    def __init__(self) -> None:
+        self.passed_s = 0.0
+
+    def now_ms(self) -> int:
+        return START_MS + int(self.passed_s * 1_000)
+
+    def monotonic(self) -> float:
+        return self.passed_s
+
+    async def sleep(self, seconds: float) -> None:
+        self.passed_s += seconds
+        await asyncio.sleep(0)
+
+
+class SimulatedNode:
+    """Started on the same files again and again. What is not in them is lost when it is killed."""
+
+    def __init__(self, folder: Path, localnet: Localnet, random: Random, times: Times) -> None:
+        self._folder, self._localnet, self._random, self.times = folder, localnet, random, times
+        settings = config_for_tests(folder, helius=Helius(webhook_secret=Secret(SECRET)))
+        limits = replace(settings.limits, webhook_per_minute=RATE)
+        self._config = replace(settings, limits=limits)
+        self._options = IndexerOptions(
+            batch_size=random.choice((3, 20, 100)), poll_overlap_slots=random.choice((8, 64)), page_size=60
+        )
+        self._work: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        codec = self._localnet.codec
+        self.store = await Store(self._folder / "zmart.db", readers=1, now_ms=self.times.now_ms).open()
+        policy = RetryPolicy(timeout_s=ATTEMPT_S)
+        jitter = self._random.random
+        self.rpc = Rpc(
+            [self._localnet.rpc_url],
+            policy,
+            sleep=self.times.sleep,
+            monotonic=self.times.monotonic,
+            jitter=jitter,
+        )
+        self.metrics, clock = Metrics(), ChainClock(self.times.monotonic)
+        rows = RowSettings.of(self._config, codec)
+
+        def feed() -> FeedContext:
+            return FeedContext(rows, self._localnet.ledger.clock.now_s)
+
+        self.indexer = Indexer(self.store, codec, self.rpc, clock, self.metrics, feed, self._options)
+        self.hub = Hub(StoredFeed(self.store), self.metrics, self._config.push)
+        self.store.on_commit = self.hub.publish
+        parts = ApiParts(
+            config=self._config,
+            store=self.store,
+            codec=codec,
+            rpc=self.rpc,
+            clock=clock,
+            metrics=self.metrics,
+            health=Health(self.times.monotonic),
+            breakers=Breakers(self.times.monotonic),
+            hub=self.hub,
+            indexer=IndexerAdapter(self.indexer),
+            jobs=cast(Any, IdleJobs()),
+            intents=cast(Any, None),
+            feed=feed,
+            background=Background(),
+            jwt_secret=b"s" * 40,
+            started_ms=START_MS,
+            version="0.0.0",
+            now_ms=self.times.now_ms,
+            stopping=asyncio.Event(),
+        )
+        self._http = httpx.AsyncClient(transport=httpx.ASGITransport(app=create_app(parts)), base_url="http://node")
+
+    async def stop(self) -> None:
+        await self._http.aclose()
+        await self.rpc.close()
+        await self.store.close()
+
+    async def kill(self) -> None:
+        """End everything in the middle of what it does: units of work that wait are lost, one under way may land."""
+        if self._work is not None:
+            self._work.cancel()
+            await asyncio.gather(self._work, return_exceptions=True)
+            self._work = None
+        writer = self.store._task
+        assert writer is not None
+        writer.cancel()
+        await asyncio.gather(writer, return_exceptions=True)
+        await self._http.aclose()
+        await self.rpc.close()
+        await self.store._release()
+
+    # What the outside does to it
+
+    async def post(self, post: Post) -> int:
+        headers = {"Authorization": post.secret, "Content-Type": "application/json"}
+        response = await self._http.post("/api/webhooks/helius", content=post.body, headers=headers)
+        return response.status_code
+
+    # What it does by itself
+
+    async def work(self, *, poll: bool, finality: bool) -> None:
+        """One round of the node's tasks. The cluster's failures end a task's turn, as they do in a node."""
+        await self._try(self._index())
+        if poll:
+            await self._try(self._poll())
+        if finality:
+            await self._try(self._follow())
+        self.times.passed_s += 1
+
+    async def work_and_be_killed(self) -> None:
+        """Begin a round, and end everything somewhere in it."""
+        self._work = asyncio.get_running_loop().create_task(self.work(poll=True, finality=True))
+        await asyncio.wait([self._work], timeout=self._random.random() * 0.03)
+        await self.kill()
+
+    async def _try(self, work: Any) -> None:
+        try:
+            await work
+        except ChainError:
+            self.times.passed_s += 1
+
+    async def _index(self) -> None:
+        for _ in range(ROUNDS_MAX):
+            if not await self.indexer.index_inbox():
+                break
+
+    async def _poll(self) -> None:
+        result = await self.indexer.poll()
+        if result.new:
+            await self._index()
+
+    async def _follow(self) -> None:
+        await self.indexer.follow_finality()
+
+    async def settle(self) -> None:
+        """Go on as a node does once all is well again, until nothing is left to do."""
+        await self.indexer.rescan()
+        for _ in range(ROUNDS_MAX):
+            self.times.passed_s += 61
+            await self._index()
+            await self.indexer.resync_flagged()
+            result = await self.indexer.poll()
+            promoted, vanished = await self.indexer.follow_finality()
+            left = await self.store.read(chainlog.inbox_length)
+            if not (result.new or promoted or vanished or left):
+                return
+        raise AssertionError("the node does not come to rest")

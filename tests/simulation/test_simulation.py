@@ -1,0 +1,133 @@
+"""The indexer under every fault at once: whatever happened on the way, in the end the database equals the chain.
+
+A run is decided by its seed: what the markets do, what becomes of the deliveries, when the RPC node fails and how, when
+blocks vanish and when the node is killed. Only the moment of a kill within a round is left to chance.
+"""
+
+from collections import Counter
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.simulation.chain import SimulatedChain
+from tests.simulation.deliveries import FATES, FORGERIES, Deliveries
+from tests.simulation.node import SimulatedNode, Times
+from tests.simulation.truth import compare
+from zmart_lite.localnet import Localnet, LocalnetOptions
+from zmart_lite.localnet.context import Fault
+
+pytestmark = pytest.mark.simulation
+
+PROGRAM_ID = bytes([7]) * 32
+GENESIS_S = 1_800_000_000
+MARKETS_MIN, TRANSACTIONS_MIN, FAULTS_MIN = 20, 300, 40
+STEPS_MAX = 2_000
+
+HISTORY = frozenset({"getSignaturesForAddress"})
+TRANSACTIONS = HISTORY | {"getTransaction"}
+KNOWLEDGE = frozenset(
+    {"getTransaction", "getSignatureStatuses", "getAccountInfo", "getBlock", "getSignaturesForAddress"}
+)
+RPC_FAULTS: dict[str, frozenset[str]] = {
+    **dict.fromkeys(("429", "500", "503", "behind", "malformed", "timeout", "lost_answer"), frozenset()),
+    **dict.fromkeys(("skips", "repeats", "short_pages"), HISTORY),
+    **dict.fromkeys(("no_block_times", "no_places"), TRANSACTIONS),
+    "unknown": KNOWLEDGE,
+}
+EVENTS = ("fork", "fork_again", "truncated", "kill")
+SLOW = ("timeout", "lost_answer")
+REPEATED = 2
+"""How often a run meets each kind of failure that is not left to dice."""
+
+NOTABLE_SEEDS: dict[int, str] = {}
+"""Seeds that once failed, and what they showed."""
+
+
+class Simulation:
+    """One run. ``plan`` holds what must happen, in the order decided by the seed."""
+
+    def __init__(self, seed: int, localnet: Localnet, folder: Path) -> None:
+        self.random = Random(seed)
+        self.chain = SimulatedChain(localnet, Random(f"{seed}/chain"))
+        self.deliveries = Deliveries(self.chain, Random(f"{seed}/deliveries"))
+        self.node = SimulatedNode(folder, localnet, Random(f"{seed}/node"), Times())
+        self.counts: Counter[str] = Counter()
+        self._placed: list[tuple[Fault, int]] = []
+        kinds = [*RPC_FAULTS, *FORGERIES, *EVENTS, *EVENTS]
+        self.plan = [kind for kind in kinds for _ in range(1 if kind in SLOW else REPEATED)]
+        self.random.shuffle(self.plan)
+
+    async def run(self) -> None:
+        await self.node.start()
+        for step in range(STEPS_MAX):
+            if self._is_enough():
+                break
+            if step % 2 and self.plan:
+                await self._meet(self.plan.pop())
+            self.chain.step()
+            await self._deliver()
+            await self.node.work(poll=self.random.random() < 0.15, finality=self.random.random() < 0.25)
+        await self._settle()
+
+    def _is_enough(self) -> bool:
+        known = sum(self.chain.market(market_id) is not None for market_id in self.chain.market_ids)
+        return not self.plan and known >= MARKETS_MIN and len(self.chain.history()) >= TRANSACTIONS_MIN
+
+    async def _deliver(self) -> None:
+        for post in self.deliveries.take():
+            self.counts[f"answer_{await self.node.post(post)}"] += 1
+
+    async def _meet(self, kind: str) -> None:
+        """Let a planned failure happen."""
+        if kind in RPC_FAULTS:
+            fault = Fault(kind, 1 if kind in SLOW else self.random.randint(1, 6), RPC_FAULTS[kind])
+            self._placed.append((fault, fault.calls))
+            self.chain.localnet.context.faults.append(fault)
+        elif kind in FORGERIES:
+            self.deliveries.forge(kind)
+        elif kind == "truncated":
+            self.chain.ledger.truncate_logs(self.random.randint(1, 3))
+            self.counts[kind] += 1
+        elif kind == "kill":
+            await self.node.work_and_be_killed()
+            await self.node.start()
+            self.counts[kind] += 1
+        else:
+            self.counts[kind] += self.chain.fork(again=kind == "fork_again")
+
+    async def _settle(self) -> None:
+        """The failures end, all becomes final, and the node gets the time it needs."""
+        await self.node.work(poll=True, finality=True)
+        self.chain.localnet.context.faults.clear()
+        self.counts |= Counter({fault.kind: 1 for fault, calls in self._placed if fault.calls < calls})
+        self.chain.ledger.truncate_logs(0)
+        self.chain.ledger.warp(1)
+        await self.node.settle()
+
+    @property
+    def faults(self) -> Counter[str]:
+        """Every kind of fault and how often it happened."""
+        kinds = {*RPC_FAULTS, *FORGERIES, *FATES, *EVENTS} - {"deliver"}
+        both = self.counts + self.deliveries.counts
+        return Counter({kind: both[kind] for kind in kinds})
+
+
+async def simulate(seed: int, folder: Path) -> Simulation:
+    localnet = Localnet(LocalnetOptions(PROGRAM_ID, rpc_port=0, slot_ms=0, genesis_time=GENESIS_S))
+    async with localnet:
+        simulation = Simulation(seed, localnet, folder)
+        await simulation.run()
+        wrong = await compare(simulation.chain, simulation.node.store)
+        await simulation.node.stop()
+    assert not wrong, f"seed {seed}: " + "; ".join(wrong[:20])
+    return simulation
+
+
+async def test_the_database_equals_the_chain_whatever_happened(simulation_seed: int, tmp_path: Path) -> None:
+    run = await simulate(simulation_seed, tmp_path)
+    assert len(run.chain.history()) >= TRANSACTIONS_MIN
+    never = [kind for kind, count in run.faults.items() if not count]
+    assert not never, f"seed {simulation_seed}: these faults did not happen: {never}"
+    assert run.faults.total() >= FAULTS_MIN
+    assert all(run.counts[f"answer_{status}"] for status in (200, 400, 401))

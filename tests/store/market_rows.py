@@ -1,0 +1,72 @@
+"""Rows that tests of the store start from."""
+
+from tests.indexer.chain_log import signature_of
+from tests.indexer.projection import CODEC, Database
+from zmart_lite.codec import event_name
+from zmart_lite.models import ChainEvent, ChainTransaction, MarketState, UserPosition
+from zmart_lite.store import chainlog, markets, positions
+
+ALICE, BOB, EVE = bytes([21]) * 32, bytes([22]) * 32, bytes([23]) * 32
+
+
+def add_market(
+    database: Database, number: int = 1, state: MarketState = MarketState.PROPOSED, **columns: object
+) -> int:
+    """A known market; the key of its row."""
+    market_id = bytes([number]) * 32
+    record = database.write(lambda tx: markets.add_record(tx, market_id, CODEC.market_address(market_id)))
+    values = {"known": 1, "state": int(state)} | columns
+    sql = f"UPDATE markets SET {', '.join(f'{name} = ?' for name in values)} WHERE id = ?"
+    database.write(lambda tx: tx.execute(sql, (*values.values(), record["id"])))
+    return int(record["id"])
+
+
+def add_wallet(database: Database, address: bytes) -> int:
+    return database.write(lambda tx: markets.wallet_key(tx, address))
+
+
+def hold(database: Database, market: int, address: bytes, yes: int, no: int = 0) -> int:
+    """Give a wallet shares; the key of its row."""
+    wallet = add_wallet(database, address)
+    held = UserPosition(bytes(32), address, yes, no, 0, 1, 0, False, 0, bytes(64), 250)
+    database.write(
+        lambda tx: positions.save_position(
+            tx,
+            market,
+            wallet,
+            bytes([market]) * 16 + address[:16],
+            held,
+            basis_yes=0,
+            basis_no=0,
+            cost_bought=0,
+            realized_pnl=0,
+            first_trade_at=0,
+        )
+    )
+    return wallet
+
+
+def log_event(
+    database: Database, event: ChainEvent, market: int, wallet: int | None, number: int = 1, slot: int = 50
+) -> tuple[int, int]:
+    """An event alone in its transaction: (event id, transaction id)."""
+    found = ChainTransaction(signature_of(number), slot, 4, None, False, (), ())
+
+    def unit(tx: object) -> tuple[int, int]:
+        transaction_id = chainlog.add_transaction(database.tx, found, complete=True, finality=1, source="poll")
+        assert transaction_id is not None
+        event_id = chainlog.add_event(
+            database.tx,
+            transaction_id,
+            found,
+            event_index=0,
+            event_type=event_name(event),
+            market=market,
+            wallet=wallet,
+            timestamp=0,
+            data=CODEC.encode_event(event),
+            facts=None,
+        )
+        return event_id, transaction_id
+
+    return database.write(unit)

@@ -1,0 +1,118 @@
+"""What clients are told, beyond the events of the chain (those are in tests/indexer/test_apply.py)."""
+
+import pytest
+
+from tests.indexer.chain_log import signature_of
+from tests.indexer.projection import Database
+from tests.store.market_rows import ALICE, add_market, hold
+from zmart_lite.models import MarketState, VoteType
+from zmart_lite.store import messages, votes
+
+
+@pytest.mark.parametrize("hidden", [0, 1])
+@pytest.mark.parametrize(("kind", "state"), votes.VOTING_STATE.items())
+def test_a_vote_is_told_with_the_counts_after_it(kind: VoteType, state: MarketState, hidden: int) -> None:
+    database = Database()
+    market = add_market(database, state=state, hidden=hidden)
+    wallet = hold(database, market, ALICE, 5)
+    vote_id, _ = database.write(lambda tx: votes.add_vote(tx, market, wallet, kind, True))
+    row = database.write(lambda tx: messages.publish_vote(tx, database.context, market, vote_id, kind))
+    (first, vote), (second, progress) = database.feed()
+    assert (first, second) == ("vote", "voting_progress")
+    assert vote["listed"] == progress["listed"] == 1 - hidden
+    assert vote["data"] == row | {"likes": 1, "dislikes": 0, "total": 1}
+    assert progress["data"]["aggregated"] is False
+    assert progress["data"]["likes"] == 1
+
+
+def test_progress_says_whether_the_counts_went_on_chain() -> None:
+    database = Database()
+    market = add_market(database)
+    row = messages.find_market_row(database.tx, market)
+    database.write(lambda tx: messages.publish_progress(tx, database.context, row, VoteType.PROPOSAL, aggregated=True))
+    assert database.feed()[0][1]["data"]["aggregated"] is True
+
+
+@pytest.mark.parametrize(
+    ("old_state", "action", "new_state"), [(None, "created", None), (0, "updated", "ACTIVE"), (2, "updated", None)]
+)
+def test_a_market_is_told_as_it_is(old_state: int | None, action: str, new_state: str | None) -> None:
+    database = Database()
+    market = add_market(database, state=MarketState.ACTIVE)
+    database.write(lambda tx: messages.publish_market(tx, database.context, market, old_state))
+    ((kind, message),) = database.feed()
+    data = message["data"]
+    assert (kind, data["action"], data["state"], data["new_state"]) == ("market_state", action, "ACTIVE", new_state)
+    assert message["state_changed"] == int(old_state != 2)
+    assert data["market"]["state"] == "ACTIVE"
+    assert data["automatic"] is False
+
+
+def test_what_the_node_did_itself_is_marked() -> None:
+    database = Database()
+    market = add_market(database)
+
+    def unit(tx: object) -> None:
+        database.tx.execute(
+            "INSERT INTO transactions (signature, slot, failed, complete, finality, source, created_ms)"
+            " VALUES (?, 1, 0, 1, 1, 'poll', 0)",
+            (signature_of(1),),
+        )
+        database.tx.execute("UPDATE markets SET last_transaction = 1")
+        database.tx.execute(
+            "INSERT INTO intents (action, subject, round, args, status, signature, created_ms)"
+            " VALUES ('approve_proposal', '', 1, '{}', 'sent', ?, 0)",
+            (signature_of(1),),
+        )
+
+    database.write(unit)
+    database.write(lambda tx: messages.publish_market(tx, database.context, market, 0))
+    assert database.feed()[0][1]["data"]["automatic"] is True
+
+
+def test_a_market_that_goes_is_told_without_its_row() -> None:
+    database = Database()
+    market = add_market(database)
+    database.write(lambda tx: messages.publish_market(tx, database.context, market, 0, action="deleted", whole=False))
+    ((_, message),) = database.feed()
+    assert (message["data"]["action"], message["data"]["market"]) == ("deleted", None)
+
+
+def test_an_alert_is_told_when_it_is_news() -> None:
+    database = Database()
+    for severity in ("LOW", "LOW", "HIGH"):
+        database.write(lambda tx, severity=severity: messages.raise_alert(tx, "stuck", severity, "text", data=[1]))
+    database.write(lambda tx: messages.resolve_alert(tx, "stuck"))
+    database.write(lambda tx: messages.resolve_alert(tx, "stuck"))
+    told = database.feed()
+    assert [(kind, message["listed"]) for kind, message in told] == [("alert", 0)] * 3
+    assert [message["data"]["status"] for _, message in told] == ["open", "open", "resolved"]
+    assert all("data" not in message["data"] and message["data"]["type"] == "stuck" for _, message in told)
+
+
+def test_what_is_wrong_with_a_transaction_is_one_alert_until_it_is_cured() -> None:
+    database = Database()
+    for error in ("first", "second"):
+        database.write(lambda tx, error=error: messages.publish_undecodable(tx, signature_of(1), error))
+    assert database.tx.value("SELECT count(*) FROM alerts") == 1
+    database.write(lambda tx: messages.resolve_undecodable(tx, signature_of(1)))
+    assert database.tx.value("SELECT status FROM alerts") == "resolved"
+
+
+def test_a_retraction_is_an_alert() -> None:
+    database = Database()
+    database.write(lambda tx: messages.publish_retracted(tx, signature_of(1), 5))
+    assert database.feed()[0][1]["data"]["alert_type"] == "event_retracted"
+
+
+def test_a_market_that_is_not_there_has_no_row() -> None:
+    with pytest.raises(KeyError):
+        messages.find_market_row(Database().tx, 5)
+
+
+def test_the_rows_settings_are_read_again_when_the_config_changes() -> None:
+    database = Database()
+    first = database.context.rows(database.tx)
+    assert database.context.rows(database.tx) is first
+    database.context.forget_config()
+    assert database.context.rows(database.tx) is not first

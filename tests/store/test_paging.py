@@ -1,0 +1,80 @@
+"""Pages by key: whatever is inserted or removed meanwhile, a list is read once, whole and in order."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from zmart_lite.store.db import Store, Tx
+from zmart_lite.store.paging import Page, Query, list_page
+
+NONCES = Query(
+    "n.nonce",
+    "nonces n",
+    ("n.expires_ms", "n.nonce"),
+    "SELECT n.nonce AS page_key, n.* FROM nonces n",
+)
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    opened = await Store(tmp_path / "zmart.db", now_ms=lambda: 1_000).open()
+    yield opened
+    await opened.close()
+
+
+def add(tx: Tx, *numbers: int) -> None:
+    tx.execute_many("INSERT INTO nonces (nonce, expires_ms) VALUES (?, ?)", [(f"{n:03d}", n // 3) for n in numbers])
+
+
+async def read_all(store: Store, query: Query, limit: int) -> list[str]:
+    seen: list[str] = []
+    after = None
+    while True:
+        page = Page(limit, 0, after)
+        found = await store.read(lambda tx, page=page: list_page(tx, query, [], [], page))  # type: ignore[misc]
+        seen += [row["nonce"] for row in found.rows]
+        if not found.has_more:
+            return seen
+        after = found.last
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 10, 11])
+@pytest.mark.parametrize("descending", [True, False])
+async def test_pages_join_to_the_whole(store: Store, limit: int, descending: bool) -> None:
+    await store.write(lambda tx: add(tx, *range(10)))
+    expected = [f"{n:03d}" for n in range(10)]
+    query = NONCES._replace(descending=descending)
+    assert await read_all(store, query, limit) == (expected[::-1] if descending else expected)
+
+
+async def test_changes_meanwhile_repeat_and_hide_nothing(store: Store) -> None:
+    await store.write(lambda tx: add(tx, *range(0, 20, 2)))
+    first = await store.read(lambda tx: list_page(tx, NONCES, [], [], Page(3)))
+    assert [row["nonce"] for row in first.rows] == ["018", "016", "014"]
+    await store.write(lambda tx: add(tx, 19, 15, 13, 1))
+    await store.write(lambda tx: tx.execute("DELETE FROM nonces WHERE nonce = '014'"))
+    second = await store.read(lambda tx: list_page(tx, NONCES, [], [], Page(3, 0, first.last)))
+    assert [row["nonce"] for row in second.rows] == ["013", "012", "010"]
+
+
+async def test_counts(store: Store) -> None:
+    await store.write(lambda tx: add(tx, *range(5)))
+    found = await store.read(lambda tx: list_page(tx, NONCES, ["n.expires_ms >= ?"], [1], Page(1)))
+    assert (found.total_count, found.total_capped, found.has_more) == (2, False, True)
+    nothing = await store.read(lambda tx: list_page(tx, NONCES, [], [], Page(0)))
+    assert (nothing.rows, nothing.total_count, nothing.last) == ([], 5, None)
+
+
+async def test_counting_stops(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zmart_lite.store.paging.COUNT_MAX", 3)
+    await store.write(lambda tx: add(tx, *range(5)))
+    found = await store.read(lambda tx: list_page(tx, NONCES, [], [], Page(1)))
+    assert (found.total_count, found.total_capped) == (3, True)
+
+
+async def test_offset(store: Store) -> None:
+    await store.write(lambda tx: add(tx, *range(5)))
+    found = await store.read(lambda tx: list_page(tx, NONCES, [], [], Page(2, 3)))
+    assert [row["nonce"] for row in found.rows] == ["001", "000"]
+    assert not found.has_more

@@ -1,0 +1,92 @@
+"""Trades and positions as rows."""
+
+import pytest
+
+from tests.indexer.projection import Database
+from tests.store.market_rows import ALICE, BOB, add_market, add_wallet, log_event
+from zmart_lite.models import SharesBought, SharesSold, UserPosition
+from zmart_lite.store import positions
+
+U64_MAX = 2**64 - 1
+
+
+def position(user: bytes = ALICE, yes: int = 0, no: int = 0) -> UserPosition:
+    return UserPosition(bytes([9]) * 32, user, yes, no, U64_MAX, 2**32 - 1, -5, True, U64_MAX, bytes(64), 250)
+
+
+def save(database: Database, market: int, wallet: int, held: UserPosition, pnl: int = -(2**70)) -> None:
+    database.write(
+        lambda tx: positions.save_position(
+            tx,
+            market,
+            wallet,
+            bytes([wallet]) * 32,
+            held,
+            basis_yes=2**65,
+            basis_no=1,
+            cost_bought=2**66,
+            realized_pnl=pnl,
+            first_trade_at=3,
+        )
+    )
+
+
+def test_a_position_survives_the_row_and_its_updates() -> None:
+    database = Database()
+    market, wallet = add_market(database), add_wallet(database, ALICE)
+    for held in (position(yes=U64_MAX), position(no=7)._replace(has_claimed=False)):
+        save(database, market, wallet, held)
+        row = positions.find_position(database.tx, market, wallet)
+        assert row is not None
+        assert positions.position_of(row, bytes([9]) * 32, 250) == held
+    assert (int(row["basis_yes"]), int(row["cost_bought"]), int(row["realized_pnl"])) == (2**65, 2**66, -(2**70))
+    assert positions.find_position(database.tx, market, wallet + 1) is None
+
+
+def test_shares_of_both_sides_are_the_weight() -> None:
+    database = Database()
+    market, alice, bob = add_market(database), add_wallet(database, ALICE), add_wallet(database, BOB)
+    save(database, market, alice, position(yes=U64_MAX, no=U64_MAX))
+    save(database, market, bob, position(BOB)._replace(has_claimed=False))
+    assert positions.held_shares(database.tx, market, alice) == 2 * U64_MAX
+    assert positions.held_shares(database.tx, market, bob) == 0
+    assert positions.held_shares(database.tx, market, 99) == 0
+    assert positions.count_holders(database.tx, market) == 1
+    assert [row["wallet"] for row in positions.list_unclaimed_amounts(database.tx, market)] == [bob]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        SharesBought(bytes([1]) * 32, ALICE, True, U64_MAX, U64_MAX, U64_MAX, 2**63 - 1),
+        SharesSold(bytes([1]) * 32, ALICE, False, 0, 0, 0, -1),
+    ],
+)
+def test_a_trade_is_entered_once(event: SharesBought | SharesSold) -> None:
+    database = Database()
+    market, wallet = add_market(database), add_wallet(database, ALICE)
+    event_id, transaction_id = log_event(database, event, market, wallet)
+    for _ in range(2):
+        database.write(
+            lambda tx: positions.add_trade(
+                tx,
+                event,
+                event_id=event_id,
+                market=market,
+                wallet=wallet,
+                transaction_id=transaction_id,
+                event_index=0,
+                slot=50,
+                index_in_block=4,
+            )
+        )
+    (row,) = database.tx.all("SELECT * FROM trades")
+    paid = event.cost if isinstance(event, SharesBought) else event.proceeds
+    assert (int(row["shares"]), int(row["cost"]), row["traded_at"]) == (event.shares, paid, event.timestamp)
+    assert (row["is_buy"], row["outcome"]) == (int(isinstance(event, SharesBought)), int(event.outcome))
+    assert positions.has_trades_from(database.tx, 50, 4)
+    assert not positions.has_trades_from(database.tx, 50, 5)
+    assert positions.list_markets_traded_from(database.tx, 50) == [market]
+    assert positions.list_markets_traded_from(database.tx, 51) == []
+    database.write(lambda tx: positions.forget_market(tx, market))
+    assert not positions.has_trades_from(database.tx, 0, 0)

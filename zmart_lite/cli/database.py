@@ -1,0 +1,154 @@
+"""``db backup``, ``db restore`` and ``db check``."""
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from zmart_lite.cli.beside import NodeAdmin
+from zmart_lite.config import Config
+from zmart_lite.errors import BackupFailed, DatabaseInUse, StartupError
+from zmart_lite.jobs.backup import BackupOptions, Backups
+from zmart_lite.ops import Metrics
+from zmart_lite.store import backup
+from zmart_lite.store.backup import Contents
+from zmart_lite.store.db import Store, lock_database, wall_clock_ms
+from zmart_lite.store.restore import restore
+
+Load = Callable[[Path | None], Config]
+
+POLL_S = 0.5
+WAIT_MAX_S = 3_600
+"""As long as the node lets its own backup take."""
+
+
+def add_commands(main: click.Group, load: Load) -> None:
+    """Put the commands into the command line; ``load`` reads the configuration."""
+
+    def sqlite_config(config_path: Path | None) -> Config:
+        config = load(config_path)
+        if config.store.is_postgres:
+            raise StartupError("The database is PostgreSQL: use pg_dump and pg_restore.")
+        return config
+
+    @main.group()
+    def db() -> None:
+        """Copy, restore and check the database."""
+
+    @db.command("backup")
+    @click.option("--url", help="Address of the running node (default: that of the configuration).")
+    @click.pass_obj
+    def backup_command(config_path: Path | None, url: str | None) -> None:
+        """Make a checked copy now; through the node, if one runs."""
+        config = sqlite_config(config_path)
+        try:
+            file = asyncio.run(_back_up(config))
+        except DatabaseInUse:
+            file = _back_up_beside(config, url)
+        click.echo(f"{config.backup_folder / file}")
+
+    @db.command("restore")
+    @click.argument("file", type=click.Path(path_type=Path))
+    @click.option("--yes", is_flag=True, help="Do not ask.")
+    @click.pass_obj
+    def restore_command(config_path: Path | None, file: Path, yes: bool) -> None:
+        """Put a copy in the place of the database. FILE is a path, or a name in the backup folder; no node may run."""
+        config = sqlite_config(config_path)
+        packed, database = find_backup(config, file), config.store.sqlite_path
+        if not yes:
+            click.confirm(f"Replace {database} by {packed.name}?", abort=True)
+        restored = restore(database, packed, wall_clock_ms(), threading.Event())
+        click.echo(f"Restored {packed.name}: {describe(restored.contents)}.")
+        if restored.replaced is not None:
+            click.echo(f"The former database is kept as {restored.replaced}; delete it when all is well.")
+        click.echo("The next start reads from the chain what happened since.")
+
+    @db.command("check")
+    @click.argument("file", type=click.Path(path_type=Path), required=False)
+    @click.pass_obj
+    def check_command(config_path: Path | None, file: Path | None) -> None:
+        """Check the database, or a copy of it (FILE, which works beside a running node)."""
+        config = sqlite_config(config_path)
+        contents = check_file(config, file) if file else check_own(config)
+        click.echo(f"Sound: {describe(contents)}.")
+
+
+def describe(contents: Contents) -> str:
+    return (
+        f"schema version {contents.schema_version}, {contents.markets} markets, {contents.votes} votes,"
+        f" chain up to slot {contents.last_slot}, feed up to offset {contents.feed_head}"
+    )
+
+
+def find_backup(config: Config, file: Path) -> Path:
+    """The copy by its path, or by its name in the backup folder. Raises BackupFailed."""
+    for path in (file, config.backup_folder / file):
+        if path.is_file():
+            return path
+    there = [each.file for each in backup.list_files(config.backup_folder)]
+    newest = f" The newest one there is {there[-1]}." if there else " There is none there."
+    raise BackupFailed(f"There is no file {file}, neither here nor in {config.backup_folder}.{newest}")
+
+
+def check_file(config: Config, file: Path) -> Contents:
+    folder = config.store.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    return backup.check_backup(find_backup(config, file), folder, threading.Event())
+
+
+def check_own(config: Config) -> Contents:
+    """Check the database itself. Raises StartupError while a node runs, BackupFailed."""
+    path = config.store.sqlite_path
+    if not path.exists():
+        raise StartupError(f"There is no database {path} yet.")
+    try:
+        lock = lock_database(path)
+    except DatabaseInUse as error:
+        raise StartupError(
+            "A node has the database. Check a copy: zmart-lite db backup, then zmart-lite db check FILE."
+        ) from error
+    try:
+        return backup.check_database(path, threading.Event())
+    finally:
+        os.close(lock)
+
+
+# Backup
+
+
+async def _back_up(config: Config) -> str:
+    """Without a node. Raises DatabaseInUse, BackupFailed."""
+    path = config.store.sqlite_path
+    if not path.exists():
+        raise StartupError(f"There is no database {path} yet.")
+    store = await Store(path, readers=1).open()
+    try:
+        await Backups(store, Metrics(), BackupOptions(config.backup_folder, config.backup.keep)).run({})
+        return str((await store.read(backup.list_recorded))[0]["file"])
+    finally:
+        await store.close()
+
+
+def _back_up_beside(config: Config, url: str | None) -> str:
+    """Have the node do it, and wait until it has. Raises StartupError, BackupFailed."""
+    with NodeAdmin(config, url) as node:
+        run_id = node.post("backups")["run_id"]
+        run = _wait(node, run_id)
+        if run["result"] != "ok":
+            raise BackupFailed(run["error"] or "The node was stopped meanwhile.")
+        return str(node.get("backups?limit=1")["backups"][0]["file"])
+
+
+def _wait(node: NodeAdmin, run_id: int) -> Any:
+    pause, deadline = threading.Event(), time.monotonic() + WAIT_MAX_S
+    while time.monotonic() < deadline:
+        for run in node.get("jobs/backup/runs?limit=20")["runs"]:
+            if run["id"] == run_id and run["finished_at"] is not None:
+                return run
+        pause.wait(POLL_S)
+    raise BackupFailed("The node has not finished the backup after an hour.")

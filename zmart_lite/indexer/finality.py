@@ -1,0 +1,230 @@
+"""Follows transactions until they are final: promotes them, retracts what vanished with its fork, and checks what only
+a delivery told.
+
+A webhook's secret proves who sent a delivery, not that it is true. What came by webhook alone is compared with the
+cluster's own record of the transaction before it counts as final; a forgery is undone.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from zmart_lite.chain.events import events_of, program_instructions
+from zmart_lite.codec import Codec
+from zmart_lite.errors import ChainError, UndecodableData
+from zmart_lite.indexer.accounts import Accounts
+from zmart_lite.indexer.apply import facts_for
+from zmart_lite.indexer.writer import LogWriter
+from zmart_lite.models import ChainTransaction, Commitment
+from zmart_lite.store import chainlog, markets, messages
+from zmart_lite.store.chainlog import Delivery, LogChange
+from zmart_lite.store.db import Row, Tx
+
+logger = logging.getLogger(__name__)
+
+FETCHES_MAX = 8
+"""Transactions fetched at the same time: enough to hide latency, few enough for a public node's limits."""
+FINALITY_BATCH = 256
+RETRACT_SCAN_MAX = 100_000
+"""Transactions looked at after the devnet was reverted, newest first; far more than a devnet holds."""
+
+
+class Vanished(NamedTuple):
+    """A transaction that is no longer in its block, and the slot of the block that has it now, if one has."""
+
+    row: Row
+    new_slot: int | None
+
+
+class Logged(NamedTuple):
+    """An event of a transaction as the log has it."""
+
+    event_index: int
+    data: bytes
+    facts: str | None
+
+
+class Finality:
+    """Decides what of the log stands. ``wake`` tells the indexer that the inbox has something new."""
+
+    def __init__(self, writer: LogWriter, accounts: Accounts, wake: Callable[[], None]) -> None:
+        self._writer, self._accounts, self._wake = writer, accounts, wake
+        self._store, self._codec, self._rpc = writer.store, writer.codec, writer.rpc
+
+    async def follow(self) -> tuple[int, int]:
+        """Promote what became finalized and retract what vanished: (promoted, retracted)."""
+        finalized_slot = await self._rpc.get_slot(Commitment.FINALIZED)
+        rows = await self._store.read(lambda tx: chainlog.list_unfinalized(tx, finalized_slot, FINALITY_BATCH))
+        final, suspects = await self.judge(rows)
+        checked = await self._check([row for row in final if not row["checked"]])
+        promoted = [row["id"] for row in final if row["checked"] or row["id"] in checked]
+        if promoted:
+            await self._store.write(lambda tx: chainlog.set_finalized(tx, promoted))
+        vanished = [each for each in await self._confirmed(suspects) if each is not None]
+        if vanished:
+            await self.retract(vanished)
+        await self._accounts.settle_config(finalized_slot)
+        await self._accounts.settle_baselines(finalized_slot)
+        return len(promoted), len(vanished)
+
+    async def judge(self, rows: Sequence[Row]) -> tuple[list[Row], list[Vanished]]:
+        """Which rows became finalized, and which the chain dropped, perhaps to take them into another block."""
+        statuses = await self._rpc.get_signature_statuses([row["signature"] for row in rows], search_history=True)
+        final: list[Row] = []
+        vanished: list[Vanished] = []
+        for row, status in zip(rows, statuses, strict=True):
+            if status is None or status.slot != row["slot"]:
+                vanished.append(Vanished(row, None if status is None else status.slot))
+            elif status.commitment is Commitment.FINALIZED:
+                final.append(row)
+        return final, vanished
+
+    # Vanished
+
+    async def _confirmed(self, suspects: Sequence[Vanished]) -> list[Vanished | None]:
+        """A second opinion on those of which no status was known: a node that lags does not know its past."""
+        gate = asyncio.Semaphore(FETCHES_MAX)
+        return await asyncio.gather(*(self._second_opinion(each, gate) for each in suspects))
+
+    async def _second_opinion(self, suspect: Vanished, gate: asyncio.Semaphore) -> Vanished | None:
+        if suspect.new_slot is not None:
+            return suspect
+        try:
+            async with gate:
+                found = await self._rpc.get_transaction(suspect.row["signature"], self._codec.program_id)
+        except (ChainError, UndecodableData):
+            return None
+        if found is None:
+            return suspect
+        return None if found.slot == suspect.row["slot"] else Vanished(suspect.row, found.slot)
+
+    async def retract(self, rows: Sequence[Vanished]) -> None:
+        """Undo transactions that the chain dropped, and look for them anew."""
+        logger.warning("retracting %d transactions that the chain dropped", len(rows))
+        oldest = min(row["slot"] for row, _ in rows)
+
+        def changed(tx: Tx) -> LogChange:
+            change = LogChange(frozenset())
+            for row, new_slot in rows:
+                change = change.plus(chainlog.remove_transaction(tx, row["id"]))
+                chainlog.resolve_dead_letters(tx, row["signature"])
+                messages.publish_retracted(tx, row["signature"], row["slot"])
+                if new_slot is not None:
+                    chainlog.add_deliveries(tx, [Delivery(row["signature"], new_slot, None)], "poll")
+            markets.forget_baselines(tx, sorted(change.markets), oldest)
+            # Should the cluster have been wrong, polling finds them again.
+            chainlog.lower_cursor(tx, self._codec.program_id, max(oldest - 1, 0))
+            return change
+
+        async with self._writer.lock:
+            await self._writer.refold(changed)
+        self._wake()
+
+    # Checked
+
+    async def _check(self, rows: Sequence[Row]) -> set[int]:
+        """Compare what deliveries told with the cluster's own record; the ids of those that are true."""
+        gate = asyncio.Semaphore(FETCHES_MAX)
+        found = await asyncio.gather(*(self._fetch(row, gate) for row in rows))
+        true: set[int] = set()
+        for row, transaction in zip(rows, found, strict=True):
+            if transaction is None:
+                continue
+            if await self._is_true(row, transaction):
+                true.add(row["id"])
+            else:
+                await self._correct(row, transaction)
+        if true:
+            await self._store.write(lambda tx: chainlog.set_checked(tx, sorted(true)))
+        return true
+
+    async def _fetch(self, row: Row, gate: asyncio.Semaphore) -> ChainTransaction | None:
+        """The transaction as the cluster has it; None where it cannot be had now."""
+        try:
+            async with gate:
+                return await self._rpc.get_transaction(row["signature"], self._codec.program_id, Commitment.FINALIZED)
+        except (ChainError, UndecodableData) as error:
+            logger.warning("a delivery cannot be checked yet: %s", error)
+            return None
+
+    async def _is_true(self, row: Row, found: ChainTransaction) -> bool:
+        slot = row["slot"]
+
+        def read(tx: Tx) -> tuple[list[Logged], int]:
+            events = chainlog.list_transaction_events(tx, row["id"])
+            logged = [Logged(each["event_index"], each["data"], each["facts"]) for each in events]
+            return logged, chainlog.count_in_slot(tx, slot)
+
+        stored, in_slot = await self._store.read(read)
+        complete = events_of(self._codec, found).complete
+        told = (bool(row["failed"]), bool(row["complete"]), slot, stored)
+        if told != (found.failed, complete, found.slot, logged_in(self._codec, found)):
+            return False
+        if found.index_in_block is not None:
+            return bool(row["index_in_block"] in (None, found.index_in_block))
+        if in_slot == 1 or row["index_in_block"] is None:
+            return True
+        async with self._writer.lock:
+            return await self._writer.order_block(slot)
+
+    async def _correct(self, row: Row, found: ChainTransaction) -> None:
+        """Put the cluster's own record in the place of what a delivery told."""
+        logger.warning("a delivery told of a transaction what is not so", extra={"slot": row["slot"]})
+
+        def changed(tx: Tx) -> LogChange:
+            change = chainlog.remove_transaction(tx, row["id"])
+            chainlog.resolve_dead_letters(tx, row["signature"])
+            markets.forget_baselines(tx, sorted(change.markets), row["slot"])
+            messages.publish_corrected(tx, row["signature"], row["slot"])
+            # Should the node end before the next commit, the inbox still knows.
+            chainlog.add_deliveries(tx, [Delivery(found.signature, found.slot, None)], "poll")
+            return change
+
+        async with self._writer.lock:
+            await self._writer.refold(changed)
+        await self._writer.apply([(found, "poll")])
+
+    # The devnet
+
+    async def retract_reverted(self) -> int:
+        """After a revert of the embedded devnet: retract whatever it no longer has, finalised or not; how many."""
+        retracted, before = 0, 2**62
+        for _ in range(RETRACT_SCAN_MAX // FINALITY_BATCH):
+            bound = before
+            rows = await self._store.read(lambda tx, bound=bound: chainlog.list_newest(tx, bound, FINALITY_BATCH))  # type: ignore[misc]
+            if not rows:
+                break
+            _, vanished = await self.judge(rows)
+            if vanished:
+                await self.retract(vanished)
+            retracted += len(vanished)
+            if len(vanished) < len(rows):
+                break
+            before = rows[-1]["id"]
+        slot = await self._rpc.get_slot(Commitment.CONFIRMED)
+        async with self._writer.lock:
+            await self._writer.refold(lambda tx: self._forget_future(tx, slot))
+        return retracted
+
+    def _forget_future(self, tx: Tx, slot: int) -> LogChange:
+        """Drop what was read at later slots than the chain has now: these slots come again with other contents."""
+        chainlog.lower_cursor(tx, self._codec.program_id, slot)
+        markets.forget_config_readings(tx, slot)
+        keys = markets.list_baselines_after(tx, slot)
+        markets.forget_baselines(tx, keys, slot + 1)
+        return LogChange(frozenset(keys))
+
+
+def logged_in(codec: Codec, found: ChainTransaction) -> list[Logged]:
+    """The events that a transaction puts into the log."""
+    calls = program_instructions(codec, found)
+    logged = []
+    for each in events_of(codec, found).events:
+        if each.event is None:
+            continue
+        facts = facts_for(codec, calls[each.event_index], each.event) if each.event_index < len(calls) else None
+        logged.append(Logged(each.event_index, each.data, msgspec.json.encode(facts).decode() if facts else None))
+    return logged

@@ -1,0 +1,66 @@
+"""Keeps the circuit breakers over restarts, and tells of each that opens or closes at once."""
+
+import asyncio
+import logging
+
+from zmart_lite.errors import StoreUnavailable
+from zmart_lite.jobs import conditions
+from zmart_lite.ops import Background, Breakers, BreakerView, Metrics, SavedBreaker
+from zmart_lite.store import breakers, messages
+from zmart_lite.store.db import Store, Tx
+
+logger = logging.getLogger(__name__)
+
+ALERT = "circuit_breaker_open"
+
+
+class BreakerKeeper:
+    """Hand :meth:`changed` to the breakers; :meth:`restore` from the event loop, before anything uses them."""
+
+    def __init__(self, store: Store, metrics: Metrics, background: Background) -> None:
+        self._store = store
+        self._metrics = metrics
+        self._background = background
+        self._breakers: Breakers | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._turn = asyncio.Lock()
+
+    async def restore(self, breakers_: Breakers) -> None:
+        self._breakers, self._loop = breakers_, asyncio.get_running_loop()
+        breakers_.restore(await self._store.read(breakers.list_breakers))
+
+    def changed(self, view: BreakerView) -> None:
+        """A breaker opened or closed; from any thread."""
+        if view.state == "open":
+            self._metrics.circuit_breaker_opened_total.labels(view.name).inc()
+            logger.warning("the circuit breaker %s opened: %s", view.name, view.last_error)
+        else:
+            logger.info("the circuit breaker %s closed", view.name)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._keep_soon, view.name)
+
+    def _keep_soon(self, name: str) -> None:
+        self._background.start(self._keep(name), f"breaker-{name}")
+
+    async def _keep(self, name: str) -> None:
+        """Write down how the breaker stands now; one after the other, so that the last word is the last."""
+        async with self._turn:
+            if self._breakers is None:
+                return
+            breaker = self._breakers[name]
+            view, saved = breaker.view(), breaker.saved()
+            try:
+                await self._store.write(lambda tx: _write(tx, view, saved))
+            except StoreUnavailable as error:
+                logger.warning("the state of the breaker %s is not kept: %s", name, error)
+
+
+def _write(tx: Tx, view: BreakerView, saved: SavedBreaker) -> None:
+    breakers.save_breaker(tx, view, saved)
+    found = next(iter(conditions.breakers([view], 0)), None)
+    if found is None:
+        messages.resolve_alert(tx, ALERT, view.name)
+    else:
+        messages.raise_alert(
+            tx, found.alert_type, found.severity, found.message, subject=found.subject, data=found.data
+        )

@@ -1,0 +1,85 @@
+"""What is old enough to go, and how it goes: a bounded bite at a time, so that no commit keeps votes waiting.
+
+Votes, trades, events, intents and the audit are kept for ever. Nothing goes that belongs to a transaction the chain has
+not finalised.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from zmart_lite.store.db import Tx
+from zmart_lite.store.feed import PRUNE_ROWS_MAX, prune_feed
+
+BITE_ROWS = 1_000
+DAY_MS = 86_400_000
+RUNS_DAYS = 30
+RESOLVED_DAYS = 90
+RELAYS_DAYS = 7
+"""A relayed transaction lands within two minutes or never; after a week nobody asks how it ended."""
+
+_NOT_FINAL = "EXISTS (SELECT 1 FROM transactions t WHERE t.signature = x.signature AND t.finality = 1)"
+_NOT_LAST_OF_JOB = "EXISTS (SELECT 1 FROM job_runs n WHERE n.job = x.job AND n.id > x.id)"
+_OLDEST_RUNS = f"(SELECT * FROM job_runs ORDER BY id LIMIT {BITE_ROWS + 100})"
+"""Runs are in the order of their time: there is no need to look at all of them."""
+
+
+class Old(NamedTuple):
+    """Rows ``x`` of ``table`` that may go: those whose ``moment`` lies before a limit, and which meet ``condition``."""
+
+    table: str
+    key: str
+    moment: str
+    condition: str = ""
+    change: str = ""
+    """Only this is set, the rows stay. Empty: the rows are deleted."""
+    source: str = ""
+    """Where the rows are looked for, if not in the whole table."""
+
+
+RULES: Mapping[str, Old] = {
+    "nonces": Old("nonces", "nonce", "expires_ms"),
+    "tickets": Old("tickets", "ticket_hash", "expires_ms"),
+    "revoked_tokens": Old("revoked_tokens", "jti", "expires_ms"),
+    "drafts": Old("drafts", "market_id", "expires_ms"),
+    "relayed_transactions": Old("relayed_transactions", "signature", "created_ms", f"NOT {_NOT_FINAL}"),
+    "payloads": Old(
+        "dead_letters", "id", "last_tried_ms", f"payload IS NOT NULL AND NOT {_NOT_FINAL}", "payload = NULL"
+    ),
+    "dead_letters": Old("dead_letters", "id", "resolved_ms", f"NOT {_NOT_FINAL}"),
+    "job_runs": Old("job_runs", "id", "finished_ms", _NOT_LAST_OF_JOB, source=_OLDEST_RUNS),
+    "alerts": Old("alerts", "id", "resolved_ms", "status = 'resolved'"),
+}
+FEED = "feed"
+
+
+def limits_ms(now_ms: int, *, feed_days: int, payload_days: int) -> dict[str, int]:
+    """For each kind of rows the unix milliseconds before which they are old."""
+    expired = dict.fromkeys(("nonces", "tickets", "revoked_tokens", "drafts"), now_ms)
+    days = {
+        FEED: feed_days,
+        "payloads": payload_days,
+        "relayed_transactions": RELAYS_DAYS,
+        "job_runs": RUNS_DAYS,
+        "dead_letters": RESOLVED_DAYS,
+        "alerts": RESOLVED_DAYS,
+    }
+    return expired | {kind: now_ms - kept * DAY_MS for kind, kept in days.items()}
+
+
+def bite_rows(kind: str) -> int:
+    """A bite that took fewer rows than this was the last one."""
+    return PRUNE_ROWS_MAX if kind == FEED else BITE_ROWS
+
+
+def prune(tx: Tx, kind: str, before_ms: int) -> int:
+    """One bite of the rows of a kind whose moment lies before ``before_ms``; how many it took."""
+    if kind == FEED:
+        return prune_feed(tx, before_ms)
+    rule = RULES[kind]
+    condition = f" AND {rule.condition}" if rule.condition else ""
+    verb = f"UPDATE {rule.table} SET {rule.change}" if rule.change else f"DELETE FROM {rule.table}"
+    return tx.execute(
+        f"{verb} WHERE {rule.key} IN (SELECT x.{rule.key} FROM {rule.source or rule.table} x"
+        f" WHERE x.{rule.moment} < ?{condition} ORDER BY x.{rule.moment} LIMIT ?)",
+        (before_ms, BITE_ROWS),
+    )
