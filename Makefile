@@ -22,8 +22,8 @@ run: $(VENV)/.installed ## node, devnet and demo markets on http://127.0.0.1:400
 demo: $(VENV)/.installed ## a market's whole life in under a minute, checked at the end
 	@exec $(NODE) demo $(ARGS)
 
-test: $(VENV)/.installed-dev ## every test
-	$(PY) -m pytest $(ARGS)
+test: $(VENV)/.installed-dev ## every test, one worker per core
+	$(PY) -m pytest --numprocesses auto $(ARGS)
 
 check: $(VENV)/.installed-dev ## format, lint, types, import order
 	$(PY) -m ruff format --check .

@@ -160,7 +160,7 @@ CREATE TABLE markets (
     trades_count              INTEGER NOT NULL DEFAULT 0,
     slot                      INTEGER NOT NULL DEFAULT 0,   -- of the last applied event
     index_in_block            INTEGER NOT NULL DEFAULT 0,
-    last_transaction          INTEGER REFERENCES transactions (id),
+    last_transaction          INTEGER,  -- no foreign key, for the same reason as in trades
     last_event_index          INTEGER NOT NULL DEFAULT -1,
     last_state_change_at      INTEGER NOT NULL DEFAULT 0,
     needs_resync              INTEGER NOT NULL DEFAULT 0 CHECK (needs_resync IN (0, 1)),  -- history known to be incomplete
@@ -216,7 +216,7 @@ CREATE TABLE trades (
     event_id       INTEGER PRIMARY KEY REFERENCES events (id),
     market         INTEGER NOT NULL REFERENCES markets (id),
     wallet         INTEGER NOT NULL REFERENCES wallets (id),
-    transaction_id INTEGER NOT NULL REFERENCES transactions (id),
+    transaction_id INTEGER NOT NULL,    -- its event's; no foreign key, whose check would scan when a fork is dropped
     event_index    INTEGER NOT NULL,
     slot           INTEGER NOT NULL,
     index_in_block INTEGER NOT NULL,
@@ -285,6 +285,7 @@ CREATE TABLE votes (
 ) STRICT;
 CREATE INDEX votes_by_market ON votes (market, kind, id);
 CREATE INDEX votes_by_wallet ON votes (wallet, kind, id);
+CREATE INDEX votes_by_event ON votes (event_id) WHERE event_id IS NOT NULL;
 CREATE INDEX votes_unrecorded ON votes (kind, market) WHERE aggregated = 0;
 
 -- The counts of a market's votes, kept with each vote, so that nothing ever counts them again.

@@ -13,7 +13,7 @@ NAME = PACKAGE.name
 LEVELS: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("", "errors", "models", "resources"),),
     (("config", "rules", "codec", "drafts", "ops", "logs"),),
-    (("chain",), ("store",), ("push",), ("localnet",)),
+    (("chain",), ("store",), ("push",), ("ipfs",), ("localnet",)),
     (("indexer",),),
     (("jobs",), ("api",)),
     (("app",), ("demo",)),

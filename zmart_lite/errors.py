@@ -16,7 +16,7 @@
      │    └── TransactionExpired      did not land and no longer can
      ├── StoreUnavailable             the database cannot be written or read now
      ├── LeaseLost                    another holder has taken over what this one was doing
- ├── BackupFailed                 a copy of the database could not be made, or is not usable
+     ├── BackupFailed                 a copy of the database could not be made, or is not usable
      ├── IpfsError                    IPFS or the way to it
      │    ├── IpfsUnavailable         retryable: time-outs, 429, 5xx
      │    └── IpfsRefused             the service said no, or answered with another content id than the content has

@@ -48,10 +48,11 @@ function flat(children) {
 
 /**
  * Replaces what an element holds. The focus stays on the element with the same `data-key`, if there is one.
- * @param {Element} element
+ * @param {Element & {shown?: string}} element
  * @param {...Child} children
  */
 export function put(element, ...children) {
+  element.shown = undefined;
   const focused = document.activeElement;
   const key = element.contains(focused) && focused instanceof HTMLElement ? focused.dataset.key : undefined;
   element.replaceChildren(...flat(children));
@@ -69,8 +70,8 @@ export function put(element, ...children) {
 export function putIfChanged(element, data, draw) {
   const text = JSON.stringify(data);
   if (element.shown === text) return;
-  element.shown = text;
   put(element, draw());
+  element.shown = text;
 }
 
 /** Sets a text only if it differs, so that nothing is read out twice. */

@@ -16,6 +16,7 @@ from solders.message import Message
 from solders.pubkey import Pubkey
 from solders.transaction import Transaction, VersionedTransaction
 
+from tests.api.documented import check_documented
 from zmart_lite.api import create_app
 from zmart_lite.api.context import ApiParts, JobView
 from zmart_lite.api.middleware import Application
@@ -255,8 +256,9 @@ async def chain_node(
     parts, indexer = make_parts(config, store, net, with_admin_key)
     app = create_app(parts)
     transport = httpx.ASGITransport(app, raise_app_exceptions=True)
+    hooks = {"response": [check_documented]}
     try:
-        async with httpx.AsyncClient(transport=transport, base_url="http://node") as http:
+        async with httpx.AsyncClient(transport=transport, base_url="http://node", event_hooks=hooks) as http:
             node = ChainNode(net, parts, indexer, app, http)
             store.on_commit = node.messages.extend
             await node.observe()

@@ -12,6 +12,7 @@ from typing import Any, cast
 import httpx
 from solders.keypair import Keypair
 
+from tests.api.documented import check_documented
 from zmart_lite.api import create_app
 from zmart_lite.api.context import ApiParts, JobView
 from zmart_lite.api.stream import StoredFeed
@@ -103,7 +104,8 @@ class ApiNode:
 
     def client(self, peer: str) -> httpx.AsyncClient:
         transport = httpx.ASGITransport(app=self.app, client=(peer, 1234), raise_app_exceptions=True)
-        return httpx.AsyncClient(transport=transport, base_url="http://testserver")
+        hooks = {"response": [check_documented]}
+        return httpx.AsyncClient(transport=transport, base_url="http://testserver", event_hooks=hooks)
 
     async def get(self, path: str, status: int = 200, **options: Any) -> Any:
         response = await self.http.get(path, **options)

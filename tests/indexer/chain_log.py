@@ -1,4 +1,4 @@
-"""Transactions of the real program, with logs as the runtime writes them: what an indexer is fed, and what it must find.
+"""Transactions of the real program, with logs as the runtime writes them: what an indexer is fed and must find.
 
 Instructions run on the accounts of the program harness, and every call is recorded as a landed transaction. The chain's
 own account bytes are the truth to compare with.

@@ -1,4 +1,4 @@
-"""A database in memory to apply transactions to, and its projections as plain values that two runs can be compared by."""
+"""A database in memory to apply transactions to, and its projections as plain values to compare two runs by."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -66,7 +66,7 @@ def dump(tx: Tx) -> dict[str, list[dict[str, Any]]]:
         "configs": CONFIGS,
         "transactions": TRANSACTIONS,
     }
-    aside = {"transactions": ASIDE | {"source"}}
+    aside = {"transactions": ASIDE | {"source", "checked"}}
     return {name: [_plain(row, aside.get(name, ASIDE)) for row in tx.all(sql)] for name, sql in queries.items()}
 
 

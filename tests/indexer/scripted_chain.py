@@ -110,11 +110,10 @@ class ScriptedChain:
         size, part = filters
         found = []
         for address, account in self.log.devnet.accounts.items():
-            data = account.data
+            matches = account.data[part.offset : part.offset + len(part.data)] == part.data
             info = self._account(address)
-            if account.owner == program_id and len(data) == size.size_bytes and info is not None:
-                if data[part.offset : part.offset + len(part.data)] == part.data:
-                    found.append((address, info))
+            if account.owner == program_id and len(account.data) == size.size_bytes and matches and info is not None:
+                found.append((address, info))
         return found
 
     async def get_block_signatures(self, slot: int) -> list[bytes] | None:

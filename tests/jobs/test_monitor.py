@@ -1,5 +1,6 @@
 """The monitor: on time, by the chain's clock, with the counts of the votes."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from tests.jobs.devnet import HASH, World, devnet_world
 from zmart_lite.jobs import Summary
 from zmart_lite.jobs.monitor import FINALIZE_SLACK_S, Monitor, MonitorOptions
-from zmart_lite.models import MarketState, VoteType
+from zmart_lite.models import Commitment, MarketState, VoteType
 from zmart_lite.store import markets, votes
 
 PERIOD_S = 259_200
@@ -40,14 +41,13 @@ async def test_a_resolution_is_finalised_once_its_window_and_the_slack_are_over(
         assert (record["state"], record["final_outcome"]) == (MarketState.FINALIZED, 1)
 
 
-async def test_the_oldest_come_first_and_a_batch_is_not_exceeded(tmp_path: Path) -> None:
+async def test_the_oldest_come_first_batch_after_batch(tmp_path: Path) -> None:
     async with devnet_world(tmp_path) as world:
         ids = [await world.resolving_market(number) for number in (1, 2, 3)]
         world.localnet.ledger.warp(PERIOD_S + FINALIZE_SLACK_S + 60)
-        assert await monitor(world, batch_size=2).run({}) == Summary(found=2, done=2)
-        states = [(await world.record(market_id))["state"] for market_id in ids]
-        assert states == [MarketState.FINALIZED, MarketState.FINALIZED, MarketState.RESOLVING]
-        assert await monitor(world, batch_size=2).run({}) == Summary(found=1, done=1)
+        assert await monitor(world, batch_size=2).run({}) == Summary(found=3, done=3)
+        opened = await world.store.read(lambda tx: tx.all("SELECT subject FROM intents ORDER BY id"))
+        assert [row["subject"] for row in opened] == [market_id.hex() for market_id in ids]
 
 
 @pytest.mark.parametrize(("agreeing", "flipped"), [((0, 1, 2), True), ((0,), False), ((), False)])
@@ -80,11 +80,8 @@ async def test_no_counts_are_invented_for_a_dispute_without_votes(tmp_path: Path
     async with devnet_world(tmp_path) as world:
         market_id = await world.disputed_market(1, holders=1)
         world.localnet.ledger.warp(VOTING_S)
-        assert await monitor(world).run({}) == Summary(found=1, skipped=1)
+        assert await monitor(world).run({}) == Summary()
         assert (await world.record(market_id))["state"] == MarketState.DISPUTED
-        alert = await world.store.read(lambda tx: tx.one("SELECT * FROM alerts"))
-        assert alert is not None
-        assert (alert["alert_type"], alert["severity"]) == ("dispute_without_votes", "HIGH")
 
 
 async def test_an_outcome_registered_in_advance_is_submitted_when_it_is_due(tmp_path: Path) -> None:
@@ -113,3 +110,50 @@ async def test_a_dry_run_only_tells(tmp_path: Path) -> None:
         assert await monitor(world, dry_run=True).run({}) == Summary(found=1, skipped=1)
         assert await monitor(world).run({"dry_run": True}) == Summary(found=1, skipped=1)
         assert (await world.record(market_id))["state"] == MarketState.RESOLVING
+
+
+async def many_resolving(world: World, count: int) -> list[bytes]:
+    """As many markets in the state RESOLVING, proposed in the same minute, on the chain and in the database."""
+    template_id = await world.resolving_market(1)
+    ledger, codec = world.localnet.ledger, world.codec
+    account = ledger.bank(Commitment.CONFIRMED).account(codec.market_address(template_id))
+    assert account is not None
+    market = codec.decode_account(account.data)
+    ids = [number.to_bytes(2, "big") * 16 for number in range(1_000, 1_000 + count - 1)]
+    for market_id in ids:
+        address, bump = codec.market_pda(market_id)
+        data = codec.encode_account(market._replace(market_id=market_id, bump=bump))  # type: ignore[union-attr, call-arg]
+        ledger.set_account(address, dataclasses.replace(account, data=data))
+        await world.store.write(
+            lambda tx, market_id=market_id, address=address: markets.add_record(tx, market_id, address)
+        )  # type: ignore[misc]
+        await world.indexer.resync(market_id)
+    return [template_id, *ids]
+
+
+async def test_hundreds_due_in_the_same_minute_are_all_finalised_none_twice_none_missed(tmp_path: Path) -> None:
+    async with devnet_world(tmp_path) as world:
+        ids = await many_resolving(world, 200)
+        world.localnet.ledger.warp(PERIOD_S + FINALIZE_SLACK_S + 60)
+        summary = await monitor(world).run({})
+        assert summary == Summary(found=200, done=200)
+        assert await monitor(world).run({}) == Summary()
+        states = {(await world.record(market_id))["state"] for market_id in ids}
+        assert states == {MarketState.FINALIZED}
+        events = await world.store.read(
+            lambda tx: tx.all(
+                "SELECT market, count(*) AS n FROM events WHERE event_type = 'MarketFinalized' GROUP BY market"
+            )
+        )
+        assert [row["n"] for row in events] == [1] * 200
+
+
+async def test_markets_that_fail_do_not_keep_the_others_waiting(tmp_path: Path) -> None:
+    async with devnet_world(tmp_path) as world:
+        broken, sound = await world.resolving_market(1), await world.resolving_market(2)
+        ledger = world.localnet.ledger
+        ledger.set_account(world.codec.market_address(broken), None)
+        ledger.warp(PERIOD_S + FINALIZE_SLACK_S + 60)
+        assert await monitor(world, batch_size=1).run({}) == Summary(found=2, done=1, failed=1)
+        assert (await world.record(sound))["state"] == MarketState.FINALIZED
+        assert await monitor(world).run({}) == Summary()

@@ -17,6 +17,7 @@ SECRET = "the secret of the webhooks of a simulation"
 WRONG = "the secret of somebody else's webhooks"
 
 FATES = {"drop": 16, "repeat": 8, "delay": 10, "reorder": 10, "enhanced": 8, "deliver": 48}
+GARBAGE = (b'[{"signature":"abc"}]', b"[", b'[{"transaction":{}}]', b"17", b"\xff\x00")
 FORGERIES = ("wrong_secret", "invented", "future_slot", "altered", "told_failed", "garbage", "borrowed_logs")
 
 
@@ -91,8 +92,7 @@ class Deliveries:
             return
         self.counts[kind] += 1
         if kind == "garbage":
-            body = self._random.choice((b"[", b"17", b'[{"signature":"abc"}]', b'[{"transaction":{}}]', b"\xff\x00"))
-            self._queue.append(Post(body, SECRET))
+            self._queue.append(Post(GARBAGE[self.counts[kind] % len(GARBAGE)], SECRET))
             return
         item = self._invented_item()
         if kind == "future_slot":

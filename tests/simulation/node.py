@@ -17,6 +17,7 @@ from zmart_lite.app.hooks import IndexerAdapter
 from zmart_lite.chain.rpc import RetryPolicy, Rpc
 from zmart_lite.config import Helius, Secret
 from zmart_lite.errors import ChainError
+from zmart_lite.indexer.rebuild import rebuild
 from zmart_lite.indexer.service import Indexer, IndexerOptions
 from zmart_lite.localnet import Localnet
 from zmart_lite.ops import Background, Breakers, ChainClock, Health, Metrics
@@ -62,10 +63,14 @@ class SimulatedNode:
             batch_size=random.choice((3, 20, 100)), poll_overlap_slots=random.choice((8, 64)), page_size=60
         )
         self._work: asyncio.Task[None] | None = None
+        self._steps_left = 0
+        self._doomed = asyncio.Event()
 
     async def start(self) -> None:
         codec = self._localnet.codec
-        self.store = await Store(self._folder / "zmart.db", readers=1, now_ms=self.times.now_ms).open()
+        self.store = await Store(
+            self._folder / "zmart.db", readers=1, now_ms=self.times.now_ms, on_group=lambda *_: self._count_down()
+        ).open()
         policy = RetryPolicy(timeout_s=ATTEMPT_S)
         jitter = self._random.random
         self.rpc = Rpc(
@@ -74,6 +79,7 @@ class SimulatedNode:
             sleep=self.times.sleep,
             monotonic=self.times.monotonic,
             jitter=jitter,
+            on_request=lambda *_: self._count_down(),
         )
         self.metrics, clock = Metrics(), ChainClock(self.times.monotonic)
         rows = RowSettings.of(self._config, codec)
@@ -81,6 +87,7 @@ class SimulatedNode:
         def feed() -> FeedContext:
             return FeedContext(rows, self._localnet.ledger.clock.now_s)
 
+        self._feed = feed
         self.indexer = Indexer(self.store, codec, self.rpc, clock, self.metrics, feed, self._options)
         self.hub = Hub(StoredFeed(self.store), self.metrics, self._config.push)
         self.store.on_commit = self.hub.publish
@@ -145,10 +152,19 @@ class SimulatedNode:
         self.times.passed_s += 1
 
     async def work_and_be_killed(self) -> None:
-        """Begin a round, and end everything somewhere in it."""
+        """Begin a round, and end everything after so many answers and commits."""
+        self._steps_left = self._random.randint(1, 40)
+        self._doomed.clear()
         self._work = asyncio.get_running_loop().create_task(self.work(poll=True, finality=True))
-        await asyncio.wait([self._work], timeout=self._random.random() * 0.03)
+        doomed = asyncio.get_running_loop().create_task(self._doomed.wait())
+        await asyncio.wait([self._work, doomed], return_when=asyncio.FIRST_COMPLETED)
+        doomed.cancel()
         await self.kill()
+
+    def _count_down(self) -> None:
+        self._steps_left -= 1
+        if self._steps_left == 0:
+            self._doomed.set()
 
     async def _try(self, work: Any) -> None:
         try:
@@ -168,6 +184,15 @@ class SimulatedNode:
 
     async def _follow(self) -> None:
         await self.indexer.follow_finality()
+
+    async def second_thoughts(self) -> list[str]:
+        """What reconciliation and a new fold of the log find, which should be nothing."""
+        reconciled = await self.indexer.reconciler.run()
+        found = [f"reconciliation found {reconciled}"] if reconciled.differences or reconciled.discovered else []
+        rebuilt = await rebuild(self.indexer.writer, self._feed, lambda _done, _total: None)
+        return found + [
+            f"folded again, {field} of {market} is {new}, not {old}" for market, field, old, new in rebuilt.differences
+        ]
 
     async def settle(self) -> None:
         """Go on as a node does once all is well again, until nothing is left to do."""

@@ -75,7 +75,7 @@ async def test_writing_goes_on_meanwhile_and_the_copy_is_of_one_moment(store: St
     assert ROWS <= contents.feed_head < ROWS + writing.result()
 
 
-async def test_names_tell_the_time() -> None:
+def test_names_tell_the_time() -> None:
     assert backup.created_ms_of(backup.file_name(NOW_MS)) == NOW_MS
     for other in ("zmart-20270115-080000.db.gz", "zmart-20279915-080000-123.db.gz", "zmart.db", "x" + "y" * 300):
         assert backup.created_ms_of(other) is None
@@ -142,42 +142,42 @@ def change(packed: Path, folder: Path, *statements: str) -> None:
     packed.write_bytes(gzip.compress((folder / "unpacked.db").read_bytes()))
 
 
-async def test_a_torn_file_is_refused(made: Path) -> None:
+def test_a_torn_file_is_refused(made: Path) -> None:
     made.write_bytes(made.read_bytes()[:-1_000])
     refused(made, "not usable")
 
 
-async def test_a_flipped_bit_is_refused(made: Path) -> None:
+def test_a_flipped_bit_is_refused(made: Path) -> None:
     raw = bytearray(made.read_bytes())
     raw[len(raw) // 2] ^= 1
     made.write_bytes(raw)
     refused(made, "not usable|damaged")
 
 
-async def test_damaged_pages_are_refused(made: Path) -> None:
+def test_damaged_pages_are_refused(made: Path) -> None:
     raw = bytearray(gzip.decompress(made.read_bytes()))
     raw[-40_000:-30_000] = bytes(10_000)
     made.write_bytes(gzip.compress(bytes(raw)))
     refused(made, "damaged")
 
 
-async def test_a_gap_in_the_feed_is_refused(made: Path, tmp_path: Path) -> None:
+def test_a_gap_in_the_feed_is_refused(made: Path, tmp_path: Path) -> None:
     change(made, tmp_path, "DELETE FROM feed WHERE feed_offset = 1000")
     refused(made, "feed .* has gaps")
 
 
-async def test_a_pruned_feed_is_fine(made: Path, tmp_path: Path) -> None:
+def test_a_pruned_feed_is_fine(made: Path, tmp_path: Path) -> None:
     change(made, tmp_path, "DELETE FROM feed WHERE feed_offset < 1000")
     assert backup.check_backup(made, tmp_path, never()).feed_oldest == 1_000
 
 
 @pytest.mark.parametrize("version", ["9999", "0", "x"])
-async def test_another_schema_is_refused(made: Path, tmp_path: Path, version: str) -> None:
+def test_another_schema_is_refused(made: Path, tmp_path: Path, version: str) -> None:
     change(made, tmp_path, f"UPDATE meta SET value = '{version}' WHERE key = 'schema_version'")
     refused(made, "schema version|not a database of zmart-lite")
 
 
-async def test_another_kind_of_file_is_refused(tmp_path: Path) -> None:
+def test_another_kind_of_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.db.gz"
     path.write_bytes(gzip.compress(b"something else" * 1_000))
     refused(path, "not a database|damaged")

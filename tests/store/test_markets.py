@@ -153,9 +153,9 @@ def test_a_discrepancy_is_recorded() -> None:
 
 def test_proposals_ready_for_approval_are_listed_oldest_first() -> None:
     database = Database()
+    sql = "UPDATE markets SET known = 1, ready_for_approval = ?, created_at = ? WHERE market_id = ?"
     for number, created_at in ((1, 30), (2, 20), (3, 10)):
         database.write(lambda tx, n=number: markets.add_record(tx, bytes([n]) * 32, bytes([n + 100]) * 32))
-        sql = "UPDATE markets SET known = 1, ready_for_approval = ?, created_at = ? WHERE market_id = ?"
         database.write(lambda tx, n=number, at=created_at: tx.execute(sql, (int(n != 2), at, bytes([n]) * 32)))
     found = markets.list_ready_for_approval(database.tx, 9)
     assert [record["created_at"] for record in found] == [10, 30]

@@ -140,17 +140,31 @@ async def test_where_there_was_no_database(replaced: tuple[Path, Path], tmp_path
     await store.close()
 
 
+def damage(database: Path) -> Path:
+    """No database any more, and something beside it that looks like its log: that file."""
+    database.write_bytes(b"no database at all" * 1_000)
+    log = Path(f"{database}-wal")
+    log.write_bytes(b"what is left of a log")
+    return log
+
+
+def begins_damaged(path: Path) -> bool:
+    return path.read_bytes().startswith(b"no database at all")
+
+
 async def test_a_damaged_database_is_replaced_with_its_log(replaced: tuple[Path, Path]) -> None:
     database, packed = replaced
-    database.write_bytes(b"no database at all" * 1_000)
-    Path(f"{database}-wal").write_bytes(b"what is left of a log")
+    log = damage(database)
     restored = await asyncio.to_thread(restore, database, packed, NOW_MS, never())
     assert restored.replaced is not None
-    assert restored.replaced.read_bytes().startswith(b"no database at all")
-    assert not Path(f"{database}-wal").exists()
+    assert (begins_damaged(restored.replaced), begins_damaged(database), log.exists()) == (True, False, False)
     store = await open_store(database).open()
     assert await store.read(feed.oldest_offset) == 10 + FEED_JUMP
     await store.close()
+
+
+def size_of_log(database: Path) -> int:
+    return Path(f"{database}-wal").stat().st_size
 
 
 async def test_commits_in_the_log_of_a_killed_node_are_kept_with_the_former_database(tmp_path: Path) -> None:
@@ -165,7 +179,7 @@ async def test_commits_in_the_log_of_a_killed_node_are_kept_with_the_former_data
     )
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, str(database))
     assert await process.wait() == -9
-    assert Path(f"{database}-wal").stat().st_size
+    assert size_of_log(database)
     other = await open_store(tmp_path / "other.db").open()
     packed = await copy_of(other, tmp_path / "copies")
     await other.close()

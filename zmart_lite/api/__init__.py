@@ -13,6 +13,7 @@ from zmart_lite.api import (
     discussions,
     events,
     markets,
+    openapi,
     pages_static,
     price_history,
     sign_in,
@@ -54,6 +55,7 @@ MODULES: tuple[ModuleType, ...] = (
     admin,
     admin_chain,
     stream,
+    openapi,
     pages_static,
 )
 """Each has ``ENDPOINTS``; a new module of routes is added here."""
@@ -82,6 +84,7 @@ def make_api(parts: ApiParts) -> Api:
         addresses=addresses,
         traffic=Traffic(parts.now_ms),
         streams=stream.Streams(parts, auth, addresses),
+        document=openapi.render(list_endpoints(embedded_devnet=config.embedded_devnet), parts),
     )
 
 

@@ -135,6 +135,22 @@ ESTIMATE: dict[str, Any] = BUY_QUOTE | {
     "newPriceNo": 0.492909908,
     "timestamp": "2026-01-02T04:04:05.000Z",
 }
+SELL_ESTIMATE: dict[str, Any] = SELL_QUOTE | {
+    "marketId": "ab5d53710059dc959a21725c3d141fb2681d5784a3753692b3ffedabc107f754",
+    "tradeType": "sell",
+    "estimatedCost": "227071260",
+    "pricePerShare": "454142520",
+    "newPriceYes": 0.503339507,
+    "newPriceNo": 0.496660493,
+    "timestamp": "2026-01-02T04:04:05.000Z",
+}
+SENT: dict[str, Any] = {
+    "success": True,
+    "signature": "3P4dN7UiTDLsahPDCrtmpr8eFNvkRochQHVPh5XcVvRB7DR37rJaK6QLwyAPxLUWweArEjTjCxGVV7zNnap5xftb",
+    "status": "sent",
+    "last_valid_block_height": 169,
+    "explorer": None,
+}
 RELAYED: dict[str, Any] = {
     "success": True,
     "signature": "3P4dN7UiTDLsahPDCrtmpr8eFNvkRochQHVPh5XcVvRB7DR37rJaK6QLwyAPxLUWweArEjTjCxGVV7zNnap5xftb",

@@ -14,6 +14,7 @@ from zmart_lite.api.endpoints import Endpoint, Level, Reply, Request
 from zmart_lite.api.naming import path_market
 from zmart_lite.api.onchain import Json, OnChain
 from zmart_lite.api.parsers import boolean, outcome, text
+from zmart_lite.api.refusals import BUILDS
 from zmart_lite.api.validate import Parser, Problems, field
 from zmart_lite.chain import instructions
 from zmart_lite.errors import Conflict, Forbidden, Unauthorized, Unavailable
@@ -49,7 +50,9 @@ class ActionFields:
 class ResolveFields(ActionFields):
     outcome: bool = field(outcome)
     ipfs_evidence_hash: str | None = field(cid_v0, None, aliases=("evidence_hash",), help="CIDv0 of the evidence.")
-    evidence: str | None = field(evidence_text, None, help="The evidence itself, instead of its hash.")
+    evidence: str | None = field(
+        evidence_text, None, help="The evidence itself, instead of its hash.", example="The gauge showed 3 mm."
+    )
     schedule: bool = field(boolean, False, help="Only register it: the node resolves the market at its end date.")
 
     def check(self) -> Problems:
@@ -314,21 +317,50 @@ class _Route(NamedTuple):
     fields: type[Any]
     summary: str
     answer: Json
+    refuses: tuple[str, ...]
+    also: tuple[tuple[int, object], ...] = ()
 
 
 ROUTES = {
-    "activate": _Route(activate, ActionFields, "Get the transaction that opens trading.", examples.ACTION),
+    "activate": _Route(
+        activate,
+        ActionFields,
+        "Get the transaction that opens trading.",
+        examples.ACTION,
+        ("not_creator", "wrong_state"),
+    ),
     "resolve": _Route(
-        resolve, ResolveFields, "Get the transaction that proposes the outcome, or plan it.", examples.RESOLUTION
+        resolve,
+        ResolveFields,
+        "Get the transaction that proposes the outcome, or plan it.",
+        examples.RESOLUTION,
+        ("jwt_required", "not_creator", "wrong_state", "wrong_time"),
+        ((200, examples.PLANNED_RESOLUTION),),
     ),
     "dispute": _Route(
-        dispute, ActionFields, "Get the transaction that disputes the proposed outcome.", examples.ACTION
+        dispute,
+        ActionFields,
+        "Get the transaction that disputes the proposed outcome.",
+        examples.ACTION,
+        ("wrong_state", "wrong_time"),
     ),
-    "claim": _Route(claim, ActionFields, "Get the transaction that claims winnings.", examples.CLAIM),
+    "claim": _Route(
+        claim, ActionFields, "Get the transaction that claims winnings.", examples.CLAIM, ("no_position", "wrong_state")
+    ),
     "withdraw": _Route(
-        withdraw, ActionFields, "Get the transaction that withdraws what the market holds.", examples.WITHDRAWAL
+        withdraw,
+        ActionFields,
+        "Get the transaction that withdraws what the market holds.",
+        examples.WITHDRAWAL,
+        ("not_creator", "wrong_state"),
     ),
-    "cancel": _Route(cancel, ActionFields, "Get the transaction that cancels a market.", examples.ACTION),
+    "cancel": _Route(
+        cancel,
+        ActionFields,
+        "Get the transaction that cancels a market.",
+        examples.ACTION,
+        ("not_chain_admin", "wrong_state"),
+    ),
 }
 
 ENDPOINTS = [
@@ -341,6 +373,8 @@ ENDPOINTS = [
             level=Level.WALLET,
             fields=route.fields,
             answer=route.answer,
+            also=route.also,
+            refuses=(*route.refuses, *BUILDS),
             tag="markets",
         )
         for name, route in ROUTES.items()
@@ -352,6 +386,7 @@ ENDPOINTS = [
         "Withdraw the planned resolution.",
         level=Level.JWT,
         answer=examples.PLANNED_RESOLUTION | {"planned_resolution": None},
+        refuses=("not_creator",),
         tag="markets",
     ),
 ]

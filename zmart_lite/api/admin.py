@@ -13,7 +13,8 @@ from zmart_lite.api.endpoints import Handler, Reply, Request
 from zmart_lite.api.examples import ALERT, PAGE
 from zmart_lite.api.onchain import Json
 from zmart_lite.api.pages import page_fields, page_of
-from zmart_lite.api.parsers import boolean, market_ref, plain_text, text, time_ms, wallet, word
+from zmart_lite.api.parsers import boolean, integer, market_ref, plain_text, text, time_ms, wallet, word
+from zmart_lite.api.refusals import READS_CHAIN
 from zmart_lite.api.validate import PageFields, field, page_limit
 from zmart_lite.errors import Conflict, NotFound, ValidationFailed
 from zmart_lite.ops import BreakerView
@@ -29,7 +30,9 @@ F = TypeVar("F", bound=PageFields)
 NOTE_CHARS_MAX = 500
 ACTION_CHARS_MAX = 64
 ROW_ID_DIGITS_MAX = 18
+SLOT_MAX = 2**53 - 1
 DRY_RUNNABLE = frozenset({"aggregate", "monitor"})
+FROM_A_SLOT = "backfill"
 PER_MARKET = frozenset({"aggregate", "monitor", "reconcile"})
 INTENT_STATUSES = ("planned", "sent", "confirmed", "failed", "expired", "abandoned")
 IN_FLIGHT = frozenset({"planned", "sent"})
@@ -174,6 +177,7 @@ async def list_runs(request: Request, fields: PageFields) -> object:
 class RunFields(MayGiveReason):
     market_id: MarketRef | None = field(market_ref, None, help="Only this market (aggregate, monitor, reconcile).")
     dry_run: bool = field(boolean, False, help="Only tell what would be done (aggregate, monitor).")
+    from_slot: int | None = field(integer(0, SLOT_MAX), None, help="First slot to read (backfill).")
 
 
 async def run_job(request: Request, fields: RunFields) -> Reply:
@@ -182,9 +186,12 @@ async def run_job(request: Request, fields: RunFields) -> Reply:
         raise ValidationFailed([("dry_run", f"{job.name} has no dry run")])
     if fields.market_id is not None and job.name not in PER_MARKET:
         raise ValidationFailed([("market_id", f"{job.name} does not work on one market")])
+    if fields.from_slot is not None and job.name != FROM_A_SLOT:
+        raise ValidationFailed([("from_slot", f"{job.name} does not begin at a slot")])
     ref = fields.market_id
     market_id = None if ref is None else await request.read(lambda tx: bytes(lookups.get_market(tx, ref)["market_id"]))
-    run_id = await request.parts.jobs.run(job.name, market_id=market_id, dry_run=fields.dry_run)
+    more = {} if fields.from_slot is None else {"from_slot": fields.from_slot}
+    run_id = await request.parts.jobs.run(job.name, market_id=market_id, dry_run=fields.dry_run, **more)
     return Reply({"success": True, "job": job.name, "run_id": run_id}, 202)
 
 
@@ -383,10 +390,27 @@ ENDPOINTS = [
         {"runs": [examples.RUN], "jobs": [examples.JOB], **PAGE},
         fields=PageFields,
     ),
-    writing("jobs/{name}/run", run_job, "Run a job now.", "job_run", _STARTED, fields=RunFields, status=202),
+    writing(
+        "jobs/{name}/run",
+        run_job,
+        "Run a job now.",
+        "job_run",
+        _STARTED,
+        fields=RunFields,
+        status=202,
+        refuses=("already_running",),
+    ),
     writing("jobs/{name}/pause", partial(set_paused, True), "Pause a job.", "job_pause", _JOB),
     writing("jobs/{name}/resume", partial(set_paused, False), "Resume a job.", "job_resume", _JOB),
-    writing("backups", make_backup, "Make a backup now.", "backup", {"success": True, "run_id": 1}, status=202),
+    writing(
+        "backups",
+        make_backup,
+        "Make a backup now.",
+        "backup",
+        {"success": True, "run_id": 1},
+        status=202,
+        refuses=("already_running",),
+    ),
     reading("breakers", list_breakers, "Circuit breakers.", _BREAKERS),
     writing(
         "breakers/{name}/reset", reset_breaker, "Close a breaker.", "breaker_reset", {"success": True, **_BREAKERS}
@@ -399,13 +423,36 @@ ENDPOINTS = [
         {"success": True, "alert": {**ALERT, "data": {}}},
         fields=AckFields,
     ),
-    writing("intents/{id}/retry", retry_intent, "Try again.", "intent_retry", _INTENT, fields=MustGiveReason),
-    writing("intents/{id}/abandon", abandon_intent, "Give it up.", "intent_abandon", _INTENT, fields=MustGiveReason),
+    writing(
+        "intents/{id}/retry",
+        retry_intent,
+        "Try again.",
+        "intent_retry",
+        _INTENT,
+        fields=MustGiveReason,
+        refuses=("wrong_state", "in_flight", *READS_CHAIN),
+    ),
+    writing(
+        "intents/{id}/abandon",
+        abandon_intent,
+        "Give it up.",
+        "intent_abandon",
+        _INTENT,
+        fields=MustGiveReason,
+        refuses=("wrong_state", "in_flight"),
+    ),
     reading(
         "dead-letters/{id}",
         show_dead_letter,
         "One dead letter with its payload.",
         {**examples.DEAD_LETTER, "payload": "{}"},
     ),
-    writing("dead-letters/{id}/retry", retry_dead_letter, "Try to index it again.", "dead_letter_retry", _RETRIED),
+    writing(
+        "dead-letters/{id}/retry",
+        retry_dead_letter,
+        "Try to index it again.",
+        "dead_letter_retry",
+        _RETRIED,
+        refuses=READS_CHAIN,
+    ),
 ]

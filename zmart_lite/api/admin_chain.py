@@ -21,6 +21,7 @@ from zmart_lite.api.naming import path_market
 from zmart_lite.api.onchain import Json
 from zmart_lite.api.pages import page_fields, page_of
 from zmart_lite.api.parsers import boolean, integer, plain_text, text
+from zmart_lite.api.refusals import BUILDS
 from zmart_lite.api.validate import PageFields, Problems, field
 from zmart_lite.chain import instructions
 from zmart_lite.errors import Conflict, Forbidden, ValidationFailed
@@ -111,7 +112,7 @@ async def approve(request: Request, fields: ChainFields) -> Reply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OverrideFields(ChainFields):
-    action: str = field(text(1, ACTION_CHARS_MAX))
+    action: str = field(text(1, ACTION_CHARS_MAX), help="cancel, resync, hide, unhide or annotate.", example="hide")
     note: str | None = field(plain_text(0, NOTE_CHARS_MAX), None, help="For annotate; null or empty removes it.")
 
 
@@ -224,7 +225,7 @@ async def _config_to_change(request: Request) -> GlobalConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigFields(ChainFields):
-    protocol_fee_bps: int | None = field(_bps, None)
+    protocol_fee_bps: int | None = field(_bps, None, example=300)
     resolver_reward_bps: int | None = field(_bps, None)
     liquidity_provider_fee_bps: int | None = field(_bps, None)
     proposal_approval_threshold: int | None = field(_bps, None)
@@ -273,7 +274,13 @@ def _config_warnings(config: GlobalConfig, wanted: GlobalConfig, fees: int) -> l
 
 
 _INTENT = {"success": True, "intent": examples.INTENT}
-_OVERRIDDEN = {"success": True, "action": "hide", "market": MARKET, "discrepancies": []}
+_OF_PROTOCOL = examples.ACTION | {"action": "emergency_pause", "market_id": None}
+_OVERRIDDEN = {
+    "success": True,
+    "action": "resync",
+    "market": MARKET,
+    "discrepancies": [{"field": "shares_yes", "stored": "5", "on_chain": "6"}],
+}
 
 ENDPOINTS = [
     reading(
@@ -283,7 +290,16 @@ ENDPOINTS = [
         {"markets": [MARKET], **PAGE},
         fields=PageFields,
     ),
-    writing("markets/{id}/approve", approve, "Approve a proposal.", "approve", _INTENT, fields=ChainFields),
+    writing(
+        "markets/{id}/approve",
+        approve,
+        "Approve a proposal.",
+        "approve",
+        examples.ACTION,
+        fields=ChainFields,
+        also=((202, _INTENT),),
+        refuses=("not_chain_admin", "wrong_state", *BUILDS),
+    ),
     writing(
         "markets/{id}/override",
         override,
@@ -291,7 +307,27 @@ ENDPOINTS = [
         "override",
         _OVERRIDDEN,
         fields=OverrideFields,
+        also=((200, examples.ACTION), (202, _INTENT)),
+        refuses=("not_chain_admin", "wrong_state", "chain_decides", *BUILDS),
     ),
-    writing("protocol/pause", pause, "Pause or resume.", "protocol_pause", _INTENT, fields=PauseFields),
-    writing("protocol/config", configure, "Change the config.", "protocol_config", _INTENT, fields=ConfigFields),
+    writing(
+        "protocol/pause",
+        pause,
+        "Pause or resume.",
+        "protocol_pause",
+        _OF_PROTOCOL | {"changed": True},
+        fields=PauseFields,
+        also=((200, {"success": True, "changed": False}), (202, _INTENT | {"changed": True})),
+        refuses=("not_chain_admin", "in_flight", *BUILDS),
+    ),
+    writing(
+        "protocol/config",
+        configure,
+        "Change the config.",
+        "protocol_config",
+        _OF_PROTOCOL,
+        fields=ConfigFields,
+        also=((202, _INTENT | {"warnings": ["deadlines_change"]}),),
+        refuses=("not_chain_admin", "in_flight", *BUILDS),
+    ),
 ]

@@ -24,6 +24,8 @@ def writing(
     *,
     fields: type[Any] = MayGiveReason,
     status: int = 200,
+    also: tuple[tuple[int, object], ...] = (),
+    refuses: tuple[str, ...] = (),
 ) -> Endpoint:
     """``action`` is the word in the audit."""
     return Endpoint(
@@ -35,6 +37,8 @@ def writing(
         fields=fields,
         answer=answer,
         status=status,
+        also=also,
+        refuses=refuses,
         tag="admin",
         ended=partial(record, action),
     )

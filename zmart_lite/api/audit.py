@@ -27,7 +27,7 @@ class MayGiveReason:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MustGiveReason:
-    reason: str = field(reason, help="Why; kept in the audit.")
+    reason: str = field(reason, help="Why; kept in the audit.", example="Agreed with the team.")
 
 
 async def record(action: str, request: Request, error: Exception | None) -> None:

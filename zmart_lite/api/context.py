@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from zmart_lite.api.auth import Authenticator
     from zmart_lite.api.limits import Limiter
     from zmart_lite.api.pages import Cursors
+    from zmart_lite.api.pages_static import Shipped
     from zmart_lite.api.proxies import ClientAddresses
     from zmart_lite.api.stream import Streams
 
@@ -52,7 +53,9 @@ class JobHooks(Protocol):
 
     async def views(self) -> list[JobView]: ...
 
-    async def run(self, name: str, *, market_id: bytes | None = None, dry_run: bool = False) -> int:
+    async def run(
+        self, name: str, *, market_id: bytes | None = None, dry_run: bool = False, from_slot: int | None = None
+    ) -> int:
         """Start a job now and return its run's id; raises Conflict ``already_running``."""
 
     async def pause(self, name: str) -> None: ...
@@ -215,5 +218,7 @@ class Api:
     selling: Selling = field(default_factory=Selling)
     deliveries: "dict[bytes, asyncio.Task[Landed | ZmartError]]" = field(default_factory=dict)
     """Relayed transactions on their way, by signature."""
+    document: "Shipped | None" = None
+    """The OpenAPI document."""
     protocol_turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while a change of the protocol's config is decided: the pause is a toggle."""

@@ -7,10 +7,11 @@ from typing import Any
 import msgspec
 
 from zmart_lite import drafts, rules
-from zmart_lite.api import action_examples, onchain
+from zmart_lite.api import action_examples, examples, onchain
 from zmart_lite.api.endpoints import Endpoint, Level, Reply, Request, Scoped
 from zmart_lite.api.onchain import Json
 from zmart_lite.api.parsers import category, market_ref, plain_text, time_ms, u64
+from zmart_lite.api.refusals import BUILDS
 from zmart_lite.api.validate import Parser, Problems, field
 from zmart_lite.chain import instructions
 from zmart_lite.drafts import MarketText
@@ -46,13 +47,19 @@ tags: Parser = Parser(_tags, {"type": "array", "maxItems": TAGS_MAX, "items": _t
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateFields:
-    question: str = field(plain_text(QUESTION_CHARS_MIN, QUESTION_CHARS_MAX))
-    description: str = field(plain_text(0, DESCRIPTION_CHARS_MAX), "")
+    question: str = field(
+        plain_text(QUESTION_CHARS_MIN, QUESTION_CHARS_MAX), example="Will it rain in Lisbon tomorrow?"
+    )
+    description: str = field(plain_text(0, DESCRIPTION_CHARS_MAX), "", example="By the official gauge.")
     category: str = field(category)
-    tags: tuple[str, ...] = field(tags, ())
+    tags: tuple[str, ...] = field(tags, (), example=["weather"])
     end_date: int = field(time_ms, aliases=("ends_at", "end_time"), help="When trading is meant to end.")
     initial_liquidity: int | None = field(
-        u64(1), None, aliases=("liquidity",), help="Lamports, nominal: nothing is deposited. Required for a new market."
+        u64(1),
+        None,
+        aliases=("liquidity",),
+        help="Lamports, nominal: nothing is deposited. Required for a new market.",
+        example="10000000000",
     )
     b_parameter: int = field(u64(B_DEFAULT, rules.B_PARAMETER_TRADABLE_MAX), B_DEFAULT)
     market_id: MarketRef | None = field(market_ref, None, help="The caller's own market that lacks its text.")
@@ -172,5 +179,10 @@ ENDPOINTS = [
         status=201,
         tag="markets",
         scoped=Scoped("drafts"),
+        also=(
+            (200, action_examples.CREATED),
+            (200, {"success": True, "attached": True, "market": examples.MARKET}),
+        ),
+        refuses=("not_creator", "protocol_paused", "text_mismatch", *BUILDS),
     )
 ]

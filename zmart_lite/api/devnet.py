@@ -10,6 +10,7 @@ from typing import Any
 from solders.pubkey import Pubkey
 
 from zmart_lite.api.endpoints import Endpoint, Request
+from zmart_lite.api.examples import TRANSITION
 from zmart_lite.api.parsers import find_wallet, integer, time_ms, wallet
 from zmart_lite.api.validate import Problems, field
 from zmart_lite.chain import answers
@@ -29,7 +30,9 @@ class AirdropFields:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WarpFields:
-    seconds: int | None = field(integer(1, WARP_S_MAX), None, help="How far to move the chain's clock.")
+    seconds: int | None = field(
+        integer(1, WARP_S_MAX), None, help="How far to move the chain's clock, in seconds.", example=3_600
+    )
     to: int | None = field(time_ms, None, help="The chain time to move to.")
 
     def check(self) -> Problems:
@@ -115,7 +118,7 @@ _SHOWN = {
     "wallets": [_WALLET],
     "strict": False,
     **_NOW,
-    "next_transition": {"kind": "finalize", "market": _WALLET, "at": _TIME, "seconds_ahead": 3_600},
+    "next_transition": TRANSITION,
 }
 _DROPPED = {"success": True, "wallet": _WALLET, "sol": 10, "signature": "5" * 88}
 
@@ -126,7 +129,8 @@ ENDPOINTS = (
         show,
         "The embedded devnet: addresses, time, next transition.",
         answer=_SHOWN,
-        tag="Devnet",
+        tag="devnet",
+        refuses=("rpc_unavailable", "breaker_open"),
     ),
     Endpoint(
         "GET",
@@ -134,7 +138,8 @@ ENDPOINTS = (
         balance,
         "A wallet's balance on the embedded devnet.",
         answer={"wallet": _WALLET, "lamports": "10000000000", "sol": 10.0},
-        tag="Devnet",
+        tag="devnet",
+        refuses=("rpc_unavailable", "breaker_open"),
     ),
     Endpoint(
         "POST",
@@ -143,7 +148,8 @@ ENDPOINTS = (
         "SOL from the faucet.",
         fields=AirdropFields,
         answer=_DROPPED,
-        tag="Devnet",
+        tag="devnet",
+        refuses=("rpc_unavailable", "breaker_open"),
     ),
     Endpoint(
         "POST",
@@ -152,6 +158,7 @@ ENDPOINTS = (
         "Move the devnet's clock forward.",
         fields=WarpFields,
         answer={"success": True, **_NOW},
-        tag="Devnet",
+        tag="devnet",
+        refuses=("rpc_unavailable", "breaker_open"),
     ),
 )

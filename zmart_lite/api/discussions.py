@@ -39,7 +39,7 @@ def _post_id(value: Any) -> int:
     return found
 
 
-post_id_parser = Parser(_post_id, {"type": "string"})
+post_id_parser = Parser(_post_id, {"type": "string", "maxLength": POST_ID_DIGITS})
 
 
 def path_post(request: Request) -> int:
@@ -88,7 +88,7 @@ async def read_bare(request: Request, fields: ThreadQuery) -> Reply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostBody:
-    content: str = field(parsers.plain_text(1, CONTENT_LENGTH_MAX, trim=True))
+    content: str = field(parsers.plain_text(1, CONTENT_LENGTH_MAX, trim=True), example="I doubt it.")
     parent_id: int | None = field(post_id_parser, None, aliases=("parentId",))
 
 
@@ -159,7 +159,7 @@ async def vote(request: Request, fields: VoteBody) -> Json:
 
 @dataclass(frozen=True, slots=True)
 class FlagBody:
-    reason: str = field(parsers.plain_text(1, REASON_LENGTH_MAX))
+    reason: str = field(parsers.plain_text(1, REASON_LENGTH_MAX), example="Advertisement")
 
 
 async def flag(request: Request, fields: FlagBody) -> Json:
@@ -240,6 +240,7 @@ ENDPOINTS = (
             fields=fields,
             answer=answer,
             status=201,
+            also=((200, answer),),
             scoped=POSTS,
             tag="discussions",
         )
@@ -263,7 +264,16 @@ ENDPOINTS = (
         )
     ),
     *(
-        Endpoint("DELETE", path, delete, "Delete a post", level=Level.WALLET, answer=_DELETED, tag="discussions")
+        Endpoint(
+            "DELETE",
+            path,
+            delete,
+            "Delete a post",
+            level=Level.WALLET,
+            answer=_DELETED,
+            refuses=("not_author",),
+            tag="discussions",
+        )
         for path in _POST_PATHS
     ),
 )

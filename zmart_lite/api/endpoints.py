@@ -119,6 +119,11 @@ class Endpoint:
     body_bytes_max: int = BODY_BYTES_MAX
     raw_body: bool = False
     head: bool = True
+    also: tuple[tuple[int, object], ...] = ()
+    """Further successes: (status, example)."""
+    refuses: tuple[str, ...] = ()
+    """Reasons of :mod:`zmart_lite.api.refusals` for which this route says no, besides those of its checks."""
+    media_type: str = "application/json"
     ended: Ended | None = None
     """Told how each call ended, refusals included, before it is answered (the audit)."""
     param_names: tuple[str, ...] = field(init=False)

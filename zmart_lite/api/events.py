@@ -34,7 +34,10 @@ def _event_types(value: Any) -> tuple[str, ...]:
     return tuple(sorted(set(found)))
 
 
-event_types = Parser(_event_types, {"type": "string", "description": "Names of events, separated by commas."})
+event_types = Parser(
+    _event_types,
+    {"type": "string", "description": "Names of events, separated by commas.", "examples": ["SharesBought"]},
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +73,9 @@ class DatedQuery(EventsQuery):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchQuery(OrderedQuery):
-    q: str = field(parsers.plain_text(SEARCH_LENGTH_MIN, SEARCH_LENGTH_MAX), help="Part of what is looked for.")
+    q: str = field(
+        parsers.plain_text(SEARCH_LENGTH_MIN, SEARCH_LENGTH_MAX), help="Part of what is looked for.", example="rain"
+    )
 
 
 async def _answer(request: Request, fields: OrderedQuery, find: Callable[[Tx], EventFilter], *scope: object) -> Json:

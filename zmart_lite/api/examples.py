@@ -1,4 +1,4 @@
-"""Examples of answers, as the node gives them, for the OpenAPI document. A test compares their fields with real ones."""
+"""Examples of answers, as the node gives them, for the OpenAPI document. Tests compare their fields with real ones."""
 
 from typing import Any
 
@@ -471,4 +471,45 @@ STATS: dict[str, Any] = {
     "disputeVoteSets": 0,
     "totalPendingVotes": 1,
     "timestamp": "2026-01-02T03:04:05.678Z",
+}
+MARKET_VOTES: dict[str, Any] = {
+    "votes": [VOTE],
+    "stats": {"likes": 7, "dislikes": 3, "total": 10, "approval_rate": "70.00"},
+    "market_id": MARKET_ID,
+    "type": "proposal",
+    **PAGE,
+}
+SIGN_IN: dict[str, Any] = {
+    "domain": "zmart.example",
+    "uri": "https://zmart.example",
+    "statement": "Sign in to ZMART.",
+    "version": "1",
+    "chainId": "devnet",
+    "nonce": "3f9c0a52d1e84b67a0c4",
+    "issuedAt": "2026-01-02T03:04:05.678Z",
+    "expirationTime": "2026-01-02T03:09:05.678Z",
+    "expires_in": 300,
+}
+ENVELOPE: dict[str, Any] = {
+    "type": "trade",
+    "market_id": MARKET_ID,
+    "timestamp": "2026-01-02T03:04:05.678Z",
+    "data": TRADE,
+    "offset": 42,
+}
+LATEST: dict[str, Any] = {
+    "events": [ENVELOPE],
+    "count": 1,
+    "since": None,
+    "limit": 50,
+    "next_after": 42,
+    "reset": False,
+    "timestamp": 1767323045678,
+}
+PLAN: dict[str, Any] = {"due_at": "2026-02-01T00:00:00.000Z", "registered_at": "2026-01-02T03:04:05.678Z"}
+TRANSITION: dict[str, Any] = {
+    "kind": "finalize",
+    "market": "A6quEt9qfZf4KSf7htVnqpKCcpavmnydhsVv2Eq9rFDC",
+    "at": "2026-01-04T03:04:05.000Z",
+    "seconds_ahead": 172800,
 }

@@ -41,7 +41,7 @@ class CommonHeaders:
         self._policy = (b"content-security-policy", API_POLICY.encode())
 
     def of(self, origin: str | None, *, policy: bool) -> RawHeaders:
-        """The headers for a request from this origin. ``policy``: with the API's content policy, which pages replace."""
+        """The headers for a request from this origin. ``policy``: with the API's content policy; pages replace it."""
         headers = [*self._fixed, self._policy] if policy else list(self._fixed)
         if not self._any_origin:
             headers.append((b"vary", b"Origin"))

@@ -373,13 +373,7 @@ _READS = (
         market_votes,
         "Votes on a market",
         VotesQuery,
-        {
-            "votes": [examples.VOTE],
-            "stats": {"likes": 7, "dislikes": 3, "total": 10, "approval_rate": "70.00"},
-            "market_id": examples.MARKET_ID,
-            "type": "proposal",
-            **examples.PAGE,
-        },
+        examples.MARKET_VOTES,
     ),
     ("/api/markets/{id}/stats", market_stats, "Figures of a market", None, examples.MARKET_STATS),
     (

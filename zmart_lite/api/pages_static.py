@@ -113,11 +113,19 @@ def _static_path(depth: int) -> str:
 
 
 ENDPOINTS = (
-    Endpoint("GET", "/", page, "The built-in page (HTML).", tag="Pages", limited=False),
+    Endpoint("GET", "/", page, "The built-in page", tag="pages", limited=False, media_type="text/html"),
     *(
-        Endpoint("GET", _static_path(depth), static_file, "A file of the built-in page.", tag="Pages", limited=False)
+        Endpoint(
+            "GET",
+            _static_path(depth),
+            static_file,
+            "A file of the built-in page",
+            tag="pages",
+            limited=False,
+            media_type="*/*",
+        )
         for depth in range(1, DEPTH_MAX + 1)
     ),
-    Endpoint("GET", "/docs", docs, "Swagger UI of this API (HTML).", tag="Pages", limited=False),
-    Endpoint("GET", "/docs/{file}", docs_file, "A file of Swagger UI.", tag="Pages", limited=False),
+    Endpoint("GET", "/docs", docs, "Swagger UI of this API", tag="pages", limited=False, media_type="text/html"),
+    Endpoint("GET", "/docs/{file}", docs_file, "A file of Swagger UI", tag="pages", limited=False, media_type="*/*"),
 )

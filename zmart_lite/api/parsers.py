@@ -7,6 +7,7 @@ from typing import Any
 
 from solders.pubkey import Pubkey
 
+from zmart_lite.api.examples import MARKET_ID, WALLET
 from zmart_lite.api.validate import Parser
 from zmart_lite.models import MarketState
 from zmart_lite.rules import U64_MAX
@@ -62,8 +63,11 @@ def _wallet(value: Any) -> bytes:
     return found
 
 
-market_ref = Parser(_market_ref, {"type": "string", "description": "Market id (64 hex digits) or account address."})
-wallet = Parser(_wallet, {"type": "string", "description": "Base58 of 32 bytes."})
+market_ref = Parser(
+    _market_ref,
+    {"type": "string", "description": "Market id (64 hex digits) or account address.", "examples": [MARKET_ID]},
+)
+wallet = Parser(_wallet, {"type": "string", "description": "Base58 of 32 bytes.", "examples": [WALLET]})
 
 
 def _u64_of(value: Any) -> int:
@@ -101,7 +105,7 @@ def _boolean(value: Any) -> bool:
     return found
 
 
-boolean = Parser(_boolean, {"type": "boolean"})
+boolean = Parser(_boolean, {"type": "boolean", "examples": [True]})
 
 
 def _outcome(value: Any) -> bool:
@@ -113,7 +117,9 @@ def _outcome(value: Any) -> bool:
     return found
 
 
-outcome = Parser(_outcome, {"type": ["boolean", "string"], "description": "true or yes, false or no."})
+outcome = Parser(
+    _outcome, {"type": ["boolean", "string"], "description": "true or yes, false or no.", "examples": ["yes"]}
+)
 
 
 def word(*choices: str, aliases: Mapping[str, str] | None = None) -> Parser:
@@ -152,7 +158,8 @@ def optional_filter(parser: Parser) -> Parser:
     def parse(value: Any) -> Any:
         return None if isinstance(value, str) and value.lower() == "all" else parser.parse(value)
 
-    return Parser(parse, parser.schema)
+    choices = parser.schema.get("enum")
+    return Parser(parse, parser.schema if choices is None else {**parser.schema, "enum": [*choices, "all"]})
 
 
 def _state(value: Any) -> int:
@@ -165,7 +172,7 @@ def _state(value: Any) -> int:
     raise ValueError(f"must be a state by name ({', '.join(STATE_NAMES)}) or number")
 
 
-state_filter = optional_filter(Parser(_state, {"type": "string", "enum": [*STATE_NAMES, *"0123456", "all"]}))
+state_filter = optional_filter(Parser(_state, {"type": "string", "enum": [*STATE_NAMES, *"0123456"]}))
 
 
 def _time_ms(value: Any) -> int:
@@ -204,7 +211,14 @@ def _iso_with_space(text: str) -> datetime:
         raise ValueError("must be ISO 8601 with an offset, unix seconds or milliseconds") from None
 
 
-time_ms = Parser(_time_ms, {"type": "string", "description": "ISO 8601 with offset, unix seconds or milliseconds."})
+time_ms = Parser(
+    _time_ms,
+    {
+        "type": ["string", "integer"],
+        "description": "ISO 8601 with offset, unix seconds or milliseconds.",
+        "examples": ["2026-02-01T00:00:00Z"],
+    },
+)
 
 
 def text(

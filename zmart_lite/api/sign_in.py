@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from solders.pubkey import Pubkey
 
-from zmart_lite.api import parsers, siws
+from zmart_lite.api import examples, parsers, siws
 from zmart_lite.api.auth import TICKET_LIFETIME_S, TOKEN_LIFETIME_S
 from zmart_lite.api.endpoints import Caching, Endpoint, Level, Request
 from zmart_lite.api.validate import Parser, Problems, field
@@ -27,6 +27,12 @@ VERSION = "1"
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1")
 LISTENS_ON_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 DEFAULT_PORTS = {"http": 80, "https": 443}
+MESSAGE_SHOWN = (
+    "zmart.example wants you to sign in with your Solana account:\n4uQeVj5tqViQh7yWWGStvkEG1Zmhx6uasJtWCJziofM\n\n"
+    "Sign in to ZMART.\n\nURI: https://zmart.example\nVersion: 1\nChain ID: devnet\nNonce: 3f9c0a52d1e84b67a0c4\n"
+    "Issued At: 2026-01-02T03:04:05.678Z"
+)
+"""For the documentation."""
 SIGNED_BYTES_MAX = siws.MESSAGE_BYTES_MAX + 2_048
 """Room for an envelope around the longest message."""
 
@@ -152,9 +158,13 @@ signature_parser = Parser(siws.signatures_of, {"type": ["string", "array"], "ite
 class LoginBody:
     """``message`` or ``signedMessage``; with both the text must be the one that was signed."""
 
-    message: str | None = field(message_parser, None, help="The text, if the wallet signed it as it is.")
+    message: str | None = field(
+        message_parser, None, help="The text, if the wallet signed it as it is.", example=MESSAGE_SHOWN
+    )
     signedMessage: bytes | None = field(signed_message_parser, None, help="The bytes really signed.")  # noqa: N815
-    signature: tuple[bytes, ...] = field(signature_parser, help="64 bytes: base58, base64 or an array.")
+    signature: tuple[bytes, ...] = field(
+        signature_parser, help="64 bytes: base58, base64 or an array.", example="5" * 88
+    )
     wallet: bytes | None = field(parsers.wallet, None, aliases=("address", "publicKey"))
 
     def check(self) -> Problems:
@@ -298,17 +308,7 @@ ENDPOINTS = (
         fields=NonceQuery,
         caching=Caching.NO_STORE,
         tag="auth",
-        answer={
-            "domain": "zmart.example",
-            "uri": "https://zmart.example",
-            "statement": STATEMENT,
-            "version": VERSION,
-            "chainId": "devnet",
-            "nonce": "3f9c0a52d1e84b67a0c4",
-            "issuedAt": _TIME,
-            "expirationTime": _TIME,
-            "expires_in": 300,
-        },
+        answer=examples.SIGN_IN,
     ),
     Endpoint(
         "POST",
@@ -329,6 +329,15 @@ ENDPOINTS = (
             "expires_at": _TIME,
             "message": "Signed in.",
         },
+        refuses=(
+            "bad_message",
+            "bad_domain",
+            "wrong_chain",
+            "address_mismatch",
+            "bad_signature",
+            "nonce_invalid",
+            "expired",
+        ),
     ),
     Endpoint(
         "POST", "/api/auth/logout", logout, "End this session", level=Level.JWT, tag="auth", answer={"success": True}

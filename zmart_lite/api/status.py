@@ -321,20 +321,46 @@ async def stats(request: Request, _: None) -> Json:
     }
 
 
-def _meta(path: str, handler: Any, summary: str, answer: object) -> Endpoint:
-    """A route about the node itself: never limited outside /api, never stored by a cache."""
+def _meta(path: str, handler: Any, summary: str, answer: object, *, unwell: bool = False, **more: Any) -> Endpoint:
+    """A route about the node itself: never limited outside /api, never stored by a cache. ``unwell``: it also answers
+    the same with 503.
+    """
     return Endpoint(
-        "GET", path, handler, summary, level=Level.NONE, caching=Caching.NO_STORE, answer=answer, tag="health"
+        "GET",
+        path,
+        handler,
+        summary,
+        level=Level.NONE,
+        caching=Caching.NO_STORE,
+        answer=answer,
+        also=((503, answer),) if unwell else (),
+        tag="health",
+        **more,
     )
 
 
 ENDPOINTS = (
-    _meta("/health", health, "Whether the node is alive, and each of its services", examples.HEALTH),
-    _meta("/health/{service}", service_health, "One service", examples.SERVICE_HEALTH),
-    _meta("/api/webhooks/health", webhook_health, "The indexer", examples.SERVICE_HEALTH),
-    _meta("/ready", ready, "Whether the node has caught up", examples.READY),
+    _meta("/health", health, "Whether the node is alive, and each of its services", examples.HEALTH, unwell=True),
+    _meta("/health/{service}", service_health, "One service", examples.SERVICE_HEALTH, unwell=True),
+    _meta("/api/webhooks/health", webhook_health, "The indexer", examples.SERVICE_HEALTH, unwell=True),
+    _meta("/ready", ready, "Whether the node has caught up", examples.READY, unwell=True),
     _meta("/status", status, "The node in numbers", examples.STATUS),
-    _meta("/metrics", metrics, "Metrics in Prometheus' text format", ""),
-    Endpoint("GET", "/api/protocol", protocol, "The protocol's configuration", answer=examples.PROTOCOL, tag="meta"),
+    _meta(
+        "/metrics",
+        metrics,
+        "Metrics in Prometheus' text format",
+        "# HELP zmart_votes_total Votes accepted.",
+        media_type="text/plain",
+        refuses=("missing",),
+    ),
+    Endpoint(
+        "GET",
+        "/api/protocol",
+        protocol,
+        "The protocol's configuration",
+        answer=examples.PROTOCOL,
+        tag="meta",
+        refuses=("rpc_unavailable",),
+    ),
     Endpoint("GET", "/api/stats", stats, "The whole service in numbers", answer=examples.STATS, tag="meta"),
 )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import msgspec
 from starlette.types import Receive, Scope, Send
 
+from zmart_lite.api import examples
 from zmart_lite.api.commands import OFFSET_MAX, ResumePoint, named_channel, resume_point
 from zmart_lite.api.endpoints import Endpoint, Identity, Request, Stream
 from zmart_lite.api.headers import CommonHeaders
@@ -205,9 +206,25 @@ def caller_of(identity: Identity, *, service_key: bool) -> Caller:
 # GET /api/stream
 
 
-async def stream(request: Request, _: None) -> Stream:
+def _as_text(value: Any) -> str:
+    return str(value)
+
+
+_text = Parser(_as_text, {"type": "string"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamFields:
+    """Taken as they are: what is wrong with them is said by whoever reads them."""
+
+    channels: str | None = field(_text, None, help="At most 20 channels, separated by commas; else public.")
+    from_: str | None = field(_text, None, name="from", help="Last offset seen; Last-Event-ID counts first.")
+    ticket: str | None = field(_text, None, help="Of POST /api/auth/ticket, for channels that need a credential.")
+
+
+async def stream(request: Request, fields: StreamFields) -> Stream:
     streams = request.api.streams
-    channels = _stream_channels(request.query.get("channels") or PUBLIC.name)
+    channels = _stream_channels(fields.channels or PUBLIC.name)
     caller = await streams.http_caller(request)
     try:
         authorize(caller, channels)
@@ -220,7 +237,7 @@ async def stream(request: Request, _: None) -> Stream:
     refusal = streams.hub.admit(address)
     if refusal is not None:
         raise _no_seat(streams, refusal)
-    return Stream(EventStream(streams, address, caller, channels, _stream_resume(request)))
+    return Stream(EventStream(streams, address, caller, channels, _stream_resume(request, fields)))
 
 
 def _stream_channels(text: str) -> tuple[Channel, ...]:
@@ -230,9 +247,9 @@ def _stream_channels(text: str) -> tuple[Channel, ...]:
     return wanted or (PUBLIC,)
 
 
-def _stream_resume(request: Request) -> ResumePoint | None:
+def _stream_resume(request: Request, fields: StreamFields) -> ResumePoint | None:
     """A reconnecting EventSource says where it was in a header; that is newer than what stands in its URL."""
-    text = request.header(b"last-event-id") or request.query.get("from")
+    text = request.header(b"last-event-id") or fields.from_
     return None if text is None else resume_point(text)
 
 
@@ -330,7 +347,26 @@ def _latest_filter(tx: Tx, fields: LatestFields) -> FeedFilter:
 
 
 ENDPOINTS = (
-    Endpoint("GET", "/api/stream", stream, "Server-sent events.", tag="push", head=False),
+    Endpoint(
+        "GET",
+        "/api/stream",
+        stream,
+        "Server-sent events.",
+        fields=StreamFields,
+        tag="push",
+        head=False,
+        media_type="text/event-stream",
+        answer='event: trade\nid: 42\ndata: {"type":"trade","offset":42,…}\n\n',
+        refuses=(
+            "missing",
+            "bad_signature",
+            "expired",
+            "revoked",
+            "wallet_mismatch",
+            "connections_max",
+            "shutting_down",
+        ),
+    ),
     Endpoint(
         "GET",
         "/api/events/latest",
@@ -338,6 +374,6 @@ ENDPOINTS = (
         "The feed's messages, for clients that poll.",
         fields=LatestFields,
         tag="events",
-        answer={"events": [], "count": 0, "since": None, "limit": 50, "next_after": 0, "reset": False, "timestamp": 0},
+        answer=examples.LATEST,
     ),
 )

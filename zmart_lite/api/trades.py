@@ -12,6 +12,7 @@ from zmart_lite.api.onchain import Json, OnChain
 from zmart_lite.api.pages import page_fields, page_of
 from zmart_lite.api.parsers import integer, market_ref, outcome, u64, word
 from zmart_lite.api.quotes import Order, Priced, net_amount, price_order, quote_json
+from zmart_lite.api.refusals import BUILDS, READS_CHAIN
 from zmart_lite.api.validate import PageFields, Problems, field, page_limit
 from zmart_lite.chain import instructions
 from zmart_lite.codec import Codec
@@ -31,6 +32,7 @@ SLIPPAGE_BPS_DEFAULT = 100
 PRIVILEGE_ESCALATION = "PrivilegeEscalation"
 """How a sale ends in builds of the program that cannot pay it out."""
 BUDGET_NAMES = ("target_cost", "amount")
+SPENT = "Lamports to spend at most, fees included."
 
 budget = u64(rules.TRADE_MIN_LAMPORTS, rules.TARGET_COST_MAX_LAMPORTS)
 bought_shares = u64(SHARES_BOUGHT_MIN)
@@ -48,7 +50,7 @@ class TradeFields:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuyFields(TradeFields):
-    budget: int | None = field(budget, None, aliases=BUDGET_NAMES, help="Lamports to spend at most, fees included.")
+    budget: int | None = field(budget, None, aliases=BUDGET_NAMES, help=SPENT, example="1000000000")
     min_shares: int | None = field(u64(), None, help="With budget: fewer quoted shares are refused.")
     shares: int | None = field(bought_shares, None, help="Shares (9 decimals) to buy at least, instead of a budget.")
     max_cost: int | None = field(u64(), None, help="With shares: a higher spending limit is refused.")
@@ -64,7 +66,7 @@ class BuyFields(TradeFields):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SellFields(TradeFields):
-    shares: int = field(sold_shares, help="Shares with 9 decimals.")
+    shares: int = field(sold_shares, help="Shares with 9 decimals.", example="500000000")
     min_proceeds: int | None = field(
         u64(), None, aliases=("min_payout",), help="Net lamports to insist on; else slippage_bps decides."
     )
@@ -173,7 +175,7 @@ def _answer(market_id: bytes, message: str, built: Json, quote: Json) -> Reply:
 class QuoteFields:
     side: str = field(word("buy", "sell"))
     outcome: bool = field(outcome)
-    shares: int | None = field(sold_shares, None)
+    shares: int | None = field(sold_shares, None, example="1000000000")
     budget: int | None = field(budget, None, aliases=BUDGET_NAMES, help="For buying: lamports, fees included.")
 
     def check(self) -> Problems:
@@ -248,6 +250,7 @@ ENDPOINTS = [
         level=Level.WALLET,
         fields=BuyFields,
         answer=action_examples.BUY,
+        refuses=("wrong_state", "protocol_paused", "slippage_exceeded", *BUILDS),
         tag="trades",
     ),
     Endpoint(
@@ -258,6 +261,14 @@ ENDPOINTS = [
         level=Level.WALLET,
         fields=SellFields,
         answer=action_examples.SELL,
+        refuses=(
+            "wrong_state",
+            "protocol_paused",
+            "slippage_exceeded",
+            "insufficient_shares",
+            "selling_unavailable",
+            *BUILDS,
+        ),
         tag="trades",
     ),
     Endpoint(
@@ -267,6 +278,8 @@ ENDPOINTS = [
         "What a trade would cost or bring now.",
         fields=EstimateFields,
         answer=action_examples.ESTIMATE,
+        also=((200, action_examples.SELL_ESTIMATE),),
+        refuses=READS_CHAIN,
         tag="trades",
     ),
     Endpoint(
@@ -286,6 +299,8 @@ ENDPOINTS = [
         "What a trade would cost or bring now.",
         fields=QuoteFields,
         answer=action_examples.BUY_QUOTE,
+        also=((200, action_examples.SELL_QUOTE),),
+        refuses=READS_CHAIN,
         tag="trades",
     ),
 ]

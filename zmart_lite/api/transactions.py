@@ -65,6 +65,7 @@ class RelayFields:
         transaction_text,
         aliases=("signed_transaction", "signedTransaction", "tx"),
         help="The signed transaction, whole.",
+        example="AQAAAAAAAAAAAAAAAAAAAAAA",
     )
     encoding: str = field(word("base64", "base58"), "base64")
     wait: str = field(word("confirmed", "finalized", "none"), "confirmed", help="What to wait for, at most 30 s.")
@@ -338,6 +339,15 @@ ENDPOINTS = [
         "Relay a signed transaction and wait until it is confirmed and indexed.",
         fields=RelayFields,
         answer=action_examples.RELAYED,
+        also=((202, action_examples.SENT),),
+        refuses=(
+            "simulation_failed",
+            "transaction_failed",
+            "blockhash_expired",
+            "rpc_unavailable",
+            "breaker_open",
+            "shutting_down",
+        ),
         tag="transactions",
         scoped=Scoped("relays"),
     ),
@@ -347,6 +357,7 @@ ENDPOINTS = [
         show,
         "Where a transaction stands.",
         answer=action_examples.TRANSACTION,
+        refuses=("rpc_unavailable", "breaker_open"),
         tag="transactions",
     ),
 ]

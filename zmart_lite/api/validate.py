@@ -44,6 +44,7 @@ class FieldSpec(NamedTuple):
     parser: Parser
     default: Any
     help: str
+    example: Any
 
 
 def field(
@@ -53,12 +54,20 @@ def field(
     name: str | None = None,
     aliases: tuple[str, ...] = (),
     help: str = "",  # noqa: A002
+    example: Any = None,
 ) -> Any:
     """A field of a request. Without ``default`` it is required; null and (in a query) an empty text count as not
-    given.
+    given. ``example``: shown in the documentation, as the caller would write it.
     """
     return dataclasses.field(
-        metadata={"parser": parser, "default": default, "name": name, "aliases": aliases, "help": help}
+        metadata={
+            "parser": parser,
+            "default": default,
+            "name": name,
+            "aliases": aliases,
+            "help": help,
+            "example": example,
+        }
     )
 
 
@@ -69,7 +78,7 @@ def specs_of(fields: type[Any]) -> tuple[FieldSpec, ...]:
     for part in dataclasses.fields(fields):
         rules = part.metadata
         names = (rules["name"] or part.name, *rules["aliases"])
-        found.append(FieldSpec(part.name, names, rules["parser"], rules["default"], rules["help"]))
+        found.append(FieldSpec(part.name, names, rules["parser"], rules["default"], rules["help"], rules["example"]))
     return tuple(found)
 
 

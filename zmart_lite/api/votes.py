@@ -8,6 +8,7 @@ from zmart_lite.api import action_examples, onchain
 from zmart_lite.api.endpoints import Endpoint, Handler, Level, Reply, Request, Scoped
 from zmart_lite.api.naming import path_market, require_own
 from zmart_lite.api.parsers import boolean, find_market_ref, market_ref, wallet, word, words
+from zmart_lite.api.refusals import BUILDS
 from zmart_lite.api.validate import field
 from zmart_lite.chain import instructions
 from zmart_lite.chain.program_errors import ACCOUNT_IN_USE
@@ -265,6 +266,14 @@ def _vote_endpoints(kind: VoteType, fields: type[Any], named: type[Any], own_pat
             fields=accepted,
             answer=action_examples.VOTED,
             status=201,
+            also=((200, action_examples.ACTION),),
+            refuses=(
+                "wallet_mismatch",
+                *(("no_position",) if kind is VoteType.DISPUTE else ()),
+                "wrong_state",
+                "already_voted",
+                *BUILDS,
+            ),
             tag="votes",
             scoped=scoped,
         )

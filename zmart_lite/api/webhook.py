@@ -127,6 +127,7 @@ ENDPOINTS = [
         answer={"success": True, "received": True, "eventsProcessed": 1, "duplicates": 0},
         tag="webhooks",
         limited=False,
+        refuses=("missing", "bad_signature", "not_configured", "shutting_down"),
         body_bytes_max=WEBHOOK_BYTES_MAX,
         raw_body=True,
     )

@@ -6,6 +6,7 @@ in a task of its own, and could not close a connection whose peer reads nothing:
 does not. All else (handshake, reading, pings, answers) stays uvicorn's; handlers find the wire in the scope.
 """
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -21,6 +22,10 @@ from zmart_lite.push.subscriber import SLOW, Ending
 EXTENSION = "zmart_lite.wire"
 CLOSE_GRACE_S = 2.0
 """How long a peer may take to read the rest and answer the close frame before the socket is cut off."""
+HEAD_BYTES_MAX = 64 * 1024
+"""Request line and headers, besides the piece in which they begin and that in which they end."""
+PATIENCE_S = 30.0
+"""How long a client may take to send a whole request, and to take what was written for it."""
 
 
 def _nothing() -> None:
@@ -89,7 +94,110 @@ class WebSocketWire(WebSocketsSansIOProtocol):
         self.transport.abort()
 
 
-class HttpWire(HttpToolsProtocol):
+class _Timer:
+    """One call after ``PATIENCE_S``, unless stopped before."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._handle: asyncio.TimerHandle | None = None
+
+    @property
+    def runs(self) -> bool:
+        return self._handle is not None
+
+    def start(self, call: Callable[[], None]) -> None:
+        self.stop()
+        self._handle = self._loop.call_later(PATIENCE_S, call)
+
+    def stop(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+
+class PatientHttp(HttpToolsProtocol):
+    """uvicorn's HTTP with an end to its patience: it waits for ever for a request that does not come or an answer that
+    is not read, and takes headers of any length.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._in_head = False
+        self._is_whole = False
+        """Whether the newest request has been received to its end."""
+        self._upgraded = False
+        self._head_bytes = 0
+        self._for_request = _Timer(self.loop)
+        self._for_reader = _Timer(self.loop)
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._for_request.start(self._give_up)
+
+    def data_received(self, data: bytes) -> None:
+        was_in_head = self._in_head
+        super().data_received(data)
+        if self._upgraded or self.transport.is_closing():
+            return
+        self._head_bytes = self._head_bytes + len(data) if was_in_head and self._in_head else 0
+        if self._head_bytes > HEAD_BYTES_MAX:
+            self.send_400_response("The request's headers are too long.")
+        elif self._is_whole and self.cycle is not None and not self.cycle.response_complete:
+            self._for_request.stop()
+        elif not self._for_request.runs:
+            self._for_request.start(self._give_up)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head, self._is_whole = True, False
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        self._in_head = False
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._is_whole = True
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._finish_closing()
+
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
+        self._finish_closing()
+
+    def handle_websocket_upgrade(self) -> None:
+        self._upgraded = True
+        self._for_request.stop()
+        super().handle_websocket_upgrade()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._for_reader.start(self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._for_reader.stop()
+        super().resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._for_request.stop()
+        self._for_reader.stop()
+        super().connection_lost(exc)
+
+    def _give_up(self) -> None:
+        if self.pipeline:  # nothing is read while requests before this one are answered
+            self._for_request.start(self._give_up)
+        else:
+            self.transport.abort()
+
+    def _finish_closing(self) -> None:
+        """A closed connection lives on until the peer has read the rest, or for ever."""
+        if self.transport.is_closing() and self.transport.get_write_buffer_size():
+            self._for_reader.start(self.transport.abort)
+
+
+class HttpWire(PatientHttp):
     """An HTTP connection as the Hub's sink, once its response of type text/event-stream has begun."""
 
     kind = "sse"

@@ -43,10 +43,14 @@ class JobAdapter:
     async def views(self) -> list[JobView]:
         return [JobView(*view) for view in await self._runner.views()]
 
-    async def run(self, name: str, *, market_id: bytes | None = None, dry_run: bool = False) -> int:
+    async def run(
+        self, name: str, *, market_id: bytes | None = None, dry_run: bool = False, from_slot: int | None = None
+    ) -> int:
         params: dict[str, object] = {"dry_run": dry_run}
         if market_id is not None:
             params["market_id"] = market_id
+        if from_slot is not None:
+            params["from_slot"] = from_slot
         return await self._runner.run(name, params)
 
     async def pause(self, name: str) -> None:

@@ -8,12 +8,13 @@ import asyncio
 import logging
 import socket
 import time
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import Self
 
 from solders.pubkey import Pubkey
 
-from zmart_lite import __version__
+from zmart_lite import __version__, ipfs
 from zmart_lite.api import ApiParts, create_app
 from zmart_lite.api.auth import jwt_secret
 from zmart_lite.api.stream import StoredFeed
@@ -33,13 +34,18 @@ from zmart_lite.jobs import Actions, Job, JobRunner, Keys, Summary
 from zmart_lite.jobs.alerts import AlertOptions, Alerts, Surroundings
 from zmart_lite.jobs.backup import BackupOptions, Backups, judge_backups
 from zmart_lite.jobs.breakers import BreakerKeeper
+from zmart_lite.jobs.conditions import JobHealth
+from zmart_lite.jobs.history import History
 from zmart_lite.jobs.keys import check_keys
 from zmart_lite.jobs.monitor import Monitor, MonitorOptions
 from zmart_lite.jobs.notify import Notifier, NotifyOptions
 from zmart_lite.jobs.prune import Pruner
+from zmart_lite.jobs.reconcile import Reconciliation
 from zmart_lite.jobs.runner import Params
+from zmart_lite.jobs.snapshots import SnapshotOptions, Snapshots, keep_nothing
 from zmart_lite.jobs.votes import Aggregator, VoteOptions
 from zmart_lite.ops import Background, Breakers, BreakerView, ChainClock, Health, Metrics
+from zmart_lite.ops.rates import total_of
 from zmart_lite.ops.targets import targets_of
 from zmart_lite.push.hub import Hub
 from zmart_lite.store import chainlog, markets
@@ -54,6 +60,9 @@ WEBHOOK_PATH = "/api/webhooks/helius"
 LOOPBACK_OF_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - how to reach a node that listens everywhere
 JOB_TIME_LIMIT_S = 240
 LONG_JOB_LIMIT_S = 3_600
+WEBHOOK_CHECK_S = 600
+BY_HAND_LIMIT_S = 86_400
+"""A whole history may take that long to read; what was read stays."""
 HOUR_S = 3_600
 DAY_S = 86_400
 START_RPC_DEADLINE_S = 3.0
@@ -69,6 +78,7 @@ class Node:
         self.stopping = asyncio.Event()
         self.port = 0
         self._stack = AsyncExitStack()
+        self._webhook_check_at = float("-inf")
 
     @property
     def url(self) -> str:
@@ -86,6 +96,7 @@ class Node:
             await self._open_store(stack)
             self._build_chain(stack)
             await self._pin_to_chain()
+            self._build_ipfs(stack)
             self._build_indexer()
             await self._say_keys()
             self._build_jobs()
@@ -151,6 +162,11 @@ class Node:
         self.rpc = Rpc([self.config.rpc_url.reveal()], policy, on_request=self._count_rpc)
         stack.push_async_callback(self.rpc.close)
 
+    def _build_ipfs(self, stack: AsyncExitStack) -> None:
+        self.ipfs = ipfs.connect(self.config.ipfs)
+        if self.ipfs is not None:
+            stack.push_async_callback(self.ipfs.close)
+
     def _count_rpc(self, method: str, result: str, seconds: float) -> None:
         self.metrics.rpc_requests_total.labels(method, result).inc()
         self.metrics.rpc_request_duration_seconds.labels(method).observe(seconds)
@@ -158,7 +174,7 @@ class Node:
     async def _pin_to_chain(self) -> None:
         """Refuse a database that belongs to another cluster or program; one that belongs to none yet is bound now."""
         program_id, path = self.codec.program_id.hex(), str(self.store.path)
-        await self.store.write(lambda tx: _pin(tx, "program_id", program_id, path))
+        await self.store.write(lambda tx: pin(tx, "program_id", program_id, path))
         try:
             async with asyncio.timeout(START_RPC_DEADLINE_S):
                 genesis_hash = (await self.rpc.get_genesis_hash()).hex()
@@ -167,10 +183,9 @@ class Node:
             logger.warning("the cluster cannot be reached yet: %s", error)
             return
         self.clock.observe(reading.slot, reading.unix_timestamp)
-        await self.store.write(lambda tx: _pin(tx, "genesis_hash", genesis_hash, path))
+        await self.store.write(lambda tx: pin(tx, "genesis_hash", genesis_hash, path))
 
     def _build_indexer(self) -> None:
-        options = self.config.indexer
         self.rows = RowSettings.of(self.config, self.codec)
         self.indexer = Indexer(
             self.store,
@@ -179,13 +194,7 @@ class Node:
             self.clock,
             self.metrics,
             self._feed_context,
-            IndexerOptions(
-                start_slot=options.start_slot,
-                batch_size=options.batch_size,
-                attempts_max=options.attempts_max,
-                retry_delay_s=options.retry_delay_s,
-                deep_forks=self.config.embedded_devnet,
-            ),
+            indexer_options(self.config),
         )
 
     async def _say_keys(self) -> None:
@@ -278,17 +287,35 @@ class Node:
         config = self.config
         backed_up = config.backup.enabled and not config.store.is_postgres
         backups = Backups(self.store, self.metrics, BackupOptions(config.backup_folder, config.backup.keep))
+        history = History(self.indexer, self._feed_context, config.indexer.start_slot)
         pruner = Pruner(
             self.store,
             feed_days=config.retention.feed_days,
             payload_days=config.retention.payload_days,
             judges=(judge_backups,) if backed_up else (),
         )
-        return [
+        found = [
             Job("backup", DAY_S, LONG_JOB_LIMIT_S, backups.run, enabled=backed_up, at_hour_utc=config.backup.hour_utc),
             Job("alerts", config.alerts.interval_s, JOB_TIME_LIMIT_S, self._alerts().run),
             Job("prune", HOUR_S, JOB_TIME_LIMIT_S, pruner.run),
+            Job("backfill", DAY_S, BY_HAND_LIMIT_S, history.backfill, enabled=False),
+            Job("rebuild", DAY_S, BY_HAND_LIMIT_S, history.rebuild, enabled=False),
+            Job(
+                "reconcile",
+                config.reconcile.interval_s,
+                LONG_JOB_LIMIT_S,
+                Reconciliation(self.store, self.indexer).run,
+                enabled=config.reconcile.enabled,
+            ),
         ]
+        return [*found, self._snapshots()]
+
+    def _snapshots(self) -> Job:
+        options = SnapshotOptions(self.config.ipfs.snapshots, self.config.ipfs.snapshot_days)
+        if self.ipfs is None:
+            return Job("snapshot", DAY_S, LONG_JOB_LIMIT_S, keep_nothing, enabled=False)
+        snapshots = Snapshots(self.store, self.ipfs, self.breakers["ipfs"], self.metrics, options)
+        return Job("snapshot", DAY_S, LONG_JOB_LIMIT_S, snapshots.run)
 
     def _alerts(self) -> Alerts:
         config = self.config
@@ -299,7 +326,7 @@ class Node:
             breakers=self.breakers,
             metrics=self.metrics,
             hub=self.hub,
-            jobs=lambda: self.jobs.health(),
+            jobs=self._job_health,
             aggregation_lag_s=self.aggregation_lag_s,
             now_s=time.time,
         )
@@ -310,14 +337,20 @@ class Node:
         )
         return Alerts(self.store, around, options)
 
+    def _job_health(self) -> list[JobHealth]:
+        return self.jobs.health()
+
     def aggregation_lag_s(self) -> dict[str, float]:
         """For each kind of vote, the time since its aggregation was due; disputes are settled by the monitor."""
         return {"proposal": self.jobs.lag_s("aggregate"), "dispute": self.jobs.lag_s("monitor")}
 
     async def _poll(self, _: Params) -> Summary:
+        missed = total_of(self.metrics.missed_events_total, _any)
         result = await self.indexer.poll()
         if result.new:
             await self.indexer.wait_idle()
+        if total_of(self.metrics.missed_events_total, _any) > missed:
+            self._check_webhook()
         return Summary(found=result.seen, done=result.new)
 
     # Running
@@ -370,9 +403,14 @@ class Node:
         self.background.start(self.indexer.run(), "indexer")
         await self.jobs.start()
         stack.push_async_callback(self.jobs.stop)
-        helius = self.config.helius
+        self._check_webhook()
+
+    def _check_webhook(self) -> None:
+        """Have the webhook created, corrected or switched on; not too often, since the service charges for asking."""
+        helius, now = self.config.helius, time.monotonic()
         url = helius.webhook_url or (self.url + WEBHOOK_PATH if self.config.embedded_devnet else "")
-        if url and helius.api_key:
+        if url and helius.api_key and now >= self._webhook_check_at:
+            self._webhook_check_at = now + WEBHOOK_CHECK_S
             self.background.start(self._register_webhook(url), "webhook-registration")
 
     async def _register_webhook(self, url: str) -> None:
@@ -395,7 +433,22 @@ class Node:
             await client.close()
 
 
-def _pin(tx: Tx, key: str, value: str, path: str) -> None:
+def _any(_: Mapping[str, str]) -> bool:
+    return True
+
+
+def indexer_options(config: Config) -> IndexerOptions:
+    return IndexerOptions(
+        start_slot=config.indexer.start_slot,
+        batch_size=config.indexer.batch_size,
+        attempts_max=config.indexer.attempts_max,
+        retry_delay_s=config.indexer.retry_delay_s,
+        accounts_per_call=config.reconcile.batch_size,
+        deep_forks=config.embedded_devnet,
+    )
+
+
+def pin(tx: Tx, key: str, value: str, path: str) -> None:
     """Bind the database to a cluster or a program, or raise StartupError if it belongs to another."""
     known = chainlog.find_meta(tx, key)
     if known is None:

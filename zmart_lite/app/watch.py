@@ -4,7 +4,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from zmart_lite.errors import ChainError, StoreUnavailable
+from zmart_lite.errors import ChainError, StoreUnavailable, UndecodableData
 
 if TYPE_CHECKING:
     from zmart_lite.app.node import Node
@@ -20,7 +20,9 @@ BREAKER_OF_SERVICE = {
     "event_indexer": "event_indexing",
     "vote_aggregator": "vote_aggregation",
     "market_monitor": "market_transitions",
+    "ipfs": "ipfs",
 }
+NEED_BACKEND_KEY = frozenset({"vote_aggregator", "market_monitor"})
 
 
 class Watch:
@@ -36,7 +38,7 @@ class Watch:
             try:
                 await self._look()
                 self._node.health.report("solana_rpc", "ok", {"slot": self._node.clock.slot})
-            except ChainError as error:
+            except (ChainError, UndecodableData) as error:
                 self._node.health.report("solana_rpc", "error", {"slot": self._node.clock.slot}, str(error))
             except StoreUnavailable as error:
                 logger.warning("watching pauses: %s", error)
@@ -72,7 +74,7 @@ class Watch:
         node.health.report("database", "error" if failed else "ok", {"queue": node.store.queue_length}, failed)
         node.health.report("websocket", "ok", node.hub.counts()._asdict())
         for service, breaker in BREAKER_OF_SERVICE.items():
-            if service != "event_indexer" and node.keys.backend is None:
+            if (service in NEED_BACKEND_KEY and node.keys.backend is None) or (service == "ipfs" and node.ipfs is None):
                 continue
             view = node.breakers[breaker].view()
             node.health.report(service, "error" if view.state == "open" else "ok", error=view.last_error)

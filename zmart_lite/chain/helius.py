@@ -55,18 +55,32 @@ class HeliusClient:
     async def replace(self, webhook_id: str, wanted: WebhookRegistration) -> dict[str, Any]:
         return cast(dict[str, Any], await self._call("PUT", f"{PATH}/{webhook_id}", wanted.as_json()))
 
+    async def switch_on(self, webhook_id: str) -> None:
+        """Have a webhook deliver again that was switched off because its receiver failed too often."""
+        await self._call("PATCH", f"{PATH}/{webhook_id}", {"active": True})
+
     async def delete(self, webhook_id: str) -> None:
         await self._call("DELETE", f"{PATH}/{webhook_id}")
 
     async def ensure(self, wanted: WebhookRegistration) -> str:
-        """Create the webhook, or correct the one that has its URL; its id."""
+        """Create the webhook, or correct the one that has its URL and switch it on; its id."""
         for found in await self.list_webhooks():
             if found.get("webhookURL") == wanted.url:
                 webhook_id = str(found["webhookID"])
-                if any(found.get(name) != value for name, value in wanted.as_json().items()):
+                if _deviations(found, wanted):
                     await self.replace(webhook_id, wanted)
+                if found.get("active") is False:
+                    await self.switch_on(webhook_id)
                 return webhook_id
         return str((await self.create(wanted))["webhookID"])
+
+    async def check(self, wanted: WebhookRegistration) -> list[str]:
+        """What is wrong with the webhook, each in a sentence; nothing if all is well."""
+        for found in await self.list_webhooks():
+            if found.get("webhookURL") == wanted.url:
+                problems = [f"Its {name} is not as configured." for name in _deviations(found, wanted)]
+                return problems + (["It is switched off."] if found.get("active") is False else [])
+        return [f"No webhook delivers to {wanted.url}."]
 
     async def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """Raises RpcUnavailable, or RpcRefused with the service's own words."""
@@ -79,3 +93,7 @@ class HeliusClient:
         if response.is_error:
             raise RpcRefused(f"Helius answered {response.status_code}: {response.text[:MESSAGE_CHARACTERS_MAX]}")
         return response.json() if response.content else None
+
+
+def _deviations(found: Mapping[str, Any], wanted: WebhookRegistration) -> list[str]:
+    return [name for name, value in wanted.as_json().items() if found.get(name) != value]

@@ -263,11 +263,19 @@ class Rpc:
         program_id: bytes,
         filters: Sequence[DataSize | Memcmp] = (),
         commitment: Commitment = Commitment.CONFIRMED,
+        *,
+        data_slice: tuple[int, int] | None = None,
     ) -> list[tuple[bytes, AccountInfo]]:
-        """All accounts of the program that pass every filter (at most four), with their addresses."""
+        """All accounts of the program that pass every filter (at most four), with their addresses.
+
+        ``data_slice``: only that many bytes of each from an offset on, as (offset, length).
+        """
         if len(filters) > FILTERS_MAX:
             raise ValueError(f"{len(filters)} filters, the RPC takes {FILTERS_MAX}")
-        config = {"encoding": "base64", "withContext": True, "filters": [_filter(each) for each in filters]}
+        config: dict[str, Any] = {"encoding": "base64", "withContext": True}
+        config["filters"] = [_filter(each) for each in filters]
+        if data_slice is not None:
+            config["dataSlice"] = {"offset": data_slice[0], "length": data_slice[1]}
         params = [_address(program_id), _at(commitment) | config]
         return await self.call("getProgramAccounts", params, answers.program_accounts)
 

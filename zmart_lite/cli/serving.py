@@ -80,7 +80,8 @@ async def running(
 ) -> AsyncIterator[Running]:
     """A node that serves, stopped in order at the end. Raises StartupError with what to do.
 
-    ``devnet_admin`` makes the devnet's admin the node's admin, too. Its key is public: only for nodes that keep nothing.
+    ``devnet_admin`` makes the devnet's admin the node's admin, too. Its key is public: only for nodes that keep
+    nothing.
     """
     if not config.embedded_devnet:
         node = await Node(config, configured_keys(config)).start()

@@ -99,7 +99,7 @@ class Chain:
     rpc_timeout_s: int = setting(15, "Time limit of one RPC call.", low=1, high=300)
     rpc_attempts_max: int = setting(4, "Attempts for an RPC call that may be repeated.", low=1, high=20)
     compute_unit_price: int = setting(
-        0, "Priority fee of the node's own transactions, micro-lamports per unit. 0 = by recent fees.", low=0, high=10**9
+        0, "Priority fee of the node's transactions, micro-lamports per unit. 0 = by recent fees.", low=0, high=10**9
     )
     compute_unit_price_max: int = setting(
         1_000_000, "What that fee never exceeds, micro-lamports per unit.", low=0, high=10**9
@@ -218,7 +218,7 @@ class Monitor:
 
     enabled: bool = setting(True, "Whether the monitor runs by itself.")
     interval_s: int = setting(60, "How often it runs.", low=1, high=DAY_S)
-    batch_size: int = setting(50, "Markets handled at a time, oldest first; a run goes on with the next ones.", low=1, high=1000)
+    batch_size: int = setting(50, "Markets handled at a time, oldest first.", low=1, high=1000)
     dry_run: bool = setting(False, "Only log what would be sent.")
     dispute_period_fallback_s: int = setting(
         172_800, "Dispute window, only while the on-chain config cannot be read.", low=1, high=YEAR_S
@@ -264,7 +264,7 @@ class Alerts:
     )
     interval_s: int = setting(30, "How often the node looks at itself.", low=5, high=3600)
     remind_after_s: int = setting(
-        14_400, "Time after which an alert that is still open, and not acknowledged, is sent again.", low=60, high=YEAR_S
+        14_400, "Time after which an alert that is open and not acknowledged is sent again.", low=60, high=YEAR_S
     )
 
 

@@ -5,8 +5,10 @@ it is made again once its slot is final, and only then stands for good.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, cast
+
+from solders.pubkey import Pubkey
 
 from zmart_lite.chain.rpc import AccountInfo, DataSize, Memcmp
 from zmart_lite.errors import ChainError, RpcRefused, UndecodableData
@@ -35,6 +37,12 @@ class Difference(NamedTuple):
     field: str
     stored: str
     on_chain: str
+
+    @property
+    def label(self) -> str:
+        """The field alone, without whose it is: ``shares_yes``, ``position.shares_yes``, ``config.is_paused``."""
+        parts = self.field.split(".")
+        return ".".join((parts[0], parts[-1])) if len(parts) > 1 else self.field
 
 
 class PositionInfo(NamedTuple):
@@ -180,6 +188,7 @@ class Accounts:
             before = markets.find_record(tx, market_id)
             if before is None or (before["baseline_slot"] or 0) > slot:
                 return []
+            held_before = _positions(tx, market_id)
             markets.set_baseline(tx, market_id, data, slot, final=final)
             positions.forget_baselines(tx, before["id"])
             for each in held:
@@ -189,12 +198,36 @@ class Accounts:
             after = cast(markets.Record, markets.find_record(tx, market_id))
             # Not with the account itself: the log may be ahead of it.
             differences = compare(before, markets.account_of(after, bump))
+            if before["known"]:
+                differences += _compare_positions(held_before, _positions(tx, market_id))
             for difference in differences:
                 markets.add_discrepancy(tx, before["id"], *difference, slot)
             return differences
 
         async with self._writer.lock:
             return await self._store.write(unit)
+
+
+def _positions(tx: Tx, market_id: bytes) -> dict[bytes, UserPosition]:
+    """A market's positions by their addresses."""
+    rows = positions.list_of_market(tx, market_id)
+    return {row["address"]: positions.position_of(row, row["market_address"], 0) for row in rows}
+
+
+def _compare_positions(before: Mapping[bytes, UserPosition], after: Mapping[bytes, UserPosition]) -> list[Difference]:
+    found = []
+    for address in before.keys() | after.keys():
+        ours, theirs = before.get(address), after.get(address)
+        name = f"position.{Pubkey.from_bytes(address)}"
+        if ours is None or theirs is None:
+            found.append(Difference(f"{name}.exists", str(ours is not None), str(theirs is not None)))
+            continue
+        found += [
+            Difference(f"{name}.{field}", str(one), str(two))
+            for field, one, two in zip(UserPosition._fields, ours, theirs, strict=True)
+            if one != two
+        ]
+    return found
 
 
 def compare(record: markets.Record, account: MarketAccount) -> list[Difference]:

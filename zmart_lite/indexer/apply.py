@@ -54,10 +54,12 @@ class Applier:
     :meth:`finish`.
     """
 
-    def __init__(self, tx: Tx, codec: Codec, context: messages.FeedContext) -> None:
+    def __init__(self, tx: Tx, codec: Codec, context: messages.FeedContext, *, quiet: bool = False) -> None:
+        """``quiet``: folding a market again tells nobody."""
         self._tx = tx
         self._codec = codec
         self._context = context
+        self._quiet = quiet
         self._records: dict[int, Record] = {}
         self._holdings: dict[tuple[int, int], Holding] = {}
         self._readings: dict[tuple[int, int], PositionReading] = {}
@@ -405,9 +407,9 @@ class Applier:
             self._adopt(record, key)
         self.flush()
         votes.recount(self._tx, market)
-        if record["known"]:
+        if record["known"] and not self._quiet:
             self._tell_refolded(record, old_state, untold)
-        else:
+        elif not record["known"]:
             texts.detach_text(self._tx, record | {"creator_address": creator})
             if old_state is not None:
                 messages.publish_market(self._tx, self._context, market, old_state, action="deleted", whole=False)

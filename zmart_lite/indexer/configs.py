@@ -40,7 +40,7 @@ class ConfigLog:
     def is_late(self, place: Place) -> bool:
         """Whether something that depends on the config at ``place`` has been folded already."""
         last = markets.find_last_config(self._tx)
-        if last is not None and place < last[0] or chainlog.has_config_events_after(self._tx, place):
+        if (last is not None and place < last[0]) or chainlog.has_config_events_after(self._tx, place):
             return True
         return positions.has_trades_from(self._tx, place.slot, place.index_in_block)
 

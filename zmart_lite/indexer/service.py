@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from zmart_lite.chain.events import events_of
-from zmart_lite.chain.rpc import SIGNATURES_PER_PAGE_MAX, Rpc
+from zmart_lite.chain.rpc import ACCOUNTS_PER_CALL_MAX, SIGNATURES_PER_PAGE_MAX, Rpc
 from zmart_lite.chain.webhook import parse_payload
 from zmart_lite.codec import Codec
 from zmart_lite.errors import ChainError, RequestError, RpcUnavailable, StoreUnavailable, UndecodableData
@@ -18,6 +18,7 @@ from zmart_lite.indexer.accounts import Accounts, Difference
 from zmart_lite.indexer.apply import Applied
 from zmart_lite.indexer.finality import FETCHES_MAX, Finality
 from zmart_lite.indexer.poller import PollResult, poll
+from zmart_lite.indexer.reconcile import Reconciler
 from zmart_lite.indexer.writer import LogWriter
 from zmart_lite.models import ChainTransaction, GlobalConfig
 from zmart_lite.ops.clock import ChainClock
@@ -28,6 +29,8 @@ from zmart_lite.store.db import Row, Store, Tx
 
 logger = logging.getLogger(__name__)
 
+WEBHOOK_SLOTS = 40
+"""How far behind the tip a webhook may be before what it did not bring counts as missed: some 16 s."""
 SLOTS_AHEAD_MAX = 150
 """How far a delivery may be ahead of the node we ask: about a minute."""
 RETRY_S_MAX = 60
@@ -57,12 +60,14 @@ class IndexerOptions(NamedTuple):
     poll_overlap_slots: int = 64
     page_size: int = SIGNATURES_PER_PAGE_MAX
     """Rows of history asked for at once."""
+    accounts_per_call: int = ACCOUNTS_PER_CALL_MAX
+    """Accounts compared at once."""
     deep_forks: bool = False
     """Whether even finalised transactions may vanish: true on the embedded devnet only."""
 
 
 class Indexer:
-    """The indexing side of the node. :meth:`run` is its task; everything else may be called from the same event loop."""
+    """The indexing side of the node. :meth:`run` is its task; the rest may be called from the same event loop."""
 
     def __init__(
         self,
@@ -84,10 +89,14 @@ class Indexer:
         self._idle = asyncio.Event()
         self._idle.set()
         self._polls = 0
+        self._first_cursor: int | None = None
         self._tip_slot = 0
-        self._writer = LogWriter(store, codec, rpc, metrics, feed_context)
-        self._accounts = Accounts(self._writer, feed_context)
-        self._finality = Finality(self._writer, self._accounts, self.wake)
+        self.writer = LogWriter(store, codec, rpc, metrics, feed_context)
+        self._accounts = Accounts(self.writer, feed_context)
+        self._finality = Finality(self.writer, self._accounts, self.wake)
+        self.reconciler = Reconciler(
+            self.writer, self._accounts, metrics, self.drain, batch_size=options.accounts_per_call
+        )
 
     # Deliveries
 
@@ -115,7 +124,7 @@ class Indexer:
                 while await self.index_inbox():
                     pass
                 await self.resync_flagged()
-                pause_s = await self._pause_s()
+                pause_s = await self.pause_s()
             except (StoreUnavailable, ChainError) as error:
                 logger.warning("indexing pauses: %s", error)
                 pause_s = STORE_RETRY_S
@@ -127,12 +136,17 @@ class Indexer:
             except TimeoutError:
                 continue
 
-    async def _pause_s(self) -> float:
+    async def pause_s(self) -> float:
         """Until the next delivery's turn; 0 if it is now."""
         next_try_ms = await self._store.read(chainlog.next_inbox_try_ms)
         if next_try_ms is None:
             return IDLE_S_MAX
         return min(max(next_try_ms - self._store.now_ms(), 0) / 1_000, IDLE_S_MAX)
+
+    async def drain(self) -> None:
+        """Work off whatever of the inbox has its turn."""
+        while await self.index_inbox():
+            pass
 
     async def index_inbox(self) -> int:
         """Index one batch of the inbox; how many transactions it came to."""
@@ -223,7 +237,7 @@ class Indexer:
 
     async def _apply(self, batch: Sequence[tuple[ChainTransaction, str]], unchecked: Collection[bytes] = ()) -> Applied:
         """Apply a batch, then read from the chain what the log was found not to tell."""
-        applied = await self._writer.apply(batch, unchecked)
+        applied = await self.writer.apply(batch, unchecked)
         await self._accounts.read_missing()
         return applied
 
@@ -247,11 +261,15 @@ class Indexer:
             overlap_slots=overlap_slots,
             page_size=self._options.page_size,
         )
-        if result.new:
-            self.wake()
         cursor = await self._store.read(lambda tx: chainlog.find_cursor(tx, self._codec.program_id))
         if cursor is not None:
-            await self._writer.order_blocks(cursor - self._options.poll_overlap_slots)
+            # What was there before the first poll no webhook brought; for the newest one may still be on its way.
+            self._first_cursor = cursor if self._first_cursor is None else self._first_cursor
+            self.writer.missed_slots = range(self._first_cursor + 1, cursor - WEBHOOK_SLOTS + 1)
+        if result.new:
+            self.wake()
+        if cursor is not None:
+            await self.writer.order_blocks(cursor - self._options.poll_overlap_slots)
         return result
 
     # Finality
@@ -300,8 +318,8 @@ class Indexer:
         if found is None or parsed is None or not parsed.complete or any(each.event is None for each in parsed.events):
             await self._store.write(lambda tx: chainlog.count_retry(tx, dead_letter_id))
             return None
-        async with self._writer.lock:
-            await self._writer.refold(lambda tx: chainlog.forget_for_retry(tx, signature))
+        async with self.writer.lock:
+            await self.writer.refold(lambda tx: chainlog.forget_for_retry(tx, signature))
         await self._apply([(found, "backfill")])
         letter = await self._store.read(lambda tx: chainlog.find_dead_letter(tx, dead_letter_id))
         return None if letter is None or letter["resolved_ms"] is None else len(parsed.events)

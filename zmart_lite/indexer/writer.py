@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Sequence
 
+from zmart_lite.chain.events import events_of
 from zmart_lite.chain.rpc import Rpc
 from zmart_lite.codec import Codec
 from zmart_lite.errors import ChainError, StoreUnavailable
@@ -25,7 +26,8 @@ ORDERED_SLOT = "ordered_slot"
 class LogWriter:
     """The only way into the log. Whoever changes it holds ``lock`` from reading what he decides by to the commit.
 
-    ``config_unknown`` is set when an event showed that the global config's account has to be read.
+    ``config_unknown`` is set when an event showed that the global config's account has to be read. ``missed_slots``:
+    what only the poller brings of these should have come by webhook.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class LogWriter:
         self.rpc = rpc
         self.lock = asyncio.Lock()
         self.config_unknown = False
+        self.missed_slots = range(0)
         self._metrics = metrics
         self._feed_context = feed_context
 
@@ -49,8 +52,10 @@ class LogWriter:
             unsettled = [slot for slot in applied.unordered_slots if not await self.order_block(slot)]
             if unsettled:
                 await self._set_ordered_below(min(unsettled))
-        for _, source in batch:
+        for found, source in batch:
             self._metrics.events_received_total.labels(source).inc()
+            if source == "poll" and found.slot in self.missed_slots:
+                self._metrics.missed_events_total.inc(len(events_of(self.codec, found).events))
         for event_type in applied.events:
             self._metrics.events_indexed_total.labels(event_type).inc()
         return applied

@@ -19,6 +19,8 @@ from zmart_lite.chain.rpc import Rpc
 from zmart_lite.chain.tx import FeePolicy
 from zmart_lite.codec import Codec
 from zmart_lite.errors import SimulationFailed, TransactionExpired, TransactionFailed
+from zmart_lite.jobs.together import together
+from zmart_lite.models import VoteType
 from zmart_lite.ops.metrics import Metrics
 from zmart_lite.store import intents, messages
 from zmart_lite.store.db import Row, Tx
@@ -27,6 +29,10 @@ from zmart_lite.store.leases import UnitsOfWork
 logger = logging.getLogger(__name__)
 
 SETTLE_BATCH = 100
+AT_ONCE = 16
+"""Transactions under way at the same time: waiting for confirmations takes long, and costs nothing."""
+FAILED_RETRY_S = 900
+"""After a failure for good, which a person has been told of, jobs leave the action alone for so long."""
 
 DONE_ALREADY = {
     "aggregate_proposal_votes": ("InvalidStateForVoting",),
@@ -137,8 +143,7 @@ class Actions:
     async def settle(self) -> int:
         """Go on with every intent that a crash or an outage left; how many."""
         unsettled = await self._store.read(lambda tx_: intents.list_unsettled(tx_, SETTLE_BATCH))
-        for intent in unsettled:
-            await self.pursue(intent)
+        await together(unsettled, self.pursue, AT_ONCE)
         return len(unsettled)
 
     async def pursue(self, intent: Row) -> Row:
@@ -154,6 +159,15 @@ class Actions:
         finally:
             self._busy.discard(intent["id"])
         return await self._reload(intent)
+
+    def count_aggregation(self, kind: VoteType, votes_count: int, *, done: bool, met: bool) -> None:
+        """Count one bringing of a market's votes on chain."""
+        name = kind.name.lower()
+        self._metrics.aggregations_total.labels(name, "ok" if done else "failed").inc()
+        if done:
+            self._metrics.votes_per_market.labels(name).observe(votes_count)
+            if met:
+                self._metrics.aggregation_threshold_met_total.labels(name).inc()
 
     async def _reload(self, intent: Row) -> Row:
         found = await self._store.read(lambda tx_: intents.find_intent(tx_, intent["id"]))

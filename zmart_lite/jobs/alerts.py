@@ -35,8 +35,20 @@ ALERTS_PER_TYPE_MAX = 500
 GENESIS_EVERY_S = 600
 
 ALWAYS = frozenset(
-    "webhook_error missed_events api_error_rate websocket_drop rate_limit_pressure job_failure vote_aggregation_error"
-    " aggregation_lag indexing_lag circuit_breaker_open store_error ready_for_approval".split()
+    {
+        "aggregation_lag",
+        "api_error_rate",
+        "circuit_breaker_open",
+        "indexing_lag",
+        "job_failure",
+        "missed_events",
+        "rate_limit_pressure",
+        "ready_for_approval",
+        "store_error",
+        "vote_aggregation_error",
+        "webhook_error",
+        "websocket_drop",
+    }
 )
 """Types that can be judged at any time."""
 BY_CHAIN_TIME = frozenset({"stuck_market", "stuck_markets_many", "resolution_timeout", "dispute_without_votes"})

@@ -44,7 +44,7 @@ class Condition(NamedTuple):
 
 
 class JobHealth(NamedTuple):
-    """How a job has been doing. Times in seconds; ``since_ok_s``: since it last ended well, or since it is expected to."""
+    """How a job has been doing. Times in seconds; ``since_ok_s``: since it ended well, or is expected to."""
 
     name: str
     interval_s: int
@@ -65,10 +65,10 @@ def stuck(markets: Sequence[Stuck], long_stuck_count: int, chain_now: int) -> It
         text = f"The market has been {market.state.name} for {days} days without progress."
         # The days change and are no news: they are told when the alert opens or rises.
         yield Condition("stuck_market", severity, text, market.market_id.hex(), {"state": market.state.name})
-    severity = _above(long_stuck_count, STUCK_MANY, ("HIGH", "CRITICAL"))
-    if severity:
-        text = f"More than {STUCK_MANY[severity == 'CRITICAL']} markets have made no progress for 30 days."
-        yield Condition("stuck_markets_many", severity, text, data={"markets": long_stuck_count})
+    many = _above(long_stuck_count, STUCK_MANY, ("HIGH", "CRITICAL"))
+    if many:
+        text = f"More than {STUCK_MANY[many == 'CRITICAL']} markets have made no progress for 30 days."
+        yield Condition("stuck_markets_many", many, text, data={"markets": long_stuck_count})
 
 
 def late_resolution(market_id: bytes, proposed_at: int) -> Condition:

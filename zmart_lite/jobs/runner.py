@@ -56,6 +56,9 @@ class Summary(NamedTuple):
     def plus(self, *, found: int = 0, done: int = 0, failed: int = 0, skipped: int = 0) -> "Summary":
         return Summary(self.found + found, self.done + done, self.failed + failed, self.skipped + skipped)
 
+    def joined(self, other: "Summary") -> "Summary":
+        return self.plus(**other._asdict())
+
 
 Params = Mapping[str, Any]
 
@@ -81,7 +84,7 @@ class Job(NamedTuple):
         return f"every {self.interval_s} s" if self.at_hour_utc is None else f"daily at {self.at_hour_utc:02d}:00 UTC"
 
     def first_due_ms(self, last_ms: int | None, now_ms: int) -> int:
-        """When the first turn after a start comes: now, if one was missed. ``last_ms``: of the last good run's start."""
+        """When the first turn after a start comes: now, if one was missed. ``last_ms``: start of the last good run."""
         if self.at_hour_utc is None:
             return now_ms if last_ms is None else last_ms + self.interval_s * 1_000
         latest_ms = self._turn_before(now_ms)

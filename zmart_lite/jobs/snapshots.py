@@ -72,8 +72,9 @@ class Snapshots:
         try:
             for work in (self._discussions, self._evidence, self._expired):
                 summary = await work(summary)
-        except (_TooManyFailures, Unavailable):
-            await self._store.write(lambda tx: _raise(tx, self._last_error))
+        except (_TooManyFailures, Unavailable) as error:
+            reason = self._last_error or error.message
+            await self._store.write(lambda tx: _raise(tx, reason))
             raise
         outcome = (lambda tx: _raise(tx, self._last_error)) if summary.failed else _resolve
         await self._store.write(outcome)
@@ -139,7 +140,7 @@ class Snapshots:
         pins = {}
         for cid, content in document.contents.items():
             if cid not in pinned:
-                pinned[cid] = await self._pin(content, f"zmart-discussions-{market}-{cid}.json", 1)
+                pinned[cid] = await self._pin(content, f"zmart-discussions-{cid}.json", 1)
             pins[cid] = pinned[cid]
         await self._store.write(lambda tx: snapshots.add_snapshot(tx, market, document, pins))
 
@@ -186,6 +187,11 @@ class Snapshots:
                     await self._service.unpin(pin_id)
                 await self._sleep(CALL_PAUSE_S)
         await self._store.write(lambda tx: snapshots.set_unpinned(tx, row["id"]))
+
+
+async def keep_nothing(_: Params) -> Summary:
+    """The job without credentials."""
+    return Summary()
 
 
 def _raise(tx: Tx, error: str) -> None:

@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 from zmart_lite import rules
 from zmart_lite.errors import RpcUnavailable
-from zmart_lite.jobs.actions import Actions
+from zmart_lite.jobs.actions import AT_ONCE, FAILED_RETRY_S, Actions
 from zmart_lite.jobs.runner import Params, Summary
+from zmart_lite.jobs.together import together
 from zmart_lite.models import GlobalConfig, MarketState, VoteType
-from zmart_lite.store import markets, messages, votes
+from zmart_lite.store import due, markets, messages, votes
 from zmart_lite.store.db import Tx
 from zmart_lite.store.leases import UnitsOfWork
 from zmart_lite.store.markets import Record
@@ -27,8 +28,11 @@ BATCH = 500
 
 
 class VoteOptions(NamedTuple):
+    """``record_changes``: every change goes on chain, not only what meets the threshold or ends the vote."""
+
     votes_min: int
     review_after_s: int
+    record_changes: bool = False
 
 
 class Aggregator:
@@ -55,11 +59,16 @@ class Aggregator:
         if config is None:
             raise RpcUnavailable("The global config is not known yet.")
         summary = Summary()
-        for market in await self._candidates(params.get("market_id")):
-            summary = await self._count(market, config, summary, dry_run=bool(params.get("dry_run")))
+        candidates = await self._candidates(params.get("market_id"))
+        dry_run = bool(params.get("dry_run"))
+        for each in await together(candidates, lambda key: self._count(key, config, dry_run=dry_run), AT_ONCE):
+            summary = summary.joined(each)
         if params.get("dry_run"):
             return summary
         return await self._approve_ready(summary)
+
+    def _failed_since_ms(self) -> int:
+        return self._store.now_ms() - FAILED_RETRY_S * 1_000
 
     async def _candidates(self, market_id: bytes | None) -> list[int]:
         if market_id is not None:
@@ -67,13 +76,15 @@ class Aggregator:
             return [] if record is None or record["state"] != MarketState.PROPOSED else [record["id"]]
         ended_at = self._chain_now() - self._options.review_after_s
 
+        failed_since_ms = self._failed_since_ms()
+
         def listed(tx: Tx) -> list[int]:
-            changed = votes.list_changed(tx, VoteType.PROPOSAL, BATCH)
+            changed = due.list_changed_proposals(tx, BATCH, failed_since_ms)
             return list(dict.fromkeys([*changed, *votes.list_ended_proposals(tx, ended_at, BATCH)]))
 
         return await self._store.read(listed)
 
-    async def _count(self, market: int, config: GlobalConfig, summary: Summary, *, dry_run: bool) -> Summary:
+    async def _count(self, market: int, config: GlobalConfig, *, dry_run: bool) -> Summary:
         """Deal with one proposal's tally."""
         now_ms = self._store.now_ms()
 
@@ -81,25 +92,36 @@ class Aggregator:
             return markets.find_record_by_key(tx, market), votes.find_tally(tx, market, VoteType.PROPOSAL)
 
         record, tally = await self._store.read(look)
-        if record is None or record["state"] != MarketState.PROPOSED:
-            return summary
+        if record is None:
+            return Summary()
+        if record["state"] != MarketState.PROPOSED:
+            if not dry_run:
+                # Decided meanwhile: the market is not to be listed as changed for ever.
+                await self._store.write(lambda tx: votes.set_seen(tx, market, VoteType.PROPOSAL, tally))
+            return Summary()
         met = rules.threshold_met(
             tally.likes, tally.dislikes, config.proposal_approval_threshold, self._options.votes_min
         )
-        ended = record["created_at"] + self._options.review_after_s <= self._chain_now()
+        review = not met and record["reviewed_at"] is None and self._has_ended(record)
+        wanted = met or review or self._options.record_changes
         on_chain = (record["proposal_likes"], record["proposal_dislikes"])
-        if not (met or ended) or on_chain == (tally.likes, tally.dislikes):
-            await self._seen(market, record, tally, review=ended and not met, dry_run=dry_run)
-            return summary.plus(found=1, skipped=1)
+        if not wanted or on_chain == (tally.likes, tally.dislikes):
+            await self._seen(market, record, tally, review=review, dry_run=dry_run)
+            return Summary(found=1, skipped=1)
         if dry_run:
-            return summary.plus(found=1, skipped=1)
+            return Summary(found=1, skipped=1)
         args = {"likes": tally.likes, "dislikes": tally.dislikes, "votes_until_ms": now_ms}
         subject = record["market_id"].hex()
         intent = await self._actions.act("aggregate_proposal_votes", subject, args, market=market)
-        if intent["status"] != "confirmed":
-            return summary.plus(found=1, failed=1)
-        await self._seen(market, record, tally, review=ended and not met, dry_run=False)
-        return summary.plus(found=1, done=1)
+        done = intent["status"] == "confirmed"
+        self._actions.count_aggregation(VoteType.PROPOSAL, tally.total, done=done, met=met)
+        if not done:
+            return Summary(found=1, failed=1)
+        await self._seen(market, record, tally, review=review, dry_run=False)
+        return Summary(found=1, done=1)
+
+    def _has_ended(self, record: Record) -> bool:
+        return int(record["created_at"]) + self._options.review_after_s <= self._chain_now()
 
     async def _seen(self, market: int, record: Record, tally: Tally, *, review: bool, dry_run: bool) -> None:
         """Note that this tally has been dealt with; a proposal whose time ended without consensus goes to a person."""
@@ -122,24 +144,16 @@ class Aggregator:
         await self._store.write(unit)
 
     async def _approve_ready(self, summary: Summary) -> Summary:
-        ready = await self._store.read(lambda tx: markets.list_ready_for_approval(tx, BATCH))
-        for record in ready:
-            if self._actions.keys.admin is None:
-                await self._store.write(lambda tx, record=record: _announce_ready(tx, record))  # type: ignore[misc]
-                summary = summary.plus(found=1, skipped=1)
-                continue
-            subject = record["market_id"].hex()
-            intent = await self._actions.act("approve_proposal", subject, {}, market=record["id"])
-            confirmed = intent["status"] == "confirmed"
-            summary = summary.plus(found=1, done=int(confirmed), failed=int(not confirmed))
+        """Sign for the admin, if the node has that key; else the proposals wait, and an alert says so."""
+        failed_since_ms = self._failed_since_ms()
+        ready = await self._store.read(lambda tx: due.list_approvals(tx, BATCH, failed_since_ms))
+        if self._actions.keys.admin is None:
+            return summary.plus(found=len(ready), skipped=len(ready))
+        for each in await together(ready, self._approve, AT_ONCE):
+            summary = summary.joined(each)
         return summary
 
-
-def _announce_ready(tx: Tx, record: Record) -> None:
-    messages.raise_alert(
-        tx,
-        "ready_for_approval",
-        "LOW",
-        "A proposal passed its vote and waits for the admin's approval.",
-        subject=record["market_id"].hex(),
-    )
+    async def _approve(self, record: Record) -> Summary:
+        intent = await self._actions.act("approve_proposal", record["market_id"].hex(), {}, market=record["id"])
+        confirmed = intent["status"] == "confirmed"
+        return Summary(found=1, done=int(confirmed), failed=int(not confirmed))

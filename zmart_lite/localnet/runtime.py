@@ -1,7 +1,8 @@
 """What a program on the embedded devnet sees of the runtime that calls it.
 
-The ledger implements :class:`Invocation`; the programs (zmart-core, System, memo, compute budget) are functions of it. Nothing
-here does I/O: a program may only read and change the accounts it was handed, write log lines, and invoke another program.
+The ledger implements :class:`Invocation`; the programs (zmart-core, System, memo, compute budget) are functions of
+it. Nothing here does I/O: a program may only read and change the accounts it was handed, write log lines, and invoke
+another program.
 """
 
 from collections.abc import Sequence
@@ -20,7 +21,9 @@ def rent_exempt_minimum(space_bytes: int) -> int:
 
 @dataclass(slots=True)
 class Account:
-    """One account of the ledger. ``data`` is immutable bytes and replaced as a whole, so that a shallow copy is a snapshot."""
+    """One account of the ledger. ``data`` is immutable bytes and replaced as a whole, so that a shallow copy is a
+    snapshot.
+    """
 
     lamports: int = 0
     owner: bytes = SYSTEM_PROGRAM_ID

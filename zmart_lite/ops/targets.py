@@ -13,6 +13,8 @@ from zmart_lite.errors import StartupError
 
 logger = logging.getLogger(__name__)
 
+TELL_SECRETS = ("apprise", "urllib3", "requests")
+"""Loggers that show whole addresses at the level DEBUG."""
 KINDS = {"info": apprise.NotifyType.INFO, "good": apprise.NotifyType.SUCCESS, "bad": apprise.NotifyType.FAILURE}
 
 
@@ -52,4 +54,6 @@ class Target:
 
 def targets_of(urls: Sequence[str]) -> list[Target]:
     """Raises StartupError naming the number of an address that is no target."""
+    for talkative in TELL_SECRETS:
+        logging.getLogger(talkative).setLevel(logging.WARNING)
     return [Target(url, number) for number, url in enumerate(urls, 1)]

@@ -87,8 +87,8 @@ def list_untold(tx: Tx, severity_min: str, told_before_ms: int, limit: int) -> l
     severities = SEVERITIES[SEVERITIES.index(severity_min) :]
     marks = ", ".join("?" * len(severities))
     return tx.all(
-        f"SELECT * FROM alerts WHERE status IN ('open', 'acknowledged') AND severity IN ({marks}) AND (notified_ms IS NULL"
-        " AND status = 'open' OR notified_ms = 0 OR status = 'open' AND notified_ms < ?) ORDER BY id LIMIT ?",
+        f"SELECT * FROM alerts WHERE status IN ('open', 'acknowledged') AND severity IN ({marks})"
+        " AND (notified_ms = 0 OR (status = 'open' AND (notified_ms IS NULL OR notified_ms < ?))) ORDER BY id LIMIT ?",
         (*severities, told_before_ms, limit),
     )
 

@@ -1,8 +1,9 @@
 """Copies of a SQLite database: made while the node works, compressed, and proved before they count.
 
 A copy is one snapshot of one moment, taken by SQLite's online backup on a connection of its own: the writer goes on
-meanwhile. It is opened and checked whole, then compressed, read back and compared, and only then gets its name: a file
-with that name is complete, whatever moment a crash falls on. The table ``backups`` merely records what the folder holds.
+meanwhile. It is opened and checked whole, then compressed, read back and compared, and only then gets its name: a
+file with that name is complete, whatever moment a crash falls on. The table ``backups`` merely records what the folder
+holds.
 """
 
 import gzip

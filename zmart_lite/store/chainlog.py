@@ -296,7 +296,11 @@ def remove_transaction(tx: Tx, transaction_id: int) -> LogChange:
     tx.execute(f"DELETE FROM trades WHERE event_id IN ({events})", (transaction_id,))
     tx.execute(f"DELETE FROM configs WHERE event_id IN ({events})", (transaction_id,))
     tx.execute(f"UPDATE votes SET event_id = NULL WHERE event_id IN ({events})", (transaction_id,))
-    tx.execute("UPDATE markets SET last_transaction = NULL WHERE last_transaction = ?", (transaction_id,))
+    tx.execute(
+        "UPDATE markets SET last_transaction = NULL WHERE last_transaction = ?"
+        " AND id IN (SELECT market FROM events WHERE transaction_id = ?)",
+        (transaction_id, transaction_id),
+    )
     tx.execute("DELETE FROM events WHERE transaction_id = ?", (transaction_id,))
     tx.execute("DELETE FROM transactions WHERE id = ?", (transaction_id,))
     return change
@@ -318,7 +322,8 @@ def add_dead_letter(
     """
     if signature is not None:
         known = tx.one(
-            "SELECT id, resolved_ms FROM dead_letters WHERE signature = ? AND kind = ? AND coalesce(event_index, -1) = ?",
+            "SELECT id, resolved_ms FROM dead_letters WHERE signature = ? AND kind = ?"
+            " AND coalesce(event_index, -1) = ?",
             (signature, kind, -1 if event_index is None else event_index),
         )
         if known is not None:
@@ -350,6 +355,28 @@ def add_dead_letter(
 
 def find_dead_letter(tx: Tx, dead_letter_id: int) -> Row | None:
     return tx.one("SELECT * FROM dead_letters WHERE id = ?", (dead_letter_id,))
+
+
+LETTER_ATTEMPTS_MAX = 50
+"""After so many a dead letter is tried again by hand only."""
+
+
+def list_retryable_letters(tx: Tx, limit: int) -> list[Row]:
+    """Open dead letters of transactions that could not be had, those tried longest ago first."""
+    return tx.all(
+        "SELECT id FROM dead_letters WHERE resolved_ms IS NULL AND signature IS NOT NULL AND attempts < ?"
+        " AND kind IN ('delivery', 'transaction') ORDER BY last_tried_ms, id LIMIT ?",
+        (LETTER_ATTEMPTS_MAX, limit),
+    )
+
+
+def list_open_letters(tx: Tx, limit: int) -> list[Row]:
+    """All open dead letters that name a transaction, oldest first."""
+    return tx.all(
+        "SELECT id, kind, signature, error FROM dead_letters WHERE resolved_ms IS NULL AND signature IS NOT NULL"
+        " ORDER BY id LIMIT ?",
+        (limit,),
+    )
 
 
 def count_retry(tx: Tx, dead_letter_id: int) -> None:

@@ -99,7 +99,7 @@ class Tx:
         listed: bool = True,
         state_changed: bool = False,
     ) -> int:
-        """Append a message to the feed and return its offset; clients get it after the commit. ``data`` becomes JSON."""
+        """Append a message to the feed; its offset. Clients get it after the commit. ``data`` becomes JSON."""
         text = msgspec.json.encode(data).decode()
         offset = self.value(
             "INSERT INTO feed (type, market_id, wallet, listed, state_changed, created_ms, data)"
@@ -247,7 +247,8 @@ class Store:
         except sqlite.Error as error:
             await self._release()
             raise StartupError(
-                f"The database {self.path} cannot be opened: {error}. Check that the folder is writable and the disk not full."
+                f"The database {self.path} cannot be opened: {error}."
+                " Check that the folder is writable and the disk not full."
             ) from error
         except StartupError:
             await self._release()

@@ -109,7 +109,8 @@ def counted_until_ms(tx: Tx, transaction_id: int) -> int:
     sent it.
     """
     row = tx.one(
-        "SELECT t.created_ms, i.args FROM transactions t LEFT JOIN intents i ON i.signature = t.signature WHERE t.id = ?",
+        "SELECT t.created_ms, i.args FROM transactions t LEFT JOIN intents i ON i.signature = t.signature"
+        " WHERE t.id = ?",
         (transaction_id,),
     )
     if row is None:

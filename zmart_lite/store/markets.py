@@ -181,6 +181,29 @@ def _as_bool(value: int | None) -> bool | None:
     return None if value is None else bool(value)
 
 
+def list_keys(tx: Tx) -> list[int]:
+    """The keys of all markets."""
+    return [row["id"] for row in tx.all("SELECT id FROM markets ORDER BY id")]
+
+
+def list_known_addresses(tx: Tx) -> set[bytes]:
+    return {row["address"] for row in tx.all("SELECT address FROM markets WHERE known = 1")}
+
+
+def list_known_after(tx: Tx, key: int, limit: int) -> list[Record]:
+    """Known markets that wait for no reading of their account, by their keys, from behind ``key``."""
+    rows = tx.all(
+        f"{RECORD_SELECT} WHERE m.known = 1 AND m.needs_resync = 0 AND m.id > ? ORDER BY m.id LIMIT ?", (key, limit)
+    )
+    return [dict(row) for row in rows]
+
+
+def add_flagged(tx: Tx, market_id: bytes, address: bytes) -> None:
+    """Note a market that only the chain knows so far, to have its account read."""
+    add_record(tx, market_id, address)
+    tx.execute("UPDATE markets SET needs_resync = 1 WHERE market_id = ?", (market_id,))
+
+
 def list_needing_resync(tx: Tx, limit: int) -> list[Record]:
     rows = tx.all(f"{RECORD_SELECT} WHERE m.needs_resync = 1 ORDER BY m.id LIMIT ?", (limit,))
     return [dict(row) for row in rows]
@@ -207,7 +230,7 @@ def set_baseline(tx: Tx, market_id: bytes, data: bytes, slot: int, *, final: boo
     return None if row is None else cast(int, row["id"])
 
 
-def add_discrepancy(tx: Tx, market: int, field: str, stored: str, on_chain: str, slot: int) -> None:
+def add_discrepancy(tx: Tx, market: int | None, field: str, stored: str, on_chain: str, slot: int) -> None:
     """Record a field that differed from the account at ``slot`` and was corrected from it."""
     tx.execute(
         "INSERT INTO discrepancies (market, field, stored, on_chain, slot, detected_ms, resolved_ms, resolution)"
@@ -244,7 +267,8 @@ def forget_baselines(tx: Tx, keys: Sequence[int], slot: int) -> None:
     """Drop readings that may contain what the chain dropped since ``slot``; these markets are read again."""
     for key in keys:
         tx.execute(
-            "UPDATE markets SET baseline = NULL, baseline_slot = NULL, baseline_final = 0, needs_resync = 1 WHERE id = ?"
+            "UPDATE markets SET baseline = NULL, baseline_slot = NULL, baseline_final = 0, needs_resync = 1"
+            " WHERE id = ?"
             " AND baseline_slot >= ?",
             (key, slot),
         )

@@ -197,7 +197,9 @@ def publish_vote(tx: Tx, context: FeedContext, market: int, vote_id: int, kind: 
 
 
 def publish_vote_row(tx: Tx, context: FeedContext, market: Row, row: Json, tally: Tally, kind: VoteType) -> None:
-    """As :func:`publish_vote`, with nothing looked up: ``market`` has the columns of markets, ``tally`` holds the vote."""
+    """As :func:`publish_vote`, with nothing looked up: ``market`` has the columns of markets, ``tally`` holds the
+    vote.
+    """
     counts = {"likes": tally.likes, "dislikes": tally.dislikes, "total": tally.total}
     tx.publish("vote", row | counts, market_id=market["market_id"], listed=not market["hidden"])
     _publish_progress(tx, context, market, tally, kind, aggregated=False)

@@ -88,8 +88,8 @@ def add_trade(
 ) -> None:
     is_buy = isinstance(event, SharesBought)
     tx.execute(
-        "INSERT INTO trades (event_id, market, wallet, transaction_id, event_index, slot, index_in_block, is_buy, outcome,"
-        " shares, cost, new_price_yes, traded_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        "INSERT INTO trades (event_id, market, wallet, transaction_id, event_index, slot, index_in_block, is_buy,"
+        " outcome, shares, cost, new_price_yes, traded_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (event_id) DO NOTHING",
         (
             event_id,
@@ -150,6 +150,21 @@ def list_unclaimed_amounts(tx: Tx, market: int) -> list[Any]:
 
 
 # Accounts as read from the chain
+
+_WITH_MARKET = (
+    "SELECT p.*, w.address AS wallet_address, m.market_id, m.address AS market_address FROM positions p"
+    " JOIN wallets w ON w.id = p.wallet JOIN markets m ON m.id = p.market"
+)
+
+
+def list_after(tx: Tx, key: int, limit: int) -> list[Row]:
+    """Positions by their keys, from behind ``key``, in markets that wait for no reading of their account."""
+    return tx.all(f"{_WITH_MARKET} WHERE p.id > ? AND m.needs_resync = 0 ORDER BY p.id LIMIT ?", (key, limit))
+
+
+def list_of_market(tx: Tx, market_id: bytes) -> list[Row]:
+    """All positions of a market."""
+    return tx.all(f"{_WITH_MARKET} WHERE m.market_id = ? ORDER BY p.id", (market_id,))
 
 
 def list_addresses(tx: Tx, market_id: bytes) -> list[bytes]:

@@ -75,8 +75,8 @@ def _settle(fresh: Path, former: Path, now_ms: int) -> None:
     try:
         connection.execute("BEGIN IMMEDIATE")
         _move_feed(connection, head, now_ms)
-        # What was used or ended after the copy was made must not come to life again.
-        for table in ("nonces", "tickets"):
+        # What was used, ended or held after the copy was made must not come to life again.
+        for table in ("nonces", "tickets", "leases"):
             connection.execute(f"DELETE FROM {table}")
         connection.executemany(
             "INSERT INTO revoked_tokens (jti, expires_ms) VALUES (?, ?) ON CONFLICT DO NOTHING", tokens

@@ -22,7 +22,7 @@ class RunSummary(NamedTuple):
 
 
 def take_over(tx: Tx) -> JobsState:
-    """Close the runs that a crash left open and end their leases; what is paused, and when each job last started well."""
+    """Close the runs that a crash left open and end their leases; what is paused, when each job last started well."""
     leases.release_all(tx)
     tx.execute("UPDATE job_runs SET finished_ms = ?, result = 'interrupted' WHERE finished_ms IS NULL", (tx.now_ms,))
     paused = {row["name"] for row in tx.all("SELECT name FROM jobs WHERE paused = 1")}

@@ -113,7 +113,7 @@ def find_newest(tx: Tx, market: int) -> Row | None:
 
 
 def add_snapshot(tx: Tx, market: int, document: Document, pins: Mapping[str, str]) -> None:
-    """Record today's snapshot; ``pins`` are the pin ids by content id. Today's first one stays: nothing happens then."""
+    """Record today's snapshot; ``pins`` are the pin ids by content id. Nothing happens if there is one of today."""
     tx.execute(
         "INSERT INTO snapshots (market, snapshot_date, cid, pin_id, discussions_count, pinned, created_ms)"
         " VALUES (?, ?, ?, ?, ?, 1, ?) ON CONFLICT (market, snapshot_date) DO NOTHING",
@@ -144,6 +144,4 @@ def list_expired(tx: Tx, before_ms: int, after: int, limit: int) -> list[Row]:
 
 def set_unpinned(tx: Tx, snapshot_id: int) -> None:
     """The content id stays on record, the pins do not."""
-    tx.execute(
-        "UPDATE snapshots SET pinned = 0, pin_id = NULL, unpinned_ms = ? WHERE id = ?", (tx.now_ms, snapshot_id)
-    )
+    tx.execute("UPDATE snapshots SET pinned = 0, pin_id = NULL, unpinned_ms = ? WHERE id = ?", (tx.now_ms, snapshot_id))

@@ -62,7 +62,8 @@ def find_tally(tx: Tx, market: int, kind: VoteType) -> Tally:
 
 def save_tally(tx: Tx, market: int, kind: VoteType, tally: Tally, *, changed: bool) -> None:
     tx.execute(
-        "INSERT INTO tallies (market, kind, likes, dislikes, agree_weight, disagree_weight, changed, last_aggregated_at)"
+        "INSERT INTO tallies"
+        " (market, kind, likes, dislikes, agree_weight, disagree_weight, changed, last_aggregated_at)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (market, kind) DO UPDATE SET likes = excluded.likes,"
         " dislikes = excluded.dislikes, agree_weight = excluded.agree_weight,"
         " disagree_weight = excluded.disagree_weight, changed = excluded.changed,"

@@ -65,7 +65,8 @@ def list_late_resolutions(tx: Tx, proposed_before: int, limit: int) -> list[Row]
 def list_voteless_disputes(tx: Tx, begun_before: int, limit: int) -> list[Row]:
     """(market_id, dispute_initiated_at) of DISPUTED markets, begun before a unix second, on which nobody voted."""
     return tx.all(
-        "SELECT m.market_id, m.dispute_initiated_at FROM markets m LEFT JOIN tallies t ON t.market = m.id AND t.kind = 1"
+        "SELECT m.market_id, m.dispute_initiated_at FROM markets m"
+        " LEFT JOIN tallies t ON t.market = m.id AND t.kind = 1"
         " WHERE m.state = 4 AND m.dispute_initiated_at <= ? AND coalesce(t.likes + t.dislikes, 0) = 0"
         " ORDER BY m.dispute_initiated_at, m.id LIMIT ?",
         (begun_before, limit),
@@ -118,7 +119,7 @@ def set_seen_event(tx: Tx, event_id: int) -> None:
 
 
 def is_proposed(tx: Tx, market_id: bytes) -> bool:
-    return tx.value("SELECT state FROM markets WHERE market_id = ?", (market_id,)) == MarketState.PROPOSED
+    return bool(tx.value("SELECT state FROM markets WHERE market_id = ?", (market_id,)) == MarketState.PROPOSED)
 
 
 def has_failed_action(tx: Tx, actions: Collection[str], subject: str) -> bool:

@@ -22,7 +22,6 @@ export function freshList({ title, path, query = {}, rows, heads, row, empty, to
       await refresh();
     } catch (error) {
       if (signal.aborted) return;
-      body.shown = undefined;
       put(body, failed(error, refresh));
       throw error;
     }

@@ -1,25 +1,21 @@
 import { app } from '../app.js';
 import { h, put } from '../dom.js';
-import { throttled } from '../follow.js';
 import { address, count, since } from '../format.js';
-import { blank, bones, card, failed } from '../parts/basics.js';
+import { blank, bones, card } from '../parts/basics.js';
+import { loader } from '../parts/loading.js';
 
-const RELOAD_PAUSE_MS = 500;
+const RELOAD_PAUSE_MS = 2_000;
 const LISTED = 30;
 
 /** What people say about the market. Their texts are shown as texts, whatever they contain. */
-export function discussionPanel(id) {
+export function discussionPanel(id, signal) {
   const note = h('span');
   const body = h('div.card-body', {}, bones(3));
-  const load = throttled(async () => {
-    try {
-      const page = await app.zmart.get(`/api/discussions/${id}`, { limit: LISTED });
-      put(note, page.total_count ? `${count(page.total_count)} ${page.total_count === 1 ? 'thread' : 'threads'}` : '');
-      put(body, page.discussions.length ? posts(page.discussions) : blank('Nobody has said anything yet.'));
-    } catch (error) {
-      put(body, failed(error, load));
-    }
-  }, RELOAD_PAUSE_MS);
+  const load = loader({ body: body, pauseMs: RELOAD_PAUSE_MS, signal }, async () => {
+    const page = await app.zmart.get(`/api/discussions/${id}`, { limit: LISTED }, { signal });
+    put(note, page.total_count ? `${count(page.total_count)} ${page.total_count === 1 ? 'thread' : 'threads'}` : '');
+    put(body, page.discussions.length ? posts(page.discussions) : blank('Nobody has said anything yet.'));
+  });
   return { element: card('Discussion', { note }, body), load, receive: (type) => type === 'discussion' && load() };
 }
 

@@ -1,10 +1,10 @@
 import { app } from '../app.js';
 import { h, put } from '../dom.js';
-import { throttled } from '../follow.js';
 import { count, sol, units } from '../format.js';
-import { badge, blank, bones, card, cell, copyable, endCell, failed, table } from '../parts/basics.js';
+import { badge, blank, bones, card, cell, copyable, endCell, table } from '../parts/basics.js';
+import { loader } from '../parts/loading.js';
 
-const RELOAD_PAUSE_MS = 800;
+const RELOAD_PAUSE_MS = 5_000;
 const LISTED = 20;
 const CHANGES = new Set(['trade', 'claims_enabled', 'position']);
 
@@ -12,15 +12,11 @@ const CHANGES = new Set(['trade', 'claims_enabled', 'position']);
 export function positionsPanel(id, signal) {
   const note = h('span');
   const body = h('div', {}, bones(3));
-  const load = throttled(async () => {
-    try {
-      const page = await app.zmart.get(`/api/markets/${id}/positions`, { limit: LISTED }, { signal });
-      put(note, page.total_count ? `${count(page.total_count)} ${page.total_count === 1 ? 'holder' : 'holders'}` : '');
-      put(body, page.positions.length ? draw(page.positions) : blank('Nobody holds shares.'));
-    } catch (error) {
-      if (!signal.aborted) put(body, failed(error, load));
-    }
-  }, RELOAD_PAUSE_MS);
+  const load = loader({ body: body, pauseMs: RELOAD_PAUSE_MS, signal }, async () => {
+    const page = await app.zmart.get(`/api/markets/${id}/positions`, { limit: LISTED }, { signal });
+    put(note, page.total_count ? `${count(page.total_count)} ${page.total_count === 1 ? 'holder' : 'holders'}` : '');
+    put(body, page.positions.length ? draw(page.positions) : blank('Nobody holds shares.'));
+  });
   return { element: card('Positions', { note }, body), load, receive: (type) => CHANGES.has(type) && load() };
 }
 

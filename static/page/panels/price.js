@@ -1,11 +1,12 @@
 import { app } from '../app.js';
 import { PriceChart } from '../charts/price.js';
 import { h, put } from '../dom.js';
-import { throttled } from '../follow.js';
-import { bones, card, choice, failed } from '../parts/basics.js';
+import { complain } from '../notify.js';
+import { bones, card, choice } from '../parts/basics.js';
+import { loader } from '../parts/loading.js';
 
 const POINTS = 1000;
-const RELOAD_PAUSE_MS = 500;
+const RELOAD_PAUSE_MS = 3_000;
 const INTERVALS = [['1h', '1 h'], ['6h', '6 h'], ['1d', '1 d'], ['1w', '1 w'], ['max', 'All']];
 
 /** The price chart; a trade adds its point at once. */
@@ -13,18 +14,25 @@ export function pricePanel(id, signal) {
   const chart = new PriceChart();
   const body = h('div.card-body.chart-body', {}, bones(6));
   let interval = 'max';
-  const load = throttled(async () => {
-    try {
-      const { price_history: points } = await app.zmart.get(`/api/markets/${id}/price-history`, { interval, limit: POINTS }, { signal });
-      if (!chart.element.isConnected) put(body, chart.element);
-      chart.show(points.map(({ t, yes }) => ({ t, yes })), app.chainNowMs() / 1000);
-    } catch (error) {
-      if (!signal.aborted) put(body, failed(error, load));
-    }
-  }, RELOAD_PAUSE_MS);
+  let points = [];
+  const draw = () => {
+    if (!chart.element.isConnected) put(body, chart.element);
+    chart.show(points, app.chainNowMs() / 1000);
+  };
+  const read = async () => {
+    const answer = await app.zmart.get(`/api/markets/${id}/price-history`, { interval, limit: POINTS }, { signal });
+    points = answer.price_history.map(({ t, yes }) => ({ t, yes }));
+    draw();
+  };
+  const load = loader({ body, pauseMs: RELOAD_PAUSE_MS, signal }, read);
+  const receive = (type, data) => {
+    if (type !== 'trade') return;
+    points = [...points, { t: Math.floor(Date.parse(data.block_time) / 1000), yes: data.priceYes * 100 }].slice(-POINTS);
+    draw();
+  };
   const tools = choice('Time span', INTERVALS, interval, (value) => {
     interval = value;
-    load();
+    read().catch(complain);
   });
-  return { element: card('Price of YES', { tools }, body), load, receive: (type) => type === 'trade' && load() };
+  return { element: card('Price of YES', { tools }, body), load, receive };
 }

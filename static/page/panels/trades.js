@@ -2,10 +2,12 @@ import { app } from '../app.js';
 import { drawFlow, flowLegend } from '../charts/flow.js';
 import { h, put } from '../dom.js';
 import { address, count, percent, since, sol, units } from '../format.js';
-import { blank, bones, card, cell, endCell, failed, outcomeBadge, table } from '../parts/basics.js';
+import { blank, bones, card, cell, endCell, outcomeBadge, table } from '../parts/basics.js';
+import { loader } from '../parts/loading.js';
 
 const KEPT = 100;
 const LISTED = 12;
+const RELOAD_PAUSE_MS = 2_000;
 
 /** Order flow and the latest trades. New ones arrive by push and are drawn without asking. */
 export function tradesPanel(id, signal) {
@@ -23,16 +25,12 @@ export function tradesPanel(id, signal) {
     drawFlow(flow, trades);
     put(list, trades.length ? table('Latest trades', ['Trade', ['Shares', 'end'], ['Paid', 'end'], ['YES after', 'end'], 'Trader', ['When', 'end']], trades.slice(0, LISTED).map(row)) : blank('No trades yet.'));
   };
-  const load = async () => {
-    try {
-      const page = await app.zmart.get(`/api/markets/${id}/trades`, { limit: KEPT }, { signal });
-      trades = page.trades;
-      total = page.total_count;
-      draw();
-    } catch (error) {
-      if (!signal.aborted) put(list, failed(error, load));
-    }
-  };
+  const load = loader({ body: list, pauseMs: RELOAD_PAUSE_MS, signal }, async () => {
+    const page = await app.zmart.get(`/api/markets/${id}/trades`, { limit: KEPT }, { signal });
+    trades = page.trades;
+    total = page.total_count;
+    draw();
+  });
   const receive = (type, data) => {
     if (type !== 'trade' || trades.some((trade) => trade.id === data.id)) return;
     trades = [data, ...trades].slice(0, KEPT);

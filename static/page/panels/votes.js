@@ -1,13 +1,12 @@
 import { app } from '../app.js';
 import { voteBar } from '../charts/votes.js';
 import { h, put, putIfChanged } from '../dom.js';
-import { throttled } from '../follow.js';
 import { address, since } from '../format.js';
-import { badge, bones, card, failed } from '../parts/basics.js';
+import { badge, bones, card } from '../parts/basics.js';
+import { loader } from '../parts/loading.js';
 
-const RELOAD_PAUSE_MS = 400;
+const RELOAD_PAUSE_MS = 2_000;
 const LISTED = 6;
-const DISPUTE_STATES = new Set(['DISPUTED', 'FINALIZED']);
 
 /** Tallies with their thresholds, and who voted last. */
 export function votesPanel(id, signal) {
@@ -15,19 +14,15 @@ export function votesPanel(id, signal) {
   const latest = h('ul.stack-s.small');
   let market = null;
 
-  const load = throttled(async () => {
-    try {
-      const type = market?.state === 'DISPUTED' ? 'dispute' : 'proposal';
-      const [tallies, page] = await Promise.all([
-        app.zmart.get(`/api/votes/${id}`, {}, { signal }),
-        app.zmart.get(`/api/markets/${id}/votes`, { type, limit: LISTED }, { signal }),
-      ]);
-      putIfChanged(bars, [tallies, market?.state], () => drawBars(tallies, market));
-      put(latest, page.votes.map(voteLine));
-    } catch (error) {
-      if (!signal.aborted) put(bars, failed(error, load));
-    }
-  }, RELOAD_PAUSE_MS);
+  const load = loader({ body: bars, pauseMs: RELOAD_PAUSE_MS, signal }, async () => {
+    const type = market?.state === 'DISPUTED' ? 'dispute' : 'proposal';
+    const [tallies, page] = await Promise.all([
+      app.zmart.get(`/api/votes/${id}`, {}, { signal }),
+      app.zmart.get(`/api/markets/${id}/votes`, { type, limit: LISTED }, { signal }),
+    ]);
+    putIfChanged(bars, [tallies, market?.state], () => drawBars(tallies, market));
+    put(latest, page.votes.map(voteLine));
+  });
   return {
     element: card('Votes', {}, h('div.card-body.stack', {}, bars, latest)),
     load,
@@ -39,10 +34,10 @@ export function votesPanel(id, signal) {
 }
 
 function drawBars({ proposal_votes: proposal, dispute_votes: dispute }, market) {
-  const disputed = dispute.total > 0 || market?.was_disputed || DISPUTE_STATES.has(market?.state);
+  const disputed = dispute.total > 0 || market?.state === 'DISPUTED';
   return [
     h('div.stack-s', {}, h('h3', {}, 'Proposal'), voteBar(proposal, 'proposal')),
-    disputed && (dispute.total > 0 || market?.state === 'DISPUTED') ? h('div.stack-s', {}, h('h3', {}, 'Dispute: the proposed outcome is wrong'), voteBar(dispute, 'dispute')) : null,
+    disputed ? h('div.stack-s', {}, h('h3', {}, 'Dispute: the proposed outcome is wrong'), voteBar(dispute, 'dispute')) : null,
   ];
 }
 

@@ -41,7 +41,6 @@ export function copyable(text, shown = address(text), what = 'Copied') {
   return h('button.copy', {
     type: 'button',
     title: text,
-    'aria-label': `Copy ${text}`,
     onclick: async () => {
       try {
         await navigator.clipboard.writeText(text);
@@ -50,7 +49,7 @@ export function copyable(text, shown = address(text), what = 'Copied') {
         toast(text);
       }
     },
-  }, shown);
+  }, h('span.hidden', {}, 'Copy '), shown);
 }
 
 /**

@@ -7,9 +7,9 @@ const KEPT = 60;
 /** What was done, newest first; read out as it happens. */
 export class ActionLog {
   constructor() {
-    this.list = h('ol.log', { role: 'log', 'aria-live': 'polite', 'aria-label': 'What was done', tabindex: '0' }, h('li.log-empty', {}, 'What you do appears here, with its signature.'));
+    this.list = h('ol', {}, h('li.log-empty', {}, 'What you do appears here, with its signature.'));
     this.empty = true;
-    this.element = card('Log', {}, this.list);
+    this.element = card('Log', {}, h('div.log', { role: 'log', 'aria-live': 'polite', 'aria-label': 'What was done', tabindex: '0' }, this.list));
   }
 
   /**

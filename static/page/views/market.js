@@ -14,7 +14,7 @@ import { prices } from '../parts/prices.js';
 
 /** One market, live: where it stands in its life, prices, flow, votes, positions, talk, events. */
 
-const RELOAD_PAUSE_MS = 700;
+const RELOAD_PAUSE_MS = 5_000;
 const CLOCK_EVERY_MS = 1_000;
 const CLUSTERS_TO_PLAY = new Set(['localnet', 'devnet']);
 
@@ -37,7 +37,7 @@ function show({ root, signal, setTitle }, first) {
   /** The market as it is known now; panels read it from here. */
   const state = { market: first };
   const head = makeHead();
-  const panels = [pricePanel(id, signal), tradesPanel(id, signal), votesPanel(id, signal), positionsPanel(id, signal), discussionPanel(id), eventsPanel(id)];
+  const panels = [pricePanel(id, signal), tradesPanel(id, signal), votesPanel(id, signal), positionsPanel(id, signal), discussionPanel(id, signal), eventsPanel(id, signal)];
   const [price, trades, votes, positions, discussion, events] = panels;
   const figures = h('div.card-body');
   for (const panel of [price, votes]) panel.element.classList.add('early');
@@ -59,16 +59,21 @@ function show({ root, signal, setTitle }, first) {
   draw();
   for (const panel of panels) panel.load();
 
+  /** Prices come with the message; the other figures follow when the row is read again. */
+  const takePrices = ({ priceYes, priceNo, shares_yes, shares_no }) => {
+    state.market = { ...state.market, priceYes, priceNo, shares_yes, shares_no };
+  };
   const receive = ({ type, data }) => {
     if (data?.market_id !== id) return;
     if (type === 'market_state') {
       if (data.market) state.market = data.market;
       else reload();
+      takePrices(data);
       draw();
       if (data.new_state) for (const panel of panels) panel.load();
     }
     if (type === 'price') {
-      Object.assign(state.market, { priceYes: data.priceYes, priceNo: data.priceNo, shares_yes: data.shares_yes, shares_no: data.shares_no });
+      takePrices(data);
       draw();
     }
     for (const panel of panels) panel.receive?.(type, data);

@@ -16,7 +16,7 @@ import { readBalances, walletsCard } from '../play/wallets.js';
 
 /** A market's whole life by clicking, on networks where money is play money. */
 
-const RELOAD_PAUSE_MS = 400;
+const RELOAD_PAUSE_MS = 500;
 const LISTED = 50;
 
 /** Outlive the view, so that the log and the sessions are there when one comes back. */
@@ -94,7 +94,8 @@ function playMarket(stage, id, signal, onDraw) {
   };
   play.reload = async () => {
     const before = play.market?.state;
-    [play.market, play.votes] = await Promise.all([app.zmart.get(`/api/markets/${id}`, {}, { signal }), app.zmart.get(`/api/votes/${id}`, {}, { signal })]);
+    const client = reader();
+    [play.market, play.votes] = await Promise.all([client.get(`/api/markets/${id}`, {}, { signal }), client.get(`/api/votes/${id}`, {}, { signal })]);
     if (before && before !== play.market.state) announce(`The market is now ${words(play.market.state)}`);
     draw();
     readBalances(shared.burners).catch(() => {});
@@ -117,6 +118,9 @@ function playMarket(stage, id, signal, onDraw) {
   const timer = setInterval(() => play.market && say(left, timeLeft(play.market, app.chainNowMs())), 1000);
   signal.addEventListener('abort', () => clearInterval(timer));
 }
+
+/** A signed-in wallet may ask more often than a stranger. */
+const reader = () => (shared.burners.active?.client.session ? shared.burners.active.client : app.zmart);
 
 /** What of the votes matters to the step that is shown. */
 function votesKey(market, votes) {

@@ -1,0 +1,232 @@
+"""A long history into an empty database: raw payloads are decoded, folded and committed, beside bare inserts.
+
+Everything on one core, into a SQLite file with ``synchronous=FULL``. The events are older than the feed keeps, as those
+of a backfill are, so no message tells of them.
+"""
+
+import asyncio
+import json
+import os
+import random
+import tempfile
+import time
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import uvloop
+from based58 import b58encode
+from solders.pubkey import Pubkey
+from solders.signature import Signature
+
+from bench import Measurement
+from zmart_lite import models, rules
+from zmart_lite.chain.webhook import parse_payload
+from zmart_lite.codec import Codec
+from zmart_lite.config import Config
+from zmart_lite.indexer.apply import apply_transactions
+from zmart_lite.models import ChainTransaction, GlobalConfig
+from zmart_lite.store import markets
+from zmart_lite.store.db import Store, Tx
+from zmart_lite.store.messages import FeedContext
+from zmart_lite.store.rows import RowSettings
+
+PROGRAM = bytes(Pubkey.from_string("7h3gXfBfYFueFVLYyfL5Qo1QGsf4GQUfW96FKVgnUsJS"))
+SYSTEM = "11111111111111111111111111111111"
+EVENTS = 200_000
+MARKETS, WALLETS = 200, 2_000
+BATCH = 500
+EVENTS_PER_SECOND_MIN = 8_000
+START_S = 1_700_000_000
+P = 10**9
+B_PARAMETER = 1_000 * P
+TABLES = ("transactions", "events", "trades")
+RATES = rules.FeeRates(300, 200, 500)
+
+
+def run() -> list[Measurement]:
+    _use_one_core()
+    with (
+        tempfile.TemporaryDirectory(prefix="zmart-bench-") as folder,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        seconds = runner.run(_backfill(Path(folder) / "zmart.db"))
+        bare_s = runner.run(_bare(Path(folder)))
+    tenth = len(seconds) // 10
+    rate, last = EVENTS / sum(seconds), EVENTS / 10 / sum(seconds[-tenth:])
+    note = f"{EVENTS:,} events, {MARKETS} markets, {BATCH} per commit"
+    return [
+        Measurement("backfill", rate, "events/s", EVENTS_PER_SECOND_MIN, note),
+        Measurement("its last tenth", last, "events/s", EVENTS_PER_SECOND_MIN),
+        Measurement("bare inserts", EVENTS / bare_s, "events/s", note="the same rows of transactions, events, trades"),
+    ]
+
+
+def _use_one_core() -> None:
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+
+async def _backfill(path: Path) -> list[float]:
+    """Seconds of each batch, reading the payloads included, making them not."""
+    codec, source = Codec(PROGRAM), random.Random(1)
+    settings = RowSettings.of(Config(), codec)
+    store = await Store(path).open()
+    await store.write(lambda tx: markets.add_config(tx, _config(), slot=0, index_in_block=0, event_id=None))
+    chain, seconds = History(codec, source), []
+    for _ in range(EVENTS // BATCH):
+        payloads = [chain.next() for _ in range(BATCH)]
+        started = time.perf_counter()
+        batch = [(_read(payload), "backfill") for payload in payloads]
+        context = FeedContext(settings, lambda: START_S, feed_since=2**40)
+        applied = await store.write(lambda tx, b=batch, c=context: apply_transactions(tx, codec, c, b, finality=1))
+        seconds.append(time.perf_counter() - started)
+        if len(applied.events) != BATCH or applied.dead_letters:
+            raise RuntimeError(f"{len(applied.events)} events of {BATCH} were applied")
+    if await store.read(lambda tx: tx.value("SELECT count(*) FROM markets WHERE needs_resync = 1")):
+        raise RuntimeError("the history does not add up")
+    await store.close()
+    return seconds
+
+
+def _read(payload: bytes) -> ChainTransaction:
+    (item,) = parse_payload(payload, PROGRAM)
+    if item.transaction is None:
+        raise RuntimeError(item.error)
+    return item.transaction
+
+
+async def _bare(folder: Path) -> float:
+    """Seconds to insert the rows of the first database into a second one, table by table, as fast as it goes."""
+    first = await Store(folder / "zmart.db").open()
+    second = await Store(folder / "bare.db").open()
+    wallets = await first.read(lambda tx: _rows(tx, "wallets"))
+    known = await first.read(lambda tx: _rows(tx, "markets"))
+    await second.write(lambda tx: (_insert(tx, "wallets", wallets), _insert(tx, "markets", known)))
+    rows = {table: await first.read(lambda tx, t=table: _rows(tx, t)) for table in TABLES}
+    await first.close()
+    total = 0.0
+    for start in range(0, EVENTS, BATCH):
+        parts = [(table, rows[table][start : start + BATCH]) for table in TABLES]
+        started = time.perf_counter()
+        await second.write(lambda tx, p=parts: [_insert(tx, table, each) for table, each in p])
+        total += time.perf_counter() - started
+    await second.close()
+    return total
+
+
+def _rows(tx: Tx, table: str) -> list[tuple[object, ...]]:
+    order = "event_id" if table == "trades" else "id"
+    rows = [tuple(row) for row in tx.all(f"SELECT * FROM {table} ORDER BY {order}")]
+    if table == "markets":
+        column = [row["name"] for row in tx.all("PRAGMA table_info(markets)")].index("last_transaction")
+        rows = [(*row[:column], None, *row[column + 1 :]) for row in rows]
+    return rows
+
+
+def _insert(tx: Tx, table: str, rows: Sequence[Sequence[object]]) -> None:
+    if rows:
+        tx.execute_many(f"INSERT INTO {table} VALUES ({', '.join('?' * len(rows[0]))})", rows)
+
+
+def _config() -> GlobalConfig:
+    return GlobalConfig(
+        bytes(32), bytes(32), bytes(32), *RATES, 7_000, 6_000, 86_400, 259_200, 8_000, False, bytes(64), 255
+    )
+
+
+class History:
+    """Raw webhook items in chain order: markets are created, approved and activated, then traded in at random."""
+
+    def __init__(self, codec: Codec, source: random.Random) -> None:
+        self._codec, self._source = codec, source
+        self._market_ids = [source.randbytes(32) for _ in range(MARKETS)]
+        self._wallets = [source.randbytes(32) for _ in range(WALLETS)]
+        self._events = self._make()
+        self._slot = 1_000
+
+    def next(self) -> bytes:
+        event, name, args, accounts = next(self._events)
+        self._slot += 1
+        return _payload(self._codec, self._source, self._slot, event, name, args, accounts)
+
+    def _make(self) -> Iterator[tuple[models.ChainEvent, str, dict[str, object], list[bytes]]]:
+        source, now = self._source, START_S
+        for market_id in self._market_ids:
+            creator, market = source.choice(self._wallets), self._codec.market_address(market_id)
+            args = {
+                "market_id": market_id, "b_parameter": B_PARAMETER, "initial_liquidity": P, "ipfs_question_hash": bytes(46),
+            }  # fmt: skip
+            created = models.MarketCreated(market_id, creator, B_PARAMETER, 0, now)
+            yield created, "create_market", args, [bytes(32), market, creator]
+            counted = models.ProposalAggregated(market_id, 10, 0, 100, True, now)
+            yield counted, "aggregate_proposal_votes", {"final_likes": 10, "final_dislikes": 0}, [market]
+            yield models.ProposalApproved(market_id, creator, now), "approve_proposal", {}, [creator, market]
+            yield models.MarketActivated(market_id, creator, P, now), "activate_market", {}, [creator, market]
+        while True:
+            now += 1
+            market_id, user = source.choice(self._market_ids), source.choice(self._wallets)
+            cost = source.randrange(20_000, P)
+            total = cost + cost * sum(RATES) // rules.BPS
+            outcome = source.random() < 0.5
+            bought = models.SharesBought(market_id, user, outcome, 2 * cost, total, 5 * 10**8, now)
+            market = self._codec.market_address(market_id)
+            yield bought, "buy_shares", {"outcome": outcome, "target_cost": total}, [bytes(32), market, bytes(32), user]
+
+
+def _payload(
+    codec: Codec,
+    source: random.Random,
+    slot: int,
+    event: models.ChainEvent,
+    name: str,
+    args: dict[str, object],
+    accounts: Sequence[bytes],
+) -> bytes:
+    keys = [*dict.fromkeys([source.randbytes(32), *accounts, PROGRAM])]
+    program = str(Pubkey(PROGRAM))
+    instruction = {
+        "accounts": [keys.index(account) for account in accounts],
+        "data": b58encode(codec.encode_instruction(name, args)).decode(),
+        "programIdIndex": keys.index(PROGRAM),
+    }
+    logs = [
+        f"Program {program} invoke [1]",
+        f"Program log: Instruction: {name}",
+        *[f"Program {SYSTEM} invoke [2]", f"Program {SYSTEM} success"] * 2,
+        f"Program data: {b64encode(codec.encode_event(event)).decode()}",
+        f"Program {program} consumed {source.randrange(20_000, 90_000)} of 199700 compute units",
+        f"Program {program} success",
+    ]
+    balances = [source.randrange(10**12) for _ in keys]
+    item = {
+        "blockTime": START_S,
+        "indexWithinBlock": source.randrange(2_000),
+        "slot": slot,
+        "meta": {
+            "err": None,
+            "fee": 5_000,
+            "innerInstructions": [],
+            "loadedAddresses": {"readonly": [], "writable": []},
+            "logMessages": logs,
+            "postBalances": balances,
+            "postTokenBalances": [],
+            "preBalances": balances,
+            "preTokenBalances": [],
+            "rewards": [],
+        },
+        "transaction": {
+            "message": {
+                "accountKeys": [str(Pubkey(key)) for key in keys],
+                "addressTableLookups": None,
+                "header": {
+                    "numReadonlySignedAccounts": 0, "numReadonlyUnsignedAccounts": 2, "numRequiredSignatures": 1,
+                },
+                "instructions": [instruction],
+                "recentBlockhash": str(Pubkey(source.randbytes(32))),
+            },
+            "signatures": [str(Signature(source.randbytes(64)))],
+        },
+        "version": "legacy",
+    }  # fmt: skip
+    return json.dumps(item).encode()

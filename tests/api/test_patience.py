@@ -1,0 +1,100 @@
+"""Clients that send slowly, for ever, or not at all, and such as read nothing: against the real server."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.api.stream_node import StreamNode, stream_node
+from zmart_lite.api import wire
+
+SOON_S = 0.2
+GET = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
+POST = b"POST /api/trades/buy HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n"
+
+
+@asynccontextmanager
+async def connected(node: StreamNode) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", node.port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+
+
+async def rest(reader: asyncio.StreamReader) -> bytes:
+    """All that comes until the node ends the connection."""
+    async with asyncio.timeout(5):
+        try:
+            return await reader.read()
+        except ConnectionResetError:
+            return b""
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "PATIENCE_S", SOON_S)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("sent", [b"", b"\r\n", b"G", GET, POST, POST + b"{"], ids=range(6))
+async def test_a_request_that_does_not_come_ends_the_connection(tmp_path: Path, sent: bytes) -> None:
+    async with stream_node(tmp_path) as node, connected(node) as (reader, writer):
+        writer.write(sent)
+        assert await rest(reader) == b""
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_another_request_begun_and_not_ended_ends_the_connection(tmp_path: Path) -> None:
+    async with stream_node(tmp_path) as node, connected(node) as (reader, writer):
+        for begun in (GET, b"\r\n"):
+            writer.write(GET + b"\r\n")
+            assert b"200 OK" in await reader.readuntil(b"\r\n\r\n")
+            writer.write(begun)
+            if begun == GET:
+                writer.write(b"\r\n")
+        assert (await rest(reader)).count(b"200 OK") == 1
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_open_streams_outlast_the_patience_for_requests(tmp_path: Path) -> None:
+    async with stream_node(tmp_path) as node, node.websocket() as client, node.sse() as events:
+        await client.ask("subscribe", channel="trades")
+        await events.next()
+        await asyncio.sleep(2 * SOON_S)
+        await node.publish("trade", {"number": 1})
+        assert (await client.frame("trade"))["data"] == {"number": 1}
+
+
+async def test_headers_without_end_are_refused(tmp_path: Path) -> None:
+    async with stream_node(tmp_path) as node, connected(node) as (reader, writer):
+        writer.write(GET + b"X-Long: ")
+        sent = 0
+        while not reader.at_eof() and sent < 100 * wire.HEAD_BYTES_MAX:
+            writer.write(b"x" * 16_384)
+            sent += 16_384
+            try:
+                await writer.drain()
+            except ConnectionError:
+                break
+        assert sent < 100 * wire.HEAD_BYTES_MAX
+
+
+async def test_a_long_head_that_ends_is_taken(tmp_path: Path) -> None:
+    async with stream_node(tmp_path) as node, connected(node) as (reader, writer):
+        writer.write(GET + b"X-Long: " + b"x" * (wire.HEAD_BYTES_MAX // 2) + b"\r\nConnection: close\r\n\r\n")
+        assert (await rest(reader)).startswith(b"HTTP/1.1 200 OK")
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_answers_that_nobody_reads_end_the_connection(tmp_path: Path) -> None:
+    async with stream_node(tmp_path) as node, connected(node) as (reader, writer):
+        reader._transport.pause_reading()  # type: ignore[attr-defined]  # the stream itself would go on reading
+        connections = node.server.server_state.connections
+        await node.until(lambda: bool(connections))
+        writer.write(b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n" * 10)
+        async with asyncio.timeout(5):
+            while connections:
+                await asyncio.sleep(SOON_S / 4)

@@ -1,0 +1,42 @@
+"""What others do on the node while a test looks at the page: real wallets over HTTP."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from tests.cli.process import Process
+from zmart_lite.demo.client import Api, Json, Wallet, unix_seconds
+
+T = TypeVar("T")
+DAY_S = 86_400
+
+
+def act(process: Process, work: Callable[[Api, Wallet], Awaitable[T]]) -> T:
+    """Run ``work`` with a funded wallet that is signed in."""
+
+    async def run() -> T:
+        api = Api(process.url, process.rpc_url)
+        try:
+            wallet = Wallet(api, "somebody")
+            await wallet.fund(50)
+            await wallet.sign_in()
+            return await work(api, wallet)
+        finally:
+            await api.close()
+
+    return asyncio.run(run())
+
+
+async def create(api: Api, wallet: Wallet, question: str, description: str = "") -> str:
+    """A PROPOSED market; its id."""
+    chain_time = unix_seconds((await api.get("/api/protocol"))["chain_time"])
+    body: Json = {
+        "question": question,
+        "description": description,
+        "category": "science",
+        "end_date": chain_time + DAY_S,
+        "initial_liquidity": "1000000000",
+    }
+    built, _ = await wallet.act("/api/markets", body)
+    market_id: str = built["market_id"]
+    return market_id

@@ -1,0 +1,282 @@
+"""``backfill``, ``events retry``, ``db rebuild`` and ``webhook``: the node's copy of the chain, kept by hand.
+
+What changes the database works on it directly while no node runs, and through the admin API of one that does.
+"""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from solders.pubkey import Pubkey
+
+from zmart_lite.app.node import WEBHOOK_PATH, indexer_options, pin
+from zmart_lite.chain.helius import HeliusClient, WebhookRegistration
+from zmart_lite.chain.rpc import RetryPolicy, Rpc
+from zmart_lite.cli.beside import NodeAdmin
+from zmart_lite.codec import Codec
+from zmart_lite.config import Config
+from zmart_lite.errors import ChainError, DatabaseInUse, StartupError
+from zmart_lite.indexer import Indexer
+from zmart_lite.indexer.backfill import Backfill, Backfilled
+from zmart_lite.indexer.backfill import Progress as Step
+from zmart_lite.indexer.rebuild import Rebuilt, rebuild
+from zmart_lite.ops import ChainClock, Metrics
+from zmart_lite.store import chainlog
+from zmart_lite.store.db import Row, Store, wall_clock_ms
+from zmart_lite.store.messages import FeedContext
+from zmart_lite.store.rows import RowSettings
+
+Load = Callable[[Path | None], Config]
+T = TypeVar("T")
+
+LETTERS_MAX = 10_000
+POLL_S = 1.0
+DIFFERENCES_SHOWN_MAX = 20
+DAY_S = 86_400
+
+
+def add_commands(main: click.Group, load: Load) -> None:
+    """Put the commands into the command line; ``load`` reads the configuration."""
+    url_option = click.option("--url", help="Address of the running node (default: that of the configuration).")
+
+    @main.command("backfill")
+    @click.option("--from-slot", type=click.IntRange(min=0), required=True, help="First slot to read.")
+    @url_option
+    @click.pass_obj
+    def backfill_command(config_path: Path | None, from_slot: int, url: str | None) -> None:
+        """Read the program's history from a slot on. Interrupted, it goes on where it was when run again."""
+        config = load(config_path)
+        try:
+            done = asyncio.run(_backfill(config, from_slot))
+            click.echo(f"{done.seen} transactions seen, {done.new} of them new.")
+        except DatabaseInUse:
+            run = run_job_beside(config, url, "backfill", {"from_slot": from_slot})
+            click.echo(f"{run['found']} transactions seen, {run['done']} of them new.")
+
+    @main.group()
+    def events() -> None:
+        """What could not be indexed."""
+
+    @events.command("retry")
+    @url_option
+    @click.pass_obj
+    def retry_command(config_path: Path | None, url: str | None) -> None:
+        """Try every open dead letter again, after an upgrade or when the cluster knows more."""
+        config = load(config_path)
+        try:
+            tried, resolved = asyncio.run(_retry(config))
+        except DatabaseInUse:
+            tried, resolved = _retry_beside(config, url)
+        click.echo(f"{tried} dead letters tried, {resolved} resolved.")
+
+    database = main.commands["db"]
+    assert isinstance(database, click.Group)  # noqa: S101 - made by cli.database
+
+    @database.command("rebuild")
+    @url_option
+    @click.pass_obj
+    def rebuild_command(config_path: Path | None, url: str | None) -> None:
+        """Fold the whole log again from nothing and compare. Exit code 1 if anything came out otherwise."""
+        config = load(config_path)
+        try:
+            done = asyncio.run(_rebuild(config))
+        except DatabaseInUse:
+            run = run_job_beside(config, url, "rebuild", {})
+            _tell_rebuilt(run["found"], run["failed"], [])
+        else:
+            lines = [
+                f"{field} of {market or 'the config'}: {new}, was {old}" for market, field, old, new in done.differences
+            ]
+            _tell_rebuilt(done.markets, len(lines), lines)
+
+    _add_webhook_commands(main, load)
+
+
+def _tell_rebuilt(markets: int, different: int, lines: list[str]) -> None:
+    click.echo(f"{markets} markets folded again; {different} fields came out otherwise and were corrected.")
+    for line in lines[:DIFFERENCES_SHOWN_MAX]:
+        click.echo(f"  {line}")
+    if different:
+        raise SystemExit(1)
+
+
+# Without a node
+
+
+@asynccontextmanager
+async def _opened(config: Config) -> AsyncIterator[tuple[Indexer, Callable[[], FeedContext]]]:
+    """The indexer on the database itself. Raises DatabaseInUse while a node runs, StartupError for another chain."""
+    codec, metrics = Codec(bytes(Pubkey.from_string(config.chain.program_id))), Metrics()
+    store = await Store(config.store.sqlite_path, readers=1).open()
+    policy = RetryPolicy(timeout_s=config.chain.rpc_timeout_s, attempts_max=config.chain.rpc_attempts_max)
+    rpc, clock = Rpc([config.rpc_url.reveal()], policy), ChainClock()
+    settings = RowSettings.of(config, codec)
+
+    def feed() -> FeedContext:
+        since = wall_clock_ms() // 1_000 - config.retention.feed_days * DAY_S
+        return FeedContext(settings, lambda: wall_clock_ms() // 1_000, feed_since=since)
+
+    try:
+        yield Indexer(store, codec, rpc, clock, metrics, feed, indexer_options(config)), feed
+    finally:
+        await rpc.close()
+        await store.close()
+
+
+async def _on_chain(indexer: Indexer, config: Config) -> None:
+    """Refuse a database that belongs to another chain. Raises StartupError, ChainError."""
+    genesis_hash = (await indexer.writer.rpc.get_genesis_hash()).hex()
+    program_id = indexer.writer.codec.program_id.hex()
+    await indexer.writer.store.write(lambda tx: pin(tx, genesis_hash, program_id, str(config.store.sqlite_path)))
+
+
+async def _backfill(config: Config, from_slot: int) -> Backfilled:
+    async with _opened(config) as (indexer, _):
+        await _on_chain(indexer, config)
+        with _bars() as bars:
+            return await Backfill(indexer, _shown(bars)).run(from_slot)
+
+
+def _bars() -> Progress:
+    return Progress(TextColumn("{task.description:<9}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+
+
+def _shown(bars: Progress) -> Callable[[Step], None]:
+    tasks: dict[str, Any] = {}
+
+    def show(step: Step) -> None:
+        if step.phase not in tasks:
+            tasks[step.phase] = bars.add_task(step.phase)
+        bars.update(tasks[step.phase], completed=step.done, total=step.total)
+
+    return show
+
+
+async def _retry(config: Config) -> tuple[int, int]:
+    async with _opened(config) as (indexer, _):
+        await _on_chain(indexer, config)
+        letters: list[Row] = await indexer.writer.store.read(lambda tx: chainlog.list_open_letters(tx, LETTERS_MAX))
+        resolved = 0
+        for letter in letters:
+            resolved += await indexer.retry_dead_letter(letter["id"]) is not None
+        return len(letters), resolved
+
+
+async def _rebuild(config: Config) -> Rebuilt:
+    if not config.store.sqlite_path.exists():
+        raise StartupError(f"There is no database {config.store.sqlite_path} yet.")
+    async with _opened(config) as (indexer, feed):
+        with _bars() as bars:
+            task = bars.add_task("markets")
+            return await rebuild(
+                indexer.writer, feed, lambda done, total: bars.update(task, completed=done, total=total)
+            )
+
+
+# Beside a node
+
+
+def run_job_beside(config: Config, url: str | None, job: str, body: dict[str, Any]) -> Any:
+    """Have the node run a job, and wait for its end; the run. Raises StartupError with the node's own words."""
+    with NodeAdmin(config, url) as node:
+        run_id, pause = node.post(f"jobs/{job}/run", body)["run_id"], threading.Event()
+        click.echo("The running node does it.")
+        while True:
+            for run in node.get(f"jobs/{job}/runs?limit=20")["runs"]:
+                if run["id"] == run_id and run["finished_at"] is not None:
+                    if run["result"] != "ok":
+                        raise StartupError(run["error"] or "The node was stopped meanwhile.")
+                    return run
+            pause.wait(POLL_S)
+
+
+def _retry_beside(config: Config, url: str | None) -> tuple[int, int]:
+    with NodeAdmin(config, url) as node:
+        letters = node.get("dead-letters?limit=100")["dead_letters"]
+        answers = [node.post(f"dead-letters/{letter['id']}/retry") for letter in letters if letter["signature"]]
+        return len(answers), sum(answer["resolved"] for answer in answers)
+
+
+# Webhooks
+
+
+def _add_webhook_commands(main: click.Group, load: Load) -> None:
+    @main.group()
+    def webhook() -> None:
+        """The registration by which Helius delivers transactions to the node."""
+
+    @webhook.command("register")
+    @click.pass_obj
+    def register_command(config_path: Path | None) -> None:
+        """Create the webhook of the configuration, or correct it, and switch it on."""
+        config = load(config_path)
+        wanted = wanted_webhook(config)
+        webhook_id = _with_helius(config, lambda client: client.ensure(wanted))
+        click.echo(f"{webhook_id} delivers {wanted.kind} transactions of {wanted.address} to {wanted.url}.")
+
+    @webhook.command("list")
+    @click.pass_obj
+    def list_command(config_path: Path | None) -> None:
+        """Show every webhook of the API key."""
+        found = _with_helius(load(config_path), lambda client: client.list_webhooks())
+        for each in found:
+            state = "on" if each.get("active", True) else "off"
+            click.echo(f"{each.get('webhookID')}  {state:<3}  {each.get('webhookType')}  {each.get('webhookURL')}")
+        if not found:
+            click.echo("There is none.")
+
+    @webhook.command("check")
+    @click.pass_obj
+    def check_command(config_path: Path | None) -> None:
+        """Say whether the webhook of the configuration is there, as it should be, and on. Exit code 1 if not."""
+        config = load(config_path)
+        wanted = wanted_webhook(config)
+        problems = _with_helius(config, lambda client: client.check(wanted))
+        for problem in problems:
+            click.echo(problem)
+        if problems:
+            click.echo("Repair it with: zmart-lite webhook register")
+            raise SystemExit(1)
+        click.echo(f"The webhook to {wanted.url} is as it should be.")
+
+    @webhook.command("delete")
+    @click.argument("webhook_id")
+    @click.pass_obj
+    def delete_command(config_path: Path | None, webhook_id: str) -> None:
+        """Delete a webhook by its id."""
+        _with_helius(load(config_path), lambda client: client.delete(webhook_id))
+        click.echo(f"{webhook_id} is deleted.")
+
+
+def wanted_webhook(config: Config) -> WebhookRegistration:
+    """The webhook as the configuration has it. Raises StartupError naming the setting that is missing."""
+    helius = config.helius
+    url = helius.webhook_url or (config.server.public_url and config.server.public_url.rstrip("/") + WEBHOOK_PATH)
+    if not url:
+        raise StartupError("Set helius.webhook_url to the public https address of this node's webhook route.")
+    if not helius.webhook_secret:
+        raise StartupError("Set helius.webhook_secret: without it no delivery is accepted.")
+    return WebhookRegistration(
+        url, config.chain.program_id, helius.webhook_type, helius.webhook_secret.reveal(), config.chain.cluster
+    )
+
+
+def _with_helius(config: Config, work: Callable[[HeliusClient], Awaitable[T]]) -> T:
+    if not config.helius.api_key:
+        raise StartupError("Set helius.api_key (HELIUS_API_KEY).")
+
+    async def run() -> T:
+        client = HeliusClient(config.helius.api_url, config.helius.api_key.reveal())
+        try:
+            return await work(client)
+        except ChainError as error:
+            raise StartupError(error.message) from error
+        finally:
+            await client.close()
+
+    return asyncio.run(run())

@@ -1,0 +1,148 @@
+"""What the doctor tests beside the chain: a running node, the webhook, IPFS, where alerts go."""
+
+import os
+from typing import Any
+
+import httpx
+
+from zmart_lite import ipfs
+from zmart_lite.app.node import WEBHOOK_PATH
+from zmart_lite.app.server import bind
+from zmart_lite.chain.helius import HeliusClient
+from zmart_lite.cli.beside import node_url
+from zmart_lite.cli.finding import Finding, bad, good, off, warning
+from zmart_lite.config import Config
+from zmart_lite.errors import ChainError, DatabaseInUse, IpfsError, StartupError
+from zmart_lite.ops.targets import targets_of
+from zmart_lite.store.db import lock_database
+
+TIMEOUT_S = 5.0
+
+
+# The node
+
+
+async def examine_node(config: Config, url: str | None) -> list[Finding]:
+    """What the running node says of itself; without one, whether one could start."""
+    if not _is_running(config):
+        return [off("node", "none is running"), *_ports(config)]
+    try:
+        where = url or node_url(config)
+    except StartupError as error:
+        return [off("node", error.message)]
+    try:
+        async with httpx.AsyncClient(timeout=TIMEOUT_S) as client:
+            health = (await client.get(f"{where}/health")).json()
+    except (httpx.HTTPError, ValueError) as error:
+        text = f"a process has the database, but {where} does not answer: {type(error).__name__}"
+        return [bad("node", text, "Look into its log; or name its address by --url.")]
+    return _health(where, health)
+
+
+def _is_running(config: Config) -> bool:
+    """Whether somebody has the database."""
+    if config.store.is_postgres or not config.store.sqlite_path.exists():
+        return False
+    try:
+        lock = lock_database(config.store.sqlite_path)
+    except DatabaseInUse:
+        return True
+    except StartupError:
+        return False
+    os.close(lock)
+    return False
+
+
+def _health(where: str, health: dict[str, Any]) -> list[Finding]:
+    services = health.get("services") or {}
+    failing = sorted(name for name, service in services.items() if _status(service) == "error")
+    if failing:
+        advice = f"Look into the node's log, and at {where}/status."
+        return [bad("node", f"{where} runs, failing: {', '.join(failing)}", advice)]
+    return [good("node", f"{where} runs and is {health.get('status', 'there')}")]
+
+
+def _status(service: Any) -> Any:
+    return service.get("status") if isinstance(service, dict) else service
+
+
+def _ports(config: Config) -> list[Finding]:
+    server, found = config.server, []
+    for setting, port in (("server.port", server.port), ("server.ws_port", server.ws_port)):
+        if not port:
+            continue
+        try:
+            bind(server.host, port, setting).close()
+            found.append(good("port", f"{server.host}:{port} is free"))
+        except StartupError as error:
+            found.append(bad("port", error.message, f"Stop what uses it, or set {setting}."))
+    return found
+
+
+# Services
+
+
+async def examine_services(config: Config) -> list[Finding]:
+    return [await _webhook(config), await _ipfs(config), *_alerts(config)]
+
+
+async def _webhook(config: Config) -> Finding:
+    name, helius = "webhook", config.helius
+    if config.embedded_devnet:
+        return off(name, "the node registers its own with the embedded devnet")
+    if not helius.webhook_secret:
+        return warning(name, "no secret: no delivery is accepted", "Set helius.webhook_secret; polling costs a minute.")
+    if not helius.api_key or not helius.webhook_url:
+        return off(name, "registered by hand: helius.api_key and helius.webhook_url are not both set")
+    client = HeliusClient(helius.api_url, helius.api_key.reveal())
+    try:
+        registered = await client.list_webhooks()
+    except ChainError as error:
+        return bad(name, error.message, "Check helius.api_key, and what Helius says of its state.")
+    finally:
+        await client.close()
+    return judge_webhook(config, registered)
+
+
+def judge_webhook(config: Config, registered: list[dict[str, Any]]) -> Finding:
+    name, url = "webhook", config.helius.webhook_url
+    if not url.endswith(WEBHOOK_PATH):
+        return warning(name, f"{url} is not the path of the node's route", f"Deliveries go to …{WEBHOOK_PATH}.")
+    found = next((each for each in registered if each.get("webhookURL") == url), None)
+    if found is None:
+        return warning(name, f"{url} is not registered yet", "The node registers it at its start.")
+    if found.get("active") is False:
+        return bad(
+            name, f"{url} was switched off after too many failures", "Make it reachable and start the node anew."
+        )
+    if config.chain.program_id not in found.get("accountAddresses", ()):
+        return warning(name, f"{url} watches another program", "The node corrects it at its start.")
+    return good(name, f"{url} is registered")
+
+
+async def _ipfs(config: Config) -> Finding:
+    service = ipfs.connect(config.ipfs)
+    if service is None:
+        return off("IPFS", "not configured: nothing is kept there")
+    try:
+        return good("IPFS", await service.check())
+    except IpfsError as error:
+        advice = "Check the settings ipfs.pinata_jwt, pinata_key and pinata_secret, or ipfs.kubo_url."
+        return bad("IPFS", error.message, advice)
+    finally:
+        await service.close()
+
+
+def _alerts(config: Config) -> list[Finding]:
+    if not config.alerts.urls:
+        return [
+            warning("alerts", "nobody is told when something is wrong", "Set alerts.urls: Slack, mail, PagerDuty, …")
+        ]
+    try:
+        targets = targets_of([url.reveal() for url in config.alerts.urls])
+    except StartupError as error:
+        return [bad("alerts", error.message, "See apprise's list of services for how to write it.")]
+    names = ", ".join(target.name for target in targets)
+    return [
+        good("alerts", f"{config.alerts.notify_from} and worse go to {names}; try them with zmart-lite alerts test")
+    ]

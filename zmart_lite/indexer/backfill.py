@@ -1,0 +1,133 @@
+"""Reads the program's whole history from a slot on, in steps that outlast an interruption.
+
+First all signatures go into the inbox, page by page from the tip back; then the inbox is worked off in the order of the
+slots, so that markets are folded once and not anew for each page. How far it came is noted with each page.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+import msgspec
+
+from zmart_lite.chain.rpc import SIGNATURES_PER_PAGE_MAX
+from zmart_lite.errors import ChainError
+from zmart_lite.indexer.poller import PAGES_MAX, enter
+from zmart_lite.indexer.service import Indexer
+from zmart_lite.indexer.writer import LogWriter
+from zmart_lite.models import SignatureInfo
+from zmart_lite.store import chainlog
+from zmart_lite.store.db import Tx
+
+STATE = "backfill"
+"""Key of the note of how far a run came."""
+SOURCE = "backfill"
+WAIT_S_MAX = 5.0
+"""How long a run waits at most before it looks again whether postponed transactions have their turn."""
+
+Sleep = Callable[[float], Awaitable[object]]
+
+
+class State(msgspec.Struct):
+    """How far reading came: below which signature it goes on, and the slots between which it has read."""
+
+    from_slot: int
+    before: str | None = None
+    newest: int = 0
+    lowest: int = 0
+    seen: int = 0
+    new: int = 0
+
+
+class Progress(NamedTuple):
+    """``reading``: slots of the history; ``indexing``: transactions."""
+
+    phase: str
+    done: int
+    total: int
+
+
+class Backfilled(NamedTuple):
+    """Transactions seen in the history, and those of them that were new."""
+
+    seen: int
+    new: int
+
+
+OnProgress = Callable[[Progress], None]
+
+
+class Backfill:
+    """One run at a time. ``on_progress`` is told after each page and each batch."""
+
+    def __init__(self, indexer: Indexer, on_progress: OnProgress | None = None, sleep: Sleep = asyncio.sleep) -> None:
+        self._indexer = indexer
+        writer: LogWriter = indexer.writer
+        self._store, self._rpc, self._program_id = writer.store, writer.rpc, writer.codec.program_id
+        self._on_progress = on_progress or (lambda _: None)
+        self._sleep = sleep
+
+    async def run(self, from_slot: int) -> Backfilled:
+        """Read, then index. Raises what the RPC raises; the next run with the same slot goes on where this one ended."""
+        done = await self.read(from_slot)
+        await self._index(done.new)
+        return done
+
+    async def read(self, from_slot: int) -> Backfilled:
+        """Put the history from the tip down to ``from_slot`` into the inbox."""
+        known = await self._store.read(_find_state)
+        state = known if known is not None and known.from_slot == from_slot else State(from_slot)
+        for _ in range(PAGES_MAX):
+            page = await self._page(state)
+            if page and not state.newest:
+                state.newest = max(info.slot for info in page)
+            wanted = [info for info in page if info.slot >= from_slot]
+            ended = len(wanted) < len(page) or not page
+            state = await self._store.write(lambda tx, s=state, w=wanted, e=ended: _enter(tx, s, w, e))  # type: ignore[misc]
+            total = max(state.newest - from_slot, 0)
+            self._on_progress(Progress("reading", total if ended else state.newest - state.lowest, total))
+            if ended:
+                break
+        return Backfilled(state.seen, state.new)
+
+    async def _page(self, state: State) -> list[SignatureInfo]:
+        before = None if state.before is None else bytes.fromhex(state.before)
+        page = await self._rpc.get_signatures(self._program_id, before=before, limit=SIGNATURES_PER_PAGE_MAX)
+        if page and page[-1].signature == before:
+            raise ChainError("The RPC node's history does not get on; try another one.")
+        if not page and before is not None:
+            status = (await self._rpc.get_signature_statuses([before], search_history=True))[0]
+            if status is None:
+                # It vanished with its fork; what lies behind it has not been read.
+                await self._store.write(_forget_state)
+                raise ChainError("A fork dropped the place at which reading stood; start again.")
+        return page
+
+    async def _index(self, total: int) -> None:
+        while left := await self._store.read(chainlog.inbox_length):
+            self._on_progress(Progress("indexing", max(total - left, 0), total))
+            if not await self._indexer.index_inbox():
+                await self._sleep(min(await self._indexer.pause_s(), WAIT_S_MAX))
+        self._on_progress(Progress("indexing", total, total))
+
+
+def _find_state(tx: Tx) -> State | None:
+    text = chainlog.find_meta(tx, STATE)
+    return None if text is None else msgspec.json.decode(text, type=State)
+
+
+def _forget_state(tx: Tx) -> None:
+    tx.execute("DELETE FROM meta WHERE key = ?", (STATE,))
+
+
+def _enter(tx: Tx, state: State, wanted: list[SignatureInfo], ended: bool) -> State:
+    """A page into the inbox, together with the note of how far reading came."""
+    state.new += enter(tx, wanted, SOURCE)
+    state.seen += len(wanted)
+    if wanted:
+        state.before, state.lowest = wanted[-1].signature.hex(), min(info.slot for info in wanted)
+    if ended:
+        _forget_state(tx)
+    else:
+        chainlog.set_meta(tx, STATE, msgspec.json.encode(state).decode())
+    return state

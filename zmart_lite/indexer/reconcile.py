@@ -1,0 +1,233 @@
+"""Compares the database with the accounts on chain, field by field, and puts right what differs.
+
+A difference may only mean that an event is still on its way. So before anything counts as one, the market's own history
+is read and indexed, and the accounts are read again. What differs then is recorded, corrected from the chain, alerted.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
+
+from zmart_lite.chain.rpc import SIGNATURES_PER_PAGE_MAX, AccountInfo, DataSize
+from zmart_lite.errors import RpcRefused, UndecodableData
+from zmart_lite.indexer.accounts import Accounts, Difference, compare
+from zmart_lite.indexer.poller import PAGES_MAX, enter
+from zmart_lite.indexer.writer import LogWriter
+from zmart_lite.models import GlobalConfig, MarketAccount, UserPosition
+from zmart_lite.ops.metrics import Metrics
+from zmart_lite.store import markets, messages, positions
+from zmart_lite.store.db import Row, Tx
+
+logger = logging.getLogger(__name__)
+
+LOOKS_MAX = 3
+"""Times a busy market is looked at before it is left to the next run."""
+MARKET_ID_OFFSET, MARKET_ID_BYTES = 8, 32
+ALERT = "state_discrepancy"
+CONFIG_SUBJECT = "config"
+FIELDS_SHOWN_MAX = 20
+
+
+class Reconciled(NamedTuple):
+    """What a run came to: accounts compared, fields that differed, markets found on chain only, left for later."""
+
+    accounts: int = 0
+    differences: int = 0
+    discovered: int = 0
+    skipped: int = 0
+
+    def plus(self, other: "Reconciled") -> "Reconciled":
+        return Reconciled(*(one + two for one, two in zip(self, other, strict=True)))
+
+
+class Reconciler:
+    """One run at a time. ``drain`` works the inbox off."""
+
+    def __init__(
+        self,
+        writer: LogWriter,
+        accounts: Accounts,
+        metrics: Metrics,
+        drain: Callable[[], Awaitable[None]],
+        *,
+        batch_size: int,
+    ) -> None:
+        self._store, self._codec, self._rpc = writer.store, writer.codec, writer.rpc
+        self._accounts = accounts
+        self._metrics = metrics
+        self._drain = drain
+        self._batch_size = batch_size
+
+    async def run(self) -> Reconciled:
+        """Everything: the config, markets that only the chain knows, every market and every position.
+
+        Raises what the RPC raises; what was compared until then stays corrected.
+        """
+        done = await self._reconcile_config()
+        done = done.plus(Reconciled(discovered=await self._discover()))
+        suspects: dict[bytes, None] = {}
+        done = done.plus(await self._compare_markets(suspects))
+        done = done.plus(await self._compare_positions(suspects))
+        for market_id in suspects:
+            done = done.plus(await self._settle(market_id))
+        still = {CONFIG_SUBJECT, *(market_id.hex() for market_id in suspects)}
+        for subject in await self._store.read(list_open_alerts):
+            if subject not in still:
+                await self._resolve(subject)
+        self._metrics.reconciliation_discrepancies.set(done.differences)
+        return done
+
+    async def run_market(self, market_id: bytes) -> Reconciled:
+        """One market and its positions."""
+        return await self._settle(market_id)
+
+    # The config
+
+    async def _reconcile_config(self) -> Reconciled:
+        before = await self._store.read(markets.find_config)
+        account = await self._accounts.read_config()
+        after = await self._store.read(markets.find_config)
+        if account is None or before is None or after is None or before == after:
+            await self._resolve(CONFIG_SUBJECT)
+            return Reconciled(accounts=int(account is not None))
+        found = [
+            Difference(f"config.{field}", str(ours), str(theirs))
+            for field, ours, theirs in zip(GlobalConfig._fields, before, after, strict=True)
+            if ours != theirs
+        ]
+
+        def unit(tx: Tx) -> None:
+            for each in found:
+                markets.add_discrepancy(tx, None, *each, 0)
+
+        await self._store.write(unit)
+        await self._alert(CONFIG_SUBJECT, found)
+        return Reconciled(1, len(found))
+
+    # Markets that the chain has and we lack
+
+    async def _discover(self) -> int:
+        """Fetch the history of markets that the log does not know; how many."""
+        size = DataSize(self._codec.ACCOUNT_SIZES["MarketAccount"])
+        part = (MARKET_ID_OFFSET, MARKET_ID_BYTES)
+        try:
+            found = await self._rpc.get_program_accounts(self._codec.program_id, (size,), data_slice=part)
+        except RpcRefused as error:
+            logger.warning("the program's accounts are not listed by this RPC node: %s", error)
+            return 0
+        known = await self._store.read(markets.list_known_addresses)
+        missing = [(address, info.data) for address, info in found if address not in known]
+        for address, market_id in missing:
+            logger.warning("market %s is on chain and not in the log", market_id.hex())
+            await self._store.write(lambda tx, a=address, m=market_id: markets.add_flagged(tx, m, a))  # type: ignore[misc]
+            await self._fetch_history(address)
+        if missing:
+            await self._drain()
+            await self._accounts.resync_flagged()
+        return len(missing)
+
+    async def _fetch_history(self, address: bytes) -> int:
+        """Put what the log lacks of an account's whole history into the inbox; how many transactions."""
+        new, before = 0, None
+        for _ in range(PAGES_MAX):
+            page = await self._rpc.get_signatures(address, before=before, limit=SIGNATURES_PER_PAGE_MAX)
+            if not page or page[-1].signature == before:
+                break
+            new += await self._store.write(lambda tx, page=page: enter(tx, page, "poll"))  # type: ignore[misc]
+            before = page[-1].signature
+        return new
+
+    # Comparing
+
+    async def _compare_markets(self, suspects: dict[bytes, None]) -> Reconciled:
+        done, after = Reconciled(), 0
+        while rows := await self._store.read(lambda tx, a=after: markets.list_known_after(tx, a, self._batch_size)):  # type: ignore[misc]
+            infos = await self._rpc.get_accounts([row["address"] for row in rows])
+            for row, info in zip(rows, infos, strict=True):
+                if self._differs(row, info):
+                    suspects[row["market_id"]] = None
+            done, after = done.plus(Reconciled(accounts=len(rows))), rows[-1]["id"]
+        return done
+
+    def _differs(self, record: markets.Record, info: AccountInfo | None) -> bool:
+        try:
+            account = None if info is None else self._codec.decode_account(info.data)
+        except UndecodableData:
+            return True
+        return not isinstance(account, MarketAccount) or bool(compare(record, account))
+
+    async def _compare_positions(self, suspects: dict[bytes, None]) -> Reconciled:
+        done, after = Reconciled(), 0
+        while rows := await self._store.read(lambda tx, a=after: positions.list_after(tx, a, self._batch_size)):  # type: ignore[misc]
+            infos = await self._rpc.get_accounts([row["address"] for row in rows])
+            for row, info in zip(rows, infos, strict=True):
+                if self._position_differs(row, info):
+                    suspects[row["market_id"]] = None
+            done, after = done.plus(Reconciled(accounts=len(rows))), rows[-1]["id"]
+        return done
+
+    def _position_differs(self, row: Row, info: AccountInfo | None) -> bool:
+        try:
+            account = None if info is None else self._codec.decode_account(info.data)
+        except UndecodableData:
+            return True
+        if not isinstance(account, UserPosition):
+            return True
+        return positions.position_of(row, row["market_address"], account.bump) != account
+
+    # Settling
+
+    async def _settle(self, market_id: bytes) -> Reconciled:
+        """Index what is on its way, look again, and correct what still differs."""
+        address = self._codec.market_address(market_id)
+        for _ in range(LOOKS_MAX):
+            await self._fetch_history(address)
+            await self._drain()
+            info = await self._rpc.get_account(address)
+            record = await self._store.read(lambda tx: markets.find_record(tx, market_id))
+            if record is None or info is None or record["slot"] <= info.slot:
+                break
+        else:
+            return Reconciled(skipped=1)
+        differences = await self._accounts.resync(market_id) if await self._any_differs(market_id) else []
+        if differences:
+            await self._alert(market_id.hex(), differences)
+        else:
+            await self._resolve(market_id.hex())
+        return Reconciled(accounts=1, differences=len(differences))
+
+    async def _any_differs(self, market_id: bytes) -> bool:
+        """Whether a market or one of its positions is not as on chain."""
+
+        def read(tx: Tx) -> tuple[markets.Record | None, list[Row]]:
+            return markets.find_record(tx, market_id), positions.list_of_market(tx, market_id)
+
+        record, held = await self._store.read(read)
+        if record is None:
+            return False
+        infos = await self._rpc.get_accounts([record["address"], *(row["address"] for row in held)])
+        if self._differs(record, infos[0]):
+            return True
+        return any(self._position_differs(row, info) for row, info in zip(held, infos[1:], strict=True))
+
+    # Telling
+
+    async def _alert(self, subject: str, found: Sequence[Difference]) -> None:
+        for each in found:
+            self._metrics.discrepancies_total.labels(each.label).inc()
+        severity = "HIGH" if any(each.field == "state" for each in found) else "MEDIUM"
+        fields = [each._asdict() for each in found[:FIELDS_SHOWN_MAX]]
+        text = f"{len(found)} fields differed from the chain and were corrected."
+        await self._store.write(
+            lambda tx: messages.raise_alert(tx, ALERT, severity, text, subject=subject, data={"fields": fields})
+        )
+
+    async def _resolve(self, subject: str) -> None:
+        if subject in await self._store.read(list_open_alerts):
+            await self._store.write(lambda tx: messages.resolve_alert(tx, ALERT, subject))
+
+
+def list_open_alerts(tx: Tx) -> list[str]:
+    """Subjects of the open alerts of this kind."""
+    rows = tx.all("SELECT subject FROM alerts WHERE alert_type = ? AND status <> 'resolved'", (ALERT,))
+    return [row["subject"] for row in rows]

@@ -1,0 +1,36 @@
+"""Jobs that run only when somebody asks: reading the chain's history again, and folding the log again."""
+
+import logging
+from collections.abc import Callable
+
+from zmart_lite.indexer import Indexer
+from zmart_lite.indexer.backfill import Backfill, Progress
+from zmart_lite.indexer.rebuild import rebuild
+from zmart_lite.jobs.runner import Params, Summary
+from zmart_lite.store import messages
+
+logger = logging.getLogger(__name__)
+
+
+class History:
+    """``start_slot``: where a backfill begins that is not told another slot."""
+
+    def __init__(self, indexer: Indexer, feed_context: Callable[[], messages.FeedContext], start_slot: int) -> None:
+        self._indexer, self._feed_context, self._start_slot = indexer, feed_context, start_slot
+
+    async def backfill(self, params: Params) -> Summary:
+        """``params`` may name a ``from_slot``. Raises what the RPC raises; the next run then goes on."""
+        from_slot = params.get("from_slot")
+        done = await Backfill(self._indexer, _log).run(self._start_slot if from_slot is None else int(from_slot))
+        return Summary(found=done.seen, done=done.new)
+
+    async def rebuild(self, _: Params) -> Summary:
+        """Markets folded, and fields that came out otherwise than they were (as failures: there should be none)."""
+        done = await rebuild(self._indexer.writer, self._feed_context, lambda _done, _total: None)
+        for market_id, field, before, after in done.differences:
+            logger.warning("folded again, %s of %s is %s, not %s", field, market_id or "the config", after, before)
+        return Summary(found=done.markets, done=done.markets, failed=len(done.differences))
+
+
+def _log(progress: Progress) -> None:
+    logger.info("backfill: %s %d of %d", progress.phase, progress.done, progress.total)
