@@ -382,7 +382,7 @@ class Codec:
         return self._error_codes[name]
 
     def legacy_error_name(self, code: int) -> str | None:
-        """Name of ``code`` in builds without ``InvalidGlobalConfig``, which number everything from 6005 on one lower."""
+        """Name of ``code`` in builds without ``InvalidGlobalConfig``, whose numbers from 6005 on are one lower."""
         missing = self._error_codes["InvalidGlobalConfig"]
         return self.error_name(code + 1 if code >= missing and code < missing + 1_000 else code)
 

@@ -175,3 +175,59 @@ def test_nobody_is_shut_out(page: Browser, process: Process, axe: str, dark: boo
         if bad:
             found[view] = bad
     assert not found, json.dumps(found, indent=2)
+
+
+EXTENSION = """
+(async () => {
+  const { publicKey, privateKey } = await crypto.subtle.generateKey('Ed25519', true, ['sign']);
+  const raw = new Uint8Array(await crypto.subtle.exportKey('raw', publicKey));
+  const account = { publicKey: raw, features: ['solana:signMessage'] };
+  const wallet = {
+    name: 'Test Extension',
+    features: {
+      'standard:connect': { connect: async () => ({ accounts: [account] }) },
+      'solana:signMessage': { signMessage: async ({ message }) => [
+        { signature: new Uint8Array(await crypto.subtle.sign('Ed25519', privateKey, message)) }] },
+    },
+  };
+  const announce = ({ register }) => register(wallet);
+  addEventListener('wallet-standard:app-ready', ({ detail }) => announce(detail));
+  dispatchEvent(new CustomEvent('wallet-standard:register-wallet', { detail: announce }));
+  window.extensionIsThere = true;
+})();
+"""
+
+
+def test_a_wallet_extension_signs_in_and_a_stranger_is_no_administrator(page: Browser) -> None:
+    page.open("", fresh=True)
+    page.driver.execute_script(EXTENSION)
+    page.until(lambda: page.driver.execute_script("return window.extensionIsThere"))
+    page.driver.execute_script("location.hash = '#/admin'")
+    page.until(lambda: "Sign in with Test Extension" in page.text("main"))
+    page.driver.execute_script(
+        "[...document.querySelectorAll('button')].find((each) => each.textContent.includes('Test Extension')).click()"
+    )
+    page.until(lambda: "is no administrator of this node" in page.text("#toasts"))
+    assert page.all('[aria-label="Sections"]') == []
+
+
+def test_the_protocol_is_paused_and_resumed_by_the_admin(page: Browser, process: Process) -> None:
+    page.open("admin", fresh=True)
+    page.click("devnet-admin")
+    for paused in (True, False):
+        button = page.one('[data-do="protocol"]')
+        page.driver.execute_script("arguments[0].scrollIntoView({block: 'center'}); arguments[0].click()", button)
+        page.type("answer", "A drill.")
+        page.one('dialog [value="yes"]').click()
+        page.until(lambda paused=paused: process.get("/api/protocol")["is_paused"] is paused)
+        wanted = "is paused" if paused else "runs"
+        page.until(lambda wanted=wanted: f"The protocol {wanted}" in page.text("main"))
+        page.until(lambda: not page.all('[aria-busy="true"]'))
+
+
+def test_swagger_ui_shows_every_group_without_breaking_the_policy(page: Browser) -> None:
+    page.driver.get(f"{page.url}/docs")
+    page.until(lambda: len(page.all(".opblock-tag")) > 5)
+    page.one(".opblock-tag").click()
+    page.one(".opblock-summary-control").click()
+    page.one(".opblock-body")

@@ -1,4 +1,4 @@
-"""A process that copies or restores a database and is killed before the n-th time it touches the names of files."""
+"""A process that copies or restores a database and is killed before its n-th step."""
 
 import os
 import signal
@@ -11,8 +11,7 @@ from typing import Any
 from zmart_lite.store import backup
 from zmart_lite.store.restore import restore
 
-NAME_CHANGES = frozenset({"os.rename", "os.link", "os.remove"})
-OPENINGS = NAME_CHANGES | {"open"}
+STEPS = frozenset({"os.rename", "os.link", "os.remove", "open"})
 NOW_MS = 1_800_000_000_000
 
 
@@ -24,26 +23,36 @@ def killed_at(step: int, action: str, database: Path, target: Path) -> bool:
     return code != 0
 
 
-def _kill_before(step: int, folder: str) -> None:
-    left = step
+class _Fate(threading.Event):
+    """Kills the process before its n-th step: a step is a look at whether to stop, or a change of a file's name."""
 
-    def hook(event: str, args: tuple[Any, ...]) -> None:
-        nonlocal left
-        if event in OPENINGS and str(args[0]).startswith(folder):
-            if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            left -= 1
+    def __init__(self, step: int, folder: str) -> None:
+        super().__init__()
+        self._left = step
+        self._folder = folder
+        sys.addaudithook(self._audited)
 
-    sys.addaudithook(hook)
+    def is_set(self) -> bool:
+        self._step()
+        return False
+
+    def _audited(self, event: str, args: tuple[Any, ...]) -> None:
+        if event in STEPS and str(args[0]).startswith(self._folder):
+            self._step()
+
+    def _step(self) -> None:
+        if self._left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self._left -= 1
 
 
 def main() -> None:
     action, database, target, step = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])
-    _kill_before(step, str(database.parent))
+    stop = _Fate(step, str(database.parent))
     if action == "backup":
-        backup.make_backup(database, target, NOW_MS, threading.Event())
+        backup.make_backup(database, target, NOW_MS, stop)
     else:
-        restore(database, target, NOW_MS, threading.Event())
+        restore(database, target, NOW_MS, stop)
 
 
 if __name__ == "__main__":

@@ -104,7 +104,7 @@ async def test_killed_before_any_of_its_steps_it_leaves_a_good_file_or_none(stor
         left.append(len(files))
         step += 1
     assert left == sorted(left)
-    assert step > 5
+    assert step > 10
     assert len(backup.list_files(folder)) == 1
 
 

@@ -1,7 +1,7 @@
 """The HTTP and push contract: one route table, joined from the modules that answer it."""
 
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from types import ModuleType
 
 from zmart_lite.api import (
@@ -31,8 +31,10 @@ from zmart_lite.api.endpoints import Endpoint
 from zmart_lite.api.limits import Limiter
 from zmart_lite.api.middleware import Application
 from zmart_lite.api.pages import Cursors
+from zmart_lite.api.pages_static import Shipped
 from zmart_lite.api.proxies import ClientAddresses
 from zmart_lite.api.routing import RouteTable
+from zmart_lite.codec import Codec
 from zmart_lite.errors import RpcUnavailable
 from zmart_lite.store.rows import RowSettings
 
@@ -67,6 +69,13 @@ def list_endpoints(*, embedded_devnet: bool = False) -> tuple[Endpoint, ...]:
     return tuple(endpoint for module in modules for endpoint in module.ENDPOINTS)
 
 
+@cache
+def _document(embedded_devnet: bool, version: str, public_url: str) -> Shipped:
+    # Every codec has the same IDL: it is part of the package.
+    endpoints = list_endpoints(embedded_devnet=embedded_devnet)
+    return openapi.render(endpoints, load_idl(), version, public_url)
+
+
 def make_api(parts: ApiParts) -> Api:
     """What requests share, made from the node's parts. Raises StartupError for an unusable key."""
     # Only what requests cause stands behind this breaker; the node's own work asks the cluster by itself.
@@ -84,7 +93,7 @@ def make_api(parts: ApiParts) -> Api:
         addresses=addresses,
         traffic=Traffic(parts.now_ms),
         streams=stream.Streams(parts, auth, addresses),
-        document=openapi.render(list_endpoints(embedded_devnet=config.embedded_devnet), parts),
+        document=_document(config.embedded_devnet, parts.version, config.server.public_url),
     )
 
 

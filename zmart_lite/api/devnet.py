@@ -130,6 +130,7 @@ ENDPOINTS = (
         "The embedded devnet: addresses, time, next transition.",
         answer=_SHOWN,
         tag="devnet",
+        limited=False,
         refuses=("rpc_unavailable", "breaker_open"),
     ),
     Endpoint(
@@ -139,6 +140,7 @@ ENDPOINTS = (
         "A wallet's balance on the embedded devnet.",
         answer={"wallet": _WALLET, "lamports": "10000000000", "sol": 10.0},
         tag="devnet",
+        limited=False,
         refuses=("rpc_unavailable", "breaker_open"),
     ),
     Endpoint(
@@ -149,6 +151,7 @@ ENDPOINTS = (
         fields=AirdropFields,
         answer=_DROPPED,
         tag="devnet",
+        limited=False,
         refuses=("rpc_unavailable", "breaker_open"),
     ),
     Endpoint(
@@ -159,6 +162,7 @@ ENDPOINTS = (
         fields=WarpFields,
         answer={"success": True, **_NOW},
         tag="devnet",
+        limited=False,
         refuses=("rpc_unavailable", "breaker_open"),
     ),
 )

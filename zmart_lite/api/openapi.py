@@ -7,7 +7,6 @@ from typing import Any, cast
 
 import msgspec
 
-from zmart_lite.api.context import ApiParts
 from zmart_lite.api.endpoints import Caching, Endpoint, Level, Request, Stream
 from zmart_lite.api.headers import API_POLICY, etag_of
 from zmart_lite.api.openapi_texts import (
@@ -36,10 +35,9 @@ PAGES = "pages"
 LIMITED_HEADERS = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
 
 
-def render(endpoints: Iterable[Endpoint], parts: ApiParts) -> Shipped:
+def render(endpoints: Iterable[Endpoint], idl: Mapping[str, Any], version: str, public_url: str) -> Shipped:
     """The document of these routes as it is sent."""
-    document = make_document(endpoints, parts.codec.idl, parts.version, parts.config.server.public_url)
-    body = msgspec.json.encode(document)
+    body = msgspec.json.encode(make_document(endpoints, idl, version, public_url))
     return Shipped(body, etag_of(body), JSON_UTF8)
 
 

@@ -142,7 +142,7 @@ class PatientHttp(HttpToolsProtocol):
         self._head_bytes = self._head_bytes + len(data) if was_in_head and self._in_head else 0
         if self._head_bytes > HEAD_BYTES_MAX:
             self.send_400_response("The request's headers are too long.")
-        elif self._is_whole and self.cycle is not None and not self.cycle.response_complete:
+        elif self._is_whole and not self.cycle.response_complete:
             self._for_request.stop()
         elif not self._for_request.runs:
             self._for_request.start(self._give_up)

@@ -94,7 +94,7 @@ def _items(body: bytes) -> list[msgspec.Raw]:
 def _item(raw: msgspec.Raw, program_id: bytes) -> WebhookItem:
     try:
         item = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         return WebhookItem("unknown", None, error=f"unreadable: {error}")
     if not isinstance(item, dict):
         return WebhookItem("unknown", None, error="not an object")

@@ -60,7 +60,7 @@ class Showcase:
     async def fill(self, now_s: int) -> None:
         """Play all markets and leave the chain's clock at ``now_s``."""
         await self._gather()
-        await asyncio.gather(*(self._create(plan) for plan in PLANS))
+        await asyncio.gather(*(self._create(plan) for plan in PLANS if plan.state != "PROPOSED"))
         await self._vote_and_approve()
         await self._trade(rounds=2)
         await self._advance(6 * HOUR_S)
@@ -76,6 +76,8 @@ class Showcase:
         await self._resolve("RESOLVING", "YES")
         await self._cancel()
         await self._talk()
+        await self._api.rpc("localnet_warp", {"to": now_s - 2 * HOUR_S})
+        await self._propose()
         await self._api.rpc("localnet_warp", {"to": now_s})
         self._tell("demo markets are ready")
 
@@ -110,18 +112,26 @@ class Showcase:
         self._ids[plan] = created["market_id"]
         self._tell(f"created: {plan.question}")
 
-    async def _vote_and_approve(self) -> None:
-        undecided = ("PROPOSED", "CANCELLED")
-        for plan, market_id in self._ids.items():
-            voters = self._voters[:7] if plan.state in undecided else self._voters
-            likes = len(voters) - (3 if plan.state in undecided else 1)
-            await asyncio.gather(
-                *(
-                    voter.post("/api/votes/proposal", {"market_id": market_id, "vote": number < likes})
-                    for number, voter in enumerate(voters)
-                )
+    async def _vote(self, market_id: str, voters: Sequence[Wallet], dislikes: int) -> None:
+        likes = len(voters) - dislikes
+        await asyncio.gather(
+            *(
+                voter.post("/api/votes/proposal", {"market_id": market_id, "vote": number < likes})
+                for number, voter in enumerate(voters)
             )
-        approved = [(plan, market_id) for plan, market_id in self._ids.items() if plan.state not in undecided]
+        )
+
+    async def _propose(self) -> None:
+        """A proposal of today, half voted on, for whoever looks to vote on."""
+        plan = next(plan for plan in PLANS if plan.state == "PROPOSED")
+        await self._create(plan)
+        await self._vote(self._ids[plan], self._voters[:7], dislikes=3)
+
+    async def _vote_and_approve(self) -> None:
+        for plan, market_id in self._ids.items():
+            undecided = plan.state == "CANCELLED"
+            await self._vote(market_id, self._voters[:7] if undecided else self._voters, 3 if undecided else 1)
+        approved = [(plan, market_id) for plan, market_id in self._ids.items() if plan.state != "CANCELLED"]
         await asyncio.gather(*(self._api.until_state(market_id, "APPROVED") for _, market_id in approved))
         await asyncio.gather(
             *(

@@ -22,6 +22,8 @@ export function freshList({ title, path, query = {}, rows, heads, row, empty, to
       await refresh();
     } catch (error) {
       if (signal.aborted) return;
+      // The session has ended, and its wallet cannot renew it by itself.
+      if (error.status === 401) return app.setAdmin(null);
       put(body, failed(error, refresh));
       throw error;
     }

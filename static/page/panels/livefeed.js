@@ -22,7 +22,7 @@ export class LiveFeed {
     this.holder = h('div', {}, bones(6));
     this.button = h('button.button.slim', { type: 'button', 'aria-pressed': 'false', onclick: () => this.#pause(!this.paused) }, 'Pause');
     this.element = card('Live feed', { tools: h('div.row', {}, this.#filter(), this.button) }, this.holder);
-    app.live.listen({ channels: ['votes', 'trades', 'markets'], onMessage: (message) => this.#receive(message), onReset: () => this.#load() }, signal);
+    app.live.listen({ channels: ['votes', 'trades', 'markets'], onMessage: (message) => this.#receive(message), onReset: () => this.#reset() }, signal);
     this.#load();
   }
 
@@ -38,7 +38,15 @@ export class LiveFeed {
     }
   }
 
+  /** What was missed is gone: the list begins anew rather than hide a gap. */
+  #reset() {
+    this.messages = [];
+    this.#load();
+  }
+
   #receive(message) {
+    // Between the first load and this moment something may have come by.
+    if (message.type === 'subscribed') this.#load();
     if (!TYPES.includes(message.type) || message.offset === undefined) return;
     if (this.messages.some(({ offset }) => offset === message.offset)) return;
     if (this.paused) this.#keep(message);

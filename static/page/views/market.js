@@ -16,6 +16,7 @@ import { prices } from '../parts/prices.js';
 
 const RELOAD_PAUSE_MS = 5_000;
 const CLOCK_EVERY_MS = 1_000;
+const PATIENCE_MS = 500;
 const CLUSTERS_TO_PLAY = new Set(['localnet', 'devnet']);
 
 export async function mount(context) {
@@ -57,7 +58,12 @@ function show({ root, signal, setTitle }, first) {
     draw();
   }, RELOAD_PAUSE_MS);
   draw();
-  for (const panel of panels) panel.load();
+  const loadPanels = () => {
+    clearTimeout(patience);
+    for (const panel of panels) panel.load();
+  };
+  // What is loaded once the subscription holds misses nothing; without a connection it is loaded all the same.
+  const patience = setTimeout(loadPanels, PATIENCE_MS);
 
   /** Prices come with the message; the other figures follow when the row is read again. */
   const takePrices = ({ priceYes, priceNo, shares_yes, shares_no }) => {
@@ -70,7 +76,7 @@ function show({ root, signal, setTitle }, first) {
       else reload();
       takePrices(data);
       draw();
-      if (data.new_state) for (const panel of panels) panel.load();
+      if (data.new_state || data.action === 'snapshot') loadPanels();
     }
     if (type === 'price') {
       takePrices(data);
@@ -80,11 +86,14 @@ function show({ root, signal, setTitle }, first) {
   };
   const everything = () => {
     reload();
-    for (const panel of panels) panel.load();
+    loadPanels();
   };
   app.live.listen({ channels: [`market:${id}`], onMessage: receive, onReset: everything }, signal);
   const timer = setInterval(() => head.tick(state.market), CLOCK_EVERY_MS);
-  signal.addEventListener('abort', () => clearInterval(timer));
+  signal.addEventListener('abort', () => {
+    clearInterval(timer);
+    clearTimeout(patience);
+  });
 }
 
 function makeHead() {
