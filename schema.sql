@@ -319,9 +319,11 @@ CREATE TABLE revoked_tokens (
 CREATE INDEX revoked_tokens_by_expiry ON revoked_tokens (expires_ms);
 
 CREATE TABLE tickets (
-    ticket_hash BLOB PRIMARY KEY,       -- sha256: a ticket is a credential
-    wallet      BLOB NOT NULL,
-    expires_ms  INTEGER NOT NULL
+    ticket_hash        BLOB PRIMARY KEY,    -- a ticket is a credential
+    wallet             BLOB NOT NULL,
+    jti                TEXT NOT NULL,       -- of the session it came from: what it opens ends with that
+    session_expires_ms INTEGER NOT NULL,
+    expires_ms         INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX tickets_by_expiry ON tickets (expires_ms);
 

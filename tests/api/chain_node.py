@@ -84,6 +84,8 @@ class RecordedJobs:
 class StoredIntents:
     """The node's own transactions, planned and left at that."""
 
+    backend: bytes | None = None
+
     def __init__(self, store: Store, admin: bytes | None = None) -> None:
         self._store = store
         self.admin = admin

@@ -200,17 +200,8 @@ class ApiNode:
                 ),
             )
             if isinstance(event, SharesBought | SharesSold):
-                positions.add_trade(
-                    tx,
-                    event,
-                    event_id=event_id,
-                    market=market_key,
-                    wallet=wallet_id,
-                    transaction_id=transaction,
-                    event_index=0,
-                    slot=slot,
-                    index_in_block=index,
-                )
+                place = (slot, index, transaction, 0)
+                positions.add_trades(tx, [positions.trade_row(event, event_id, market_key, wallet_id, place)])
             return cast(int, event_id)
 
         await self.store.write(unit)

@@ -105,7 +105,7 @@ class StreamNode:
         return self.streams._auth.tokens.issue(wallet, self.times.now_ms // 1_000)[0]
 
     async def ticket(self, wallet: bytes) -> str:
-        return (await self.streams._auth.make_ticket(wallet))[0]
+        return (await self.streams._auth.make_ticket(await self.streams._auth.from_token(self.token(wallet))))[0]
 
     async def revoke(self, token: str) -> None:
         identity: Identity = await self.streams._auth.from_token(token)

@@ -5,6 +5,7 @@ the market's id, n (a number that is never reached: not at all). Run again, it r
 """
 
 import asyncio
+import inspect
 import json
 import os
 import signal
@@ -51,10 +52,11 @@ class Steps:
 class _Watched:
     def __init__(self, steps: Steps, part: Any) -> None:
         self._steps, self._part = steps, part
-        self.now_ms = getattr(part, "now_ms", None)
 
     def __getattr__(self, name: str) -> Any:
         call = getattr(self._part, name)
+        if not inspect.iscoroutinefunction(call):
+            return call
 
         async def counted(*args: Any, **kwargs: Any) -> Any:
             self._steps.step()
@@ -87,7 +89,7 @@ async def main(folder: str, rpc_url: str, key: str, market_id: str, deadly: str)
         steps.step()
         rows = await store.read(lambda tx: tx.all("SELECT status FROM intents ORDER BY id"))
     await store.close()
-    print(json.dumps({"steps": steps.taken, "intents": [row["status"] for row in rows]}))
+    sys.stdout.write(json.dumps({"steps": steps.taken, "intents": [row["status"] for row in rows]}))
 
 
 if __name__ == "__main__":

@@ -133,10 +133,10 @@ async def many_resolving(world: World, count: int) -> list[bytes]:
 
 async def test_hundreds_due_in_the_same_minute_are_all_finalised_none_twice_none_missed(tmp_path: Path) -> None:
     async with devnet_world(tmp_path) as world:
-        ids = await many_resolving(world, 200)
+        ids = await many_resolving(world, 120)
         world.localnet.ledger.warp(PERIOD_S + FINALIZE_SLACK_S + 60)
         summary = await monitor(world).run({})
-        assert summary == Summary(found=200, done=200)
+        assert summary == Summary(found=120, done=120)
         assert await monitor(world).run({}) == Summary()
         states = {(await world.record(market_id))["state"] for market_id in ids}
         assert states == {MarketState.FINALIZED}
@@ -145,7 +145,7 @@ async def test_hundreds_due_in_the_same_minute_are_all_finalised_none_twice_none
                 "SELECT market, count(*) AS n FROM events WHERE event_type = 'MarketFinalized' GROUP BY market"
             )
         )
-        assert [row["n"] for row in events] == [1] * 200
+        assert [row["n"] for row in events] == [1] * 120
 
 
 async def test_markets_that_fail_do_not_keep_the_others_waiting(tmp_path: Path) -> None:

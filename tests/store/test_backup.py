@@ -2,6 +2,8 @@
 
 import asyncio
 import gzip
+import os
+import sys
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -28,6 +30,11 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 def fill(tx: Tx, count: int = ROWS) -> None:
     for number in range(count):
         tx.publish("trade", {"number": number, "padding": "x" * 100})
+
+
+def fill_with_noise(tx: Tx, size_bytes: int) -> None:
+    """What does not get smaller by compression."""
+    tx.execute("INSERT INTO revoked_tokens VALUES (?, 1)", (os.urandom(size_bytes).decode("latin-1"),))
 
 
 def never() -> threading.Event:
@@ -114,6 +121,30 @@ async def test_a_full_disk_is_said_before_anything_is_written(
     monkeypatch.setattr(backup, "SPACE_SLACK_BYTES", 2**60)
     with pytest.raises(BackupFailed, match="MiB are free"):
         backup.make_backup(store.path, tmp_path / "copies", NOW_MS, never())
+    assert list((tmp_path / "copies").iterdir()) == []
+
+
+WITHOUT_ROOM = """
+import resource, signal, sys, threading
+from pathlib import Path
+from zmart_lite.errors import BackupFailed
+from zmart_lite.store import backup
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]),) * 2)
+try:
+    backup.make_backup(Path(sys.argv[1]), Path(sys.argv[2]), 1_800_000_000_123, threading.Event())
+except BackupFailed:
+    sys.exit(7)
+"""
+
+
+@pytest.mark.parametrize("room_bytes", [100_000, 3_000_000])
+async def test_a_disk_that_fills_up_on_the_way_leaves_nothing(store: Store, tmp_path: Path, room_bytes: int) -> None:
+    """At the beginning of the copy, and towards its end."""
+    await store.write(lambda tx: fill_with_noise(tx, 2_500_000))
+    arguments = (str(store.path), str(tmp_path / "copies"), str(room_bytes))
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", WITHOUT_ROOM, *arguments)
+    assert await process.wait() == 7
     assert list((tmp_path / "copies").iterdir()) == []
 
 

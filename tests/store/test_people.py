@@ -40,9 +40,10 @@ async def test_nonce_is_taken_once_by_many(store: Store) -> None:
 
 
 async def test_ticket(store: Store) -> None:
-    await store.write(lambda tx: people.add_ticket(tx, b"h" * 32, ALICE, NOW_MS + 1))
+    session = people.Session(ALICE, "jti", NOW_MS + 1)
+    await store.write(lambda tx: people.add_ticket(tx, b"h" * 32, session, NOW_MS + 1))
     assert await store.write(lambda tx: people.take_ticket(tx, b"x" * 32)) is None
-    assert await store.write(lambda tx: people.take_ticket(tx, b"h" * 32)) == ALICE
+    assert await store.write(lambda tx: people.take_ticket(tx, b"h" * 32)) == session
     assert await store.write(lambda tx: people.take_ticket(tx, b"h" * 32)) is None
 
 

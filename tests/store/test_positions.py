@@ -15,20 +15,8 @@ def position(user: bytes = ALICE, yes: int = 0, no: int = 0) -> UserPosition:
 
 
 def save(database: Database, market: int, wallet: int, held: UserPosition, pnl: int = -(2**70)) -> None:
-    database.write(
-        lambda tx: positions.save_position(
-            tx,
-            market,
-            wallet,
-            bytes([wallet]) * 32,
-            held,
-            basis_yes=2**65,
-            basis_no=1,
-            cost_bought=2**66,
-            realized_pnl=pnl,
-            first_trade_at=3,
-        )
-    )
+    row = (market, wallet, bytes([wallet]) * 32, held, 2**65, 1, 2**66, pnl, 3)
+    database.write(lambda tx: positions.save_positions(tx, [row]))
 
 
 def test_a_position_survives_the_row_and_its_updates() -> None:
@@ -67,19 +55,8 @@ def test_a_trade_is_entered_once(event: SharesBought | SharesSold) -> None:
     market, wallet = add_market(database), add_wallet(database, ALICE)
     event_id, transaction_id = log_event(database, event, market, wallet)
     for _ in range(2):
-        database.write(
-            lambda tx: positions.add_trade(
-                tx,
-                event,
-                event_id=event_id,
-                market=market,
-                wallet=wallet,
-                transaction_id=transaction_id,
-                event_index=0,
-                slot=50,
-                index_in_block=4,
-            )
-        )
+        trade = positions.trade_row(event, event_id, market, wallet, (50, 4, transaction_id, 0))
+        database.write(lambda tx, trade=trade: positions.add_trades(tx, [trade]))
     (row,) = database.tx.all("SELECT * FROM trades")
     paid = event.cost if isinstance(event, SharesBought) else event.proceeds
     assert (int(row["shares"]), int(row["cost"]), row["traded_at"]) == (event.shares, paid, event.timestamp)

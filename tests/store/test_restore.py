@@ -35,7 +35,7 @@ def before_the_copy(tx: Tx) -> None:
     for number in range(10):
         tx.publish("trade", {"number": number})
     people.add_nonce(tx, "used later", None, NOW_MS + 1_000)
-    people.add_ticket(tx, b"h" * 32, ALICE, NOW_MS + 1_000)
+    people.add_ticket(tx, b"h" * 32, people.Session(ALICE, "j", NOW_MS + 1_000), NOW_MS + 1_000)
     chainlog.set_cursor(tx, ALICE, 700)
     for job in ("poll", "reconcile", "monitor"):
         tx.execute("INSERT INTO job_runs (job, started_ms, finished_ms, result) VALUES (?, 1, 2, 'ok')", (job,))

@@ -28,7 +28,7 @@ def add(tx: Tx, kind: str, number: int, moment_ms: int) -> None:
         case "nonces":
             tx.execute("INSERT INTO nonces VALUES (?, NULL, ?)", (str(number), moment_ms))
         case "tickets":
-            tx.execute("INSERT INTO tickets VALUES (?, ?, ?)", (key, KEY, moment_ms))
+            tx.execute("INSERT INTO tickets VALUES (?, ?, ?, ?, ?)", (key, KEY, "jti", moment_ms, moment_ms))
         case "revoked_tokens":
             tx.execute("INSERT INTO revoked_tokens VALUES (?, ?)", (str(number), moment_ms))
         case "drafts":

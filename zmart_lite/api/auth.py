@@ -221,22 +221,24 @@ class Authenticator:
         """Whether a session was ended meanwhile: asked again and again for connections that stay open."""
         return await self._store.read(lambda tx: people.is_revoked(tx, jti))
 
-    async def make_ticket(self, wallet: bytes) -> tuple[str, int]:
+    async def make_ticket(self, identity: Identity) -> tuple[str, int]:
         """A single-use credential for one connection, and the unix milliseconds at which it expires."""
         ticket, expires_ms = secrets.token_urlsafe(32), self._now_ms() + TICKET_LIFETIME_S * 1_000
-        await self._store.write(lambda tx: people.add_ticket(tx, _digest(ticket), wallet, expires_ms))
+        session = people.Session(identity.wallet, identity.jti or "", identity.expires_ms)
+        await self._store.write(lambda tx: people.add_ticket(tx, _digest(ticket), session, expires_ms))
         return ticket, expires_ms
 
     async def from_ticket(self, ticket: str) -> Identity:
-        """Consume a ticket; raises Unauthorized if it is unknown, used or expired. It counts as the session it came
-        from.
+        """Consume a ticket; raises Unauthorized if it is unknown, used or expired, or its session has ended.
+
+        It counts as that session: what it opens ends when the session does.
         """
         if len(ticket) > TICKET_LENGTH_MAX:
             raise Unauthorized("The ticket is not valid.", reason="bad_signature")
-        wallet = await self._store.write(lambda tx: people.take_ticket(tx, _digest(ticket)))
-        if wallet is None:
+        found = await self._store.write(lambda tx: people.take_ticket(tx, _digest(ticket)))
+        if found is None:
             raise Unauthorized("The ticket is not valid: unknown, used or expired.", reason="expired")
-        return Identity(wallet, "ticket", self.is_admin(wallet), self._now_ms() + TOKEN_LIFETIME_S * 1_000)
+        return Identity(found.wallet, "ticket", self.is_admin(found.wallet), found.expires_ms, found.jti)
 
     # Compatibility forms
 

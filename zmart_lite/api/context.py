@@ -1,6 +1,7 @@
 """What the API is given by the composition root, and what it makes of it once for all requests."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 REMEMBERED_MS = 1_000
-"""Age up to which figures for /ready and /status are not read anew."""
+"""Age up to which figures of the whole node are not read anew, however many ask."""
 
 
 class JobView(NamedTuple):
@@ -214,6 +215,8 @@ class Api:
     streams: "Streams"
     figures: Remembered = field(default_factory=Remembered)
     status: Remembered = field(default_factory=Remembered)
+    costly: "defaultdict[str, Remembered]" = field(default_factory=lambda: defaultdict(Remembered))
+    """Answers that are the same for all and look at much of the database, by the name of their route."""
     webhook: WebhookCounts = field(default_factory=WebhookCounts)
     selling: Selling = field(default_factory=Selling)
     deliveries: "dict[bytes, asyncio.Task[Landed | ZmartError]]" = field(default_factory=dict)

@@ -132,9 +132,11 @@ def _price_yes(market: Row) -> int:
 
 
 async def trending(request: Request, fields: FewQuery) -> Json:
-    now_s = request.parts.clock.now()
-    found = await request.read(lambda tx: summaries.trending(tx, now_s, fields.limit))
-    shown = [_trend(trend) for trend in found]
+    now_s = request.parts.feed().chain_now()
+    found: list[summaries.Trend] = await request.api.costly["trending"].get(
+        request.parts.now_ms, lambda: request.read(lambda tx: summaries.trending(tx, now_s, SMALL_LIST_MAX))
+    )
+    shown = [_trend(trend) for trend in found[: fields.limit]]
     return {"trending": shown, "count": len(shown)}
 
 
@@ -152,8 +154,10 @@ def _trend(trend: summaries.Trend) -> Json:
 
 
 async def categories(request: Request, _: None) -> Json:
-    now_s = request.parts.clock.now()
-    found = await request.read(lambda tx: summaries.categories(tx, now_s))
+    now_s = request.parts.feed().chain_now()
+    found: list[summaries.CategoryCount] = await request.api.costly["categories"].get(
+        request.parts.now_ms, lambda: request.read(lambda tx: summaries.categories(tx, now_s))
+    )
     shown = [
         {
             "id": one.category,
@@ -291,7 +295,7 @@ async def market_votes(request: Request, fields: VotesQuery) -> Json:
 
 
 async def market_stats(request: Request, _: None) -> Json:
-    ref, now_s = path_market(request), request.parts.clock.now()
+    ref, now_s = path_market(request), request.parts.feed().chain_now()
 
     def run(tx: Tx) -> tuple[Row, summaries.MarketStats]:
         market = lookups.get_market(tx, ref)

@@ -56,7 +56,7 @@ def _window(fields: HistoryQuery, now_s: int) -> Window:
 
 
 async def price_history(request: Request, fields: HistoryQuery) -> Json:
-    ref, now_s = path_market(request), request.parts.clock.now()
+    ref, now_s = path_market(request), request.parts.feed().chain_now()
     window = _window(fields, now_s)
 
     def run(tx: Tx) -> tuple[Row, list[Point], list[Candle]]:

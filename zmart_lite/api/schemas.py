@@ -67,6 +67,7 @@ COMPONENTS = (
     Component("Breaker", "A circuit breaker.", acts.BREAKER),
     Component("BreakerState", "A circuit breaker.", reads.STATUS["breakers"][0]),
     Component("Intent", "A transaction of the node's own.", acts.INTENT),
+    Component("Document", "An OpenAPI 3.1 document.", {}, is_open=True),
     Component("Transition", "What time alone brings.", reads.TRANSITION),
     Component("QuoteError", "Why the program would refuse.", {"name": "SlippageExceeded", "number": 6003}),
     Component("IntentError", "Why a transaction failed.", {"name": None, "number": None, "message": None}),

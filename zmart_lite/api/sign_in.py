@@ -292,7 +292,7 @@ async def me(request: Request, _: None) -> dict[str, Any]:
 
 
 async def ticket(request: Request, _: None) -> dict[str, Any]:
-    made, expires_ms = await request.api.auth.make_ticket(request.wallet)
+    made, expires_ms = await request.api.auth.make_ticket(request.signed_in)
     return {"ticket": made, "expires_in": TICKET_LIFETIME_S, "expires_at": time_text_ms(expires_ms)}
 
 

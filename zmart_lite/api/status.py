@@ -258,9 +258,15 @@ async def metrics(request: Request, _: None) -> Reply:
     parts = request.parts
     if parts.config.server.metrics_need_key and not request.service_key:
         raise Unauthorized("Send a service key in x-service-key.", reason="missing")
-    if parts.refresh_metrics is not None:
-        await parts.refresh_metrics()
-    return Reply(parts.metrics.render(), media_type=METRICS_TYPE, caching=Caching.NO_STORE)
+
+    async def make() -> bytes:
+        if parts.refresh_metrics is not None:
+            await parts.refresh_metrics()
+        return parts.metrics.render()
+
+    # Rendering holds the loop for tens of milliseconds.
+    rendered: bytes = await request.api.costly["metrics"].get(parts.now_ms, make)
+    return Reply(rendered, media_type=METRICS_TYPE, caching=Caching.NO_STORE)
 
 
 # The protocol
@@ -295,8 +301,13 @@ async def protocol(request: Request, _: None) -> Json:
 
 
 async def stats(request: Request, _: None) -> Json:
+    found: Json = await request.api.costly["stats"].get(request.parts.now_ms, lambda: _stats(request))
+    return found
+
+
+async def _stats(request: Request) -> Json:
     parts = request.parts
-    since_s = parts.clock.now() - summaries.DAY_S
+    since_s = parts.feed().chain_now() - summaries.DAY_S
 
     def run(tx: Tx) -> tuple[summaries.Totals, summaries.Volume, summaries.PendingVotes, summaries.PendingVotes]:
         return (

@@ -5,6 +5,7 @@ every field on the way in.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Annotated, Any
 
 import msgspec
@@ -20,6 +21,8 @@ BASE58_CHUNK = 64
 INSTRUCTION_CHARS_MAX = 14_200
 """Base58 characters of the longest instruction data: 10 240 bytes, the most one program may pass to another."""
 I64_MAX = 2**63 - 1
+ADDRESSES_KEPT = 10_000
+"""Most transactions name the same few accounts."""
 
 Unsigned = Annotated[int, msgspec.Meta(ge=0, le=I64_MAX)]
 UnixSeconds = Annotated[int, msgspec.Meta(ge=-I64_MAX, le=I64_MAX)]
@@ -71,6 +74,9 @@ class _Transaction(_Wire):
     transaction_index: Unsigned | None = None
 
 
+_decode = msgspec.json.Decoder(_Transaction).decode
+
+
 def transaction_of_rpc(answer: object, program_id: bytes) -> ChainTransaction:
     """The transaction in the result of ``getTransaction`` with encoding ``json``.
 
@@ -81,6 +87,14 @@ def transaction_of_rpc(answer: object, program_id: bytes) -> ChainTransaction:
     except msgspec.ValidationError as error:
         raise UndecodableData(f"not a transaction: {error}") from error
     return _resolve(wire, program_id)
+
+
+def transaction_of_raw(raw: bytes | msgspec.Raw, program_id: bytes) -> ChainTransaction | None:
+    """As :func:`transaction_of_rpc`, from the JSON itself and in half the time; None for anything that is not one."""
+    try:
+        return _resolve(_decode(raw), program_id)
+    except (msgspec.MsgspecError, UndecodableData):
+        return None
 
 
 def signature_of(text: object) -> bytes:
@@ -159,6 +173,7 @@ def _in_order(outer: Sequence[_Instruction], inner: Sequence[_InnerInstructions]
     return [instruction for group in ordered for instruction in group]
 
 
+@lru_cache(ADDRESSES_KEPT)
 def _address(text: str) -> bytes:
     try:
         return bytes(Pubkey.from_string(text))

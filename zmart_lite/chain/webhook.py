@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from zmart_lite.chain.transactions import I64_MAX, signature_of, transaction_of_rpc
+from zmart_lite.chain.transactions import I64_MAX, signature_of, transaction_of_raw, transaction_of_rpc
 from zmart_lite.errors import BadRequest, UndecodableData
 from zmart_lite.models import ChainTransaction
 
@@ -92,6 +92,9 @@ def _items(body: bytes) -> list[msgspec.Raw]:
 
 
 def _item(raw: msgspec.Raw, program_id: bytes) -> WebhookItem:
+    sound = transaction_of_raw(raw, program_id)
+    if sound is not None:
+        return WebhookItem("raw", sound.signature, sound.slot, sound.failed, sound)
     try:
         item = msgspec.json.decode(raw)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:

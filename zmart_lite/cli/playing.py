@@ -104,7 +104,7 @@ async def _fill(started: Running) -> None:
         showcase = Showcase(
             api, localnet.admin, localnet.wallets[:CREATORS], lambda line: click.secho(f"  · {line}", dim=True)
         )
-        await showcase.fill(int(time.time()))
+        await showcase.fill(time.time)
     except (DemoFailed, httpx.HTTPError) as error:
         if not started.node.stopping.is_set():
             logger.error("the demo markets are incomplete: %s", error)

@@ -76,6 +76,19 @@ class Api:
             raise DemoFailed(f"It took more than {timeout_s:g} s until {what}.") from error
         return found
 
+    async def chain_time(self) -> int:
+        """The chain's clock as the node knows it, in unix seconds."""
+        return unix_seconds((await self.get("/api/protocol"))["chain_time"])
+
+    async def warp(self, **target: int) -> None:
+        """Move the devnet's clock (``seconds=`` ahead, or ``to=`` a unix time) and wait until the node has seen it."""
+        there: int = (await self.rpc("localnet_warp", target))["unixTimestamp"]
+
+        async def seen() -> bool:
+            return await self.chain_time() >= there
+
+        await self.until("the node saw the new time", seen)
+
     async def market(self, market_id: str) -> Json:
         found: Json = await self.get(f"/api/markets/{market_id}")
         return found

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from zmart_lite.demo.client import Api, DemoFailed, Json, Wallet, unix_seconds
+from zmart_lite.demo.client import Api, DemoFailed, Json, Wallet
 from zmart_lite.demo.listener import Listener
 
 Tell = Callable[[str], None]
@@ -58,7 +58,7 @@ class Lifecycle:
         self._tell(f"{len(wallets)} sessions, {FUNDS_SOL} SOL each")
 
     async def create(self) -> None:
-        chain_time = await self._chain_time()
+        chain_time = await self._api.chain_time()
         body = {
             "question": "Will the demo market be resolved YES?",
             "description": "Played by zmart-lite demo, from the draft to the payout.",
@@ -135,7 +135,7 @@ class Lifecycle:
 
     async def dispute(self) -> None:
         """A while later, since the program wants it strictly after the resolution."""
-        await self._warp(HOUR_S)
+        await self._api.warp(seconds=HOUR_S)
         await self._voters[2].act(f"/api/markets/{self.market_id}/dispute")
         await self._listener.wait_for("market_state", new_state="DISPUTED")
         self._tell("DISPUTED over push")
@@ -157,7 +157,7 @@ class Lifecycle:
     async def finalize(self) -> None:
         market = await self._api.market(self.market_id)
         _expect("still disputed", market["state"], "DISPUTED")
-        await self._warp(3 * DAY_S + WINDOW_SLACK_S)
+        await self._api.warp(seconds=3 * DAY_S + WINDOW_SLACK_S)
         await self._listener.wait_for("market_state", new_state="FINALIZED")
         message = await self._listener.wait_for("claims_enabled", market_id=self.market_id)
         _expect("the outcome is upheld", message["data"]["outcome"], "YES")
@@ -173,19 +173,6 @@ class Lifecycle:
         positions = await self._api.get(f"/api/positions/{self._voters[0].address}", market_id=self.market_id)
         _expect("claimed", positions[0]["has_claimed"], True)
         self._tell(f"4 winners got {paid / 1e9:.4f} SOL")
-
-    async def _chain_time(self) -> int:
-        protocol: dict[str, Any] = await self._api.get("/api/protocol")
-        return unix_seconds(protocol["chain_time"])
-
-    async def _warp(self, seconds: int) -> None:
-        """Move the devnet's clock, and wait until the node has seen it."""
-        there = (await self._api.rpc("localnet_warp", {"seconds": seconds}))["unixTimestamp"]
-
-        async def seen() -> bool:
-            return bool(await self._chain_time() >= there)
-
-        await self._api.until("the node saw the new time", seen)
 
 
 def _expect(what: str, found: Any, wanted: Any) -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from solders.keypair import Keypair
 
-from zmart_lite.demo.client import Api, Json, Wallet, unix_seconds
+from zmart_lite.demo.client import Api, Json, Wallet
 
 Tell = Callable[[str], None]
 
@@ -57,28 +57,28 @@ class Showcase:
         self._voters = [Wallet(api, f"voter {number}") for number in range(1, VOTERS + 1)]
         self._ids: dict[Plan, str] = {}
 
-    async def fill(self, now_s: int) -> None:
-        """Play all markets and leave the chain's clock at ``now_s``."""
+    async def fill(self, now: Callable[[], float]) -> None:
+        """Play all markets and leave the chain's clock at the present, which ``now`` tells in unix seconds."""
         await self._gather()
         await asyncio.gather(*(self._create(plan) for plan in PLANS if plan.state != "PROPOSED"))
         await self._vote_and_approve()
         await self._trade(rounds=2)
-        await self._advance(6 * HOUR_S)
+        await self._api.warp(seconds=6 * HOUR_S)
         await self._resolve("FINALIZED", "YES")
         await self._trade(rounds=2)
-        await self._advance(DISPUTE_WINDOW_S)
+        await self._api.warp(seconds=DISPUTE_WINDOW_S)
         await self._api.until_state(self._id("FINALIZED"), "FINALIZED")
         await self._claim()
         await self._resolve("DISPUTED", "NO")
         await self._trade(rounds=3)
-        await self._advance(6 * HOUR_S)
+        await self._api.warp(seconds=6 * HOUR_S)
         await self._dispute()
         await self._resolve("RESOLVING", "YES")
         await self._cancel()
         await self._talk()
-        await self._api.rpc("localnet_warp", {"to": now_s - 2 * HOUR_S})
+        await self._api.warp(to=int(now()) - 2 * HOUR_S)
         await self._propose()
-        await self._api.rpc("localnet_warp", {"to": now_s})
+        await self._api.warp(to=int(now()))
         self._tell("demo markets are ready")
 
     def _id(self, state: str) -> str:
@@ -92,11 +92,7 @@ class Showcase:
         await asyncio.gather(*(wallet.sign_in() for wallet in (*self._voters, *self._creators, self._admin)))
         self._tell(f"{len(self._voters) + len(self._creators)} wallets signed in")
 
-    async def _advance(self, seconds: int) -> None:
-        await self._api.rpc("localnet_warp", {"seconds": seconds})
-
     async def _create(self, plan: Plan) -> None:
-        protocol = await self._api.get("/api/protocol")
         created, _ = await self._creator(plan).act(
             "/api/markets",
             {
@@ -104,7 +100,7 @@ class Showcase:
                 "description": plan.description,
                 "category": plan.category,
                 "tags": ["demo", plan.category],
-                "end_date": unix_seconds(protocol["chain_time"]) + plan.days * DAY_S,
+                "end_date": await self._api.chain_time() + plan.days * DAY_S,
                 "initial_liquidity": str(10**9),
                 "b_parameter": str(plan.b_sol * 10**9),
             },
@@ -147,7 +143,7 @@ class Showcase:
         for turn in range(rounds):
             markets = [(p, m) for p, m in self._ids.items() if (await self._api.market(m))["state"] == "ACTIVE"]
             await asyncio.gather(*(self._buy(plan, market_id, turn) for plan, market_id in markets))
-            await self._advance(2 * HOUR_S)
+            await self._api.warp(seconds=2 * HOUR_S)
         self._tell(f"{rounds} rounds of trades")
 
     async def _buy(self, plan: Plan, market_id: str, turn: int) -> None:

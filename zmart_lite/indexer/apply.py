@@ -16,10 +16,11 @@ from zmart_lite.errors import ProgramError, UndecodableData
 from zmart_lite.indexer import fold
 from zmart_lite.indexer.configs import ConfigLog
 from zmart_lite.indexer.fold import FactsMissing, Holding
+from zmart_lite.indexer.known import Key, Known
 from zmart_lite.indexer.places import Place, facts_in, place_of
-from zmart_lite.models import ChainEvent, ChainTransaction, LoggedEvent, VoteType
+from zmart_lite.models import ChainEvent, ChainTransaction, LoggedEvent, ParsedLogs, VoteType
 from zmart_lite.store import chainlog, intents, markets, messages, positions, texts, votes
-from zmart_lite.store.db import Row, Tx
+from zmart_lite.store.db import Tx
 from zmart_lite.store.markets import Record
 
 TRADES = (models.SharesBought, models.SharesSold)
@@ -60,12 +61,17 @@ class Applier:
         self._codec = codec
         self._context = context
         self._quiet = quiet
-        self._records: dict[int, Record] = {}
-        self._holdings: dict[tuple[int, int], Holding] = {}
-        self._readings: dict[tuple[int, int], PositionReading] = {}
-        self._wallets: dict[bytes, int] = {}
+        self._known = Known(tx, codec)
+        self._accounts: dict[int, models.MarketAccount] = {}
+        self._unput: set[int] = set()
+        self._new_transactions: list[chainlog.TransactionRow] = []
+        self._new_events: list[chainlog.EventRow] = []
+        self._trades: list[positions.TradeRow] = []
+        self._transaction_key, self._event_key = chainlog.next_keys(tx)
+        self._holdings: dict[Key, Holding] = {}
+        self._readings: dict[Key, PositionReading] = {}
         self._dirty_records: set[int] = set()
-        self._dirty_holdings: set[tuple[int, int]] = set()
+        self._dirty_holdings: set[Key] = set()
         self._late: set[int] = set()
         self._untold: set[int] = set()
         self._configs_from: int | None = None
@@ -79,19 +85,38 @@ class Applier:
 
     # One transaction
 
-    def add(self, found: ChainTransaction, *, source: str, finality: int, checked: bool = True) -> bool:
+    def prefetch(self, signatures: Sequence[bytes], events: Sequence[ChainEvent]) -> None:
+        """Look up at once what transactions that will be added ask for."""
+        self._known.prefetch(signatures, events)
+
+    def add(
+        self,
+        found: ChainTransaction,
+        *,
+        source: str,
+        finality: int,
+        checked: bool = True,
+        parsed: ParsedLogs | None = None,
+    ) -> bool:
         """Enter a transaction; False if it was known. Its events are folded, or their market noted for a new fold.
 
-        ``checked``: it was read from the cluster, not merely told by a delivery.
+        ``checked``: it was read from the cluster, not merely told by a delivery. ``parsed``: what its logs hold, if
+        that is known already.
         """
-        parsed = events_of(self._codec, found)
-        transaction_id = chainlog.add_transaction(
-            self._tx, found, complete=parsed.complete, finality=finality, source=source, checked=checked
-        )
-        if transaction_id is None:
+        parsed = parsed or events_of(self._codec, found)
+        if not self._known.enters(found.signature):
+            self.flush()
+            chainlog.set_known(self._tx, found, finality)
             if found.index_in_block is not None:
                 self._note(chainlog.set_places(self._tx, found.slot, {found.signature: found.index_in_block}))
             return False
+        transaction_id = self._transaction_key
+        self._transaction_key += 1
+        self._new_transactions.append(
+            chainlog.transaction_row(
+                transaction_id, found, complete=parsed.complete, finality=finality, source=source, checked=checked
+            )
+        )
         self._transactions += 1
         self._slots.add(found.slot)
         self._kept = False
@@ -119,21 +144,26 @@ class Applier:
             return
         market = self._market_of(event)
         wallet = fold.wallet_of(event)
-        event_id = chainlog.add_event(
-            self._tx,
-            transaction_id,
-            found,
-            event_index=logged.event_index,
-            event_type=event_name(event),
-            market=None if market is None else market["id"],
-            wallet=None if wallet is None else self._wallet(wallet),
-            timestamp=fold.event_time(event),
-            data=logged.data,
-            facts=facts,
+        event_id = self._event_key
+        self._event_key += 1
+        self._new_events.append(
+            chainlog.event_row(
+                event_id,
+                transaction_id,
+                found,
+                logged.event_index,
+                event_name(event),
+                market=None if market is None else market["id"],
+                wallet=None if wallet is None else self._known.wallet(wallet),
+                timestamp=fold.event_time(event),
+                data=logged.data,
+                facts=facts,
+            )
         )
         self._events.append(event_name(event))
         place = Place(found.slot, found.index_in_block or 0, transaction_id, logged.event_index)
         if isinstance(event, CONFIG_EVENTS):
+            self.flush()
             if self._configs.is_late(place):
                 self._note(chainlog.LogChange(frozenset(), found.slot))
             else:
@@ -173,31 +203,29 @@ class Applier:
             return [self._market_by_id(call.args["market_id"])]
         specs = self._codec.instruction_accounts(call.name)
         addresses = [key for spec, key in zip(specs, call.accounts, strict=False) if spec.name == "market"]
-        found = (self._record(markets.find_record_by_address(self._tx, address)) for address in addresses)
+        found = (self._known.by_address(address) for address in addresses)
         return [record for record in found if record is not None]
 
     # Lookups, each made once per batch
 
-    def _record(self, found: Record | None) -> Record | None:
-        return None if found is None else self._records.setdefault(found["id"], found)
-
     def _market_of(self, event: ChainEvent) -> Record | None:
         if isinstance(event, models.WinningsClaimed):
-            return self._record(markets.find_record_by_address(self._tx, event.market))
+            return self._known.by_address(event.market)
         market_id = getattr(event, "market_id", None)
         return None if market_id is None else self._market_by_id(market_id)
 
     def _market_by_id(self, market_id: bytes) -> Record:
-        found = markets.find_record(self._tx, market_id)
+        found = self._known.by_id(market_id)
         if found is None:
-            found = markets.add_record(self._tx, market_id, self._codec.market_address(market_id))
+            found = self._known.add(market_id)
             self._adopt_claims(found)
-        return self._records.setdefault(found["id"], found)
+        return found
 
     def _adopt_claims(self, record: Record) -> None:
         """Give a market that is known from now on the claims that came before anything else of it."""
         if not self._has_letters:
             return
+        self.flush()
         for row in chainlog.list_ownerless_claims(self._tx):
             event = self._codec.decode_event(row["data"])
             if not isinstance(event, models.WinningsClaimed) or event.market != record["address"]:
@@ -206,12 +234,6 @@ class Applier:
             self._late.add(record["id"])
             if chainlog.resolve_dead_letters(self._tx, row["signature"], row["event_index"]):
                 messages.resolve_undecodable(self._tx, row["signature"])
-
-    def _wallet(self, address: bytes) -> int:
-        found = self._wallets.get(address)
-        if found is None:
-            found = self._wallets[address] = markets.wallet_key(self._tx, address)
-        return found
 
     def _is_old(self, event: ChainEvent) -> bool:
         """Whether the event is older than what the feed keeps, so that no message tells of it."""
@@ -260,13 +282,34 @@ class Applier:
             elif record["known"]:
                 config = self._configs.at(place) if isinstance(event, TRADES) else None
                 rates = None if config is None else rules.fee_rates(config)
-                account = fold.fold_market(markets.account_of(record, bump), event, facts, rates)
+                account = fold.fold_market(self._account(record, bump), event, facts, rates)
             else:
                 raise FactsMissing("the market's earlier history")
-            markets.put_account(self._tx, record, account)
+            self._take_over(record, account, at_once=isinstance(event, models.MarketCreated))
             record["source"] = "event"
         except (FactsMissing, ProgramError, ValueError):
             record["needs_resync"] = 1
+
+    def _account(self, record: Record, bump: int) -> models.MarketAccount:
+        """The account that the record stands for."""
+        return self._accounts.get(record["id"]) or markets.account_of(record, bump)
+
+    def _take_over(self, record: Record, account: models.MarketAccount, *, at_once: bool) -> None:
+        """Keep an account until :meth:`flush` puts it into its record, of which only the state is used meanwhile.
+
+        Raises ValueError, having changed nothing, for an amount outside u64.
+        """
+        markets.require_amounts(account)
+        self._accounts[record["id"]] = account
+        self._unput.add(record["id"])
+        record["state"] = int(account.state)
+        if at_once:
+            self._put(record)
+
+    def _put(self, record: Record) -> None:
+        if record["id"] in self._unput:
+            self._unput.discard(record["id"])
+            markets.put_account(self._tx, record, self._accounts[record["id"]])
 
     def _advance(self, record: Record, event: ChainEvent, place: Place, old_state: int | None) -> None:
         record["slot"], record["index_in_block"] = place.slot, place.index_in_block
@@ -279,11 +322,11 @@ class Applier:
             enough = event.likes + event.dislikes >= self._context.settings.proposal_votes_min
             record["ready_for_approval"] = int(event.approved and enough)
 
-    def _fold_holding(self, record: Record, event: ChainEvent, place: Place, event_id: int) -> tuple[int, int] | None:
+    def _fold_holding(self, record: Record, event: ChainEvent, place: Place, event_id: int) -> Key | None:
         """Fold a trade or claim into its owner's position; the position's key."""
         if not isinstance(event, (*TRADES, *CLAIMS)):
             return None
-        wallet = self._wallet(event.user)
+        wallet = self._known.wallet(event.user)
         key = (record["id"], wallet)
         reading = self._readings.get(key)
         if reading is not None and place.slot > reading.slot:
@@ -298,30 +341,14 @@ class Applier:
         self._dirty_holdings.add(key)
         if isinstance(event, TRADES):
             record["trades_count"] += 1
-            positions.add_trade(
-                self._tx,
-                event,
-                event_id=event_id,
-                market=record["id"],
-                wallet=wallet,
-                transaction_id=place.transaction_id,
-                event_index=place.event_index,
-                slot=place.slot,
-                index_in_block=place.index_in_block,
-            )
+            self._trades.append(positions.trade_row(event, event_id, record["id"], wallet, place))
         return key
 
-    def _holding(self, record: Record, key: tuple[int, int], user: bytes) -> Holding:
-        known = self._holdings.get(key)
-        if known is not None:
-            return known
-        bump = self._codec.position_pda(record["address"], user)[1]
-        row = positions.find_position(self._tx, *key)
-        if row is None:
-            return fold.new_holding(record["address"], user, bump)
-        return _holding_of(row, record["address"], bump)
+    def _holding(self, record: Record, key: Key, user: bytes) -> Holding:
+        found = self._holdings.get(key)
+        return self._known.holding(record, key, user) if found is None else found
 
-    def _adopt(self, record: Record, key: tuple[int, int]) -> None:
+    def _adopt(self, record: Record, key: Key) -> None:
         """Put a position's account as read from the chain in the place of what its events came to."""
         account = self._readings.pop(key).account
         self._holdings[key] = fold.adopt_holding(self._holding(record, key, account.user), account)
@@ -341,6 +368,7 @@ class Applier:
         """Enter a vote cast on chain; its id."""
         recorded = _recorded_kind(event)
         if recorded is not None:
+            self.flush()
             until_ms = intents.counted_until_ms(self._tx, place.transaction_id)
             votes.set_recorded(self._tx, record["id"], recorded, fold.event_time(event), until_ms, place)
         if not isinstance(event, models.ProposalVoteSubmitted | models.DisputeVoteSubmitted):
@@ -350,7 +378,7 @@ class Applier:
         return votes.apply_chain_vote(
             self._tx,
             record["id"],
-            self._wallet(event.user),
+            self._known.wallet(event.user),
             VOTES[type(event)],
             event.vote,
             event_id=event_id,
@@ -361,23 +389,18 @@ class Applier:
 
     def flush(self) -> None:
         """Write what changed in memory."""
-        for market in self._dirty_records:
-            markets.save_record(self._tx, self._records[market])
-        for market, wallet in self._dirty_holdings:
-            holding = self._holdings.get((market, wallet))
-            if holding is not None:
-                positions.save_position(
-                    self._tx,
-                    market,
-                    wallet,
-                    self._codec.position_address(holding.position.market, holding.position.user),
-                    holding.position,
-                    basis_yes=holding.basis_yes,
-                    basis_no=holding.basis_no,
-                    cost_bought=holding.cost_bought,
-                    realized_pnl=holding.realized_pnl,
-                    first_trade_at=holding.first_trade_at,
-                )
+        chainlog.add_transactions(self._tx, self._new_transactions)
+        chainlog.add_events(self._tx, self._new_events)
+        self._new_transactions.clear()
+        self._new_events.clear()
+        dirty = [record for key in self._dirty_records if (record := self._known.record(key)) is not None]
+        for record in dirty:
+            self._put(record)
+        markets.save_records(self._tx, dirty)
+        positions.add_trades(self._tx, self._trades)
+        held = [(key, self._holdings[key]) for key in self._dirty_holdings if key in self._holdings]
+        positions.save_positions(self._tx, [(*key, self._known.address_of(key, each), *each) for key, each in held])
+        self._trades.clear()
         self._dirty_records.clear()
         self._dirty_holdings.clear()
 
@@ -387,13 +410,14 @@ class Applier:
         """
         self._late.discard(market)
         self.flush()
-        record = self._record(markets.find_record_by_key(self._tx, market))
+        record = self._known.record(market)
         if record is None:
             return
         old_state = record["state"] if record["known"] else None
         positions.forget_market(self._tx, market)
         votes.restart(self._tx, market)
         self._holdings = {key: value for key, value in self._holdings.items() if key[0] != market}
+        self._known.forget_positions(market)
         creator = record["creator_address"]
         self._reset(record)
         self._read_baselines(market)
@@ -427,6 +451,7 @@ class Applier:
         record |= {"trades_count": 0, "source": "event", "ready_for_approval": 0, "last_state_change_at": 0}
         record["needs_resync"] = int(_is_incomplete(record))
         self._dirty_records.add(record["id"])
+        self._accounts.pop(record["id"], None)
         try:
             account = None if record["baseline"] is None else self._codec.decode_account(record["baseline"])
         except UndecodableData:
@@ -452,13 +477,12 @@ class Applier:
             self._late.update(self._configs.refold(self._configs_from))
         for market in sorted(self._late):
             self.refold(market)
-        changed = tuple(record["market_id"] for record in self._records.values())
         return Applied(
             self._transactions,
             tuple(self._events),
             tuple(chainlog.list_unordered_slots(self._tx, sorted(self._slots))),
             self._dead_letters,
-            changed,
+            self._known.market_ids,
         )
 
 
@@ -501,17 +525,6 @@ def _last_place(record: Record) -> Place:
     return Place(record["slot"], record["index_in_block"], record["last_transaction"] or 0, record["last_event_index"])
 
 
-def _holding_of(row: Row, market_address: bytes, bump: int) -> Holding:
-    return Holding(
-        positions.position_of(row, market_address, bump),
-        int(row["basis_yes"]),
-        int(row["basis_no"]),
-        int(row["cost_bought"]),
-        int(row["realized_pnl"]),
-        row["first_trade_at"],
-    )
-
-
 def apply_transactions(
     tx: Tx,
     codec: Codec,
@@ -526,7 +539,11 @@ def apply_transactions(
     ``unchecked``: signatures of those that are known by the words of a delivery only.
     """
     applier = Applier(tx, codec, context)
+    logs = {found.signature: events_of(codec, found) for found, _ in batch}
+    events = [logged.event for parsed in logs.values() for logged in parsed.events if logged.event is not None]
+    applier.prefetch([found.signature for found, _ in batch], events)
     for found, source in sorted(batch, key=lambda item: (item[0].slot, item[0].index_in_block or 0)):
-        applier.add(found, source=source, finality=finality, checked=found.signature not in unchecked)
-        chainlog.remove_delivery(tx, found.signature)
+        checked = found.signature not in unchecked
+        applier.add(found, source=source, finality=finality, checked=checked, parsed=logs[found.signature])
+    chainlog.remove_deliveries(tx, [found.signature for found, _ in batch])
     return applier.finish()

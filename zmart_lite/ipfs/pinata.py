@@ -1,7 +1,7 @@
 """Pinata, in both of its forms: the v3 files API for tokens, the older pinning API for key pairs and CIDv0.
 
-The two keep separate stores: a v3 file is deleted by the id it got, an older pin by its content id, and each only there.
-Content goes up as a file of our own bytes; the JSON call would write it anew, with another content id.
+The two keep separate stores: a v3 file is deleted by the id it got, an older pin by its content id, and each only
+there. Content goes up as a file of our own bytes; the JSON call would write it anew, with another content id.
 """
 
 import asyncio

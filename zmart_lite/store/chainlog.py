@@ -8,6 +8,7 @@ import msgspec
 from zmart_lite.models import ChainTransaction
 from zmart_lite.store.db import Row, Tx
 
+VALUES_PER_QUERY_MAX = 500
 INBOX_BATCH = 500
 """Deliveries the indexer takes at once: bounds the time one commit keeps votes waiting."""
 DEAD_LETTER_PAYLOAD_BYTES_MAX = 65_536
@@ -71,6 +72,10 @@ def inbox_length(tx: Tx) -> int:
 
 def remove_delivery(tx: Tx, signature: bytes) -> None:
     tx.execute("DELETE FROM inbox WHERE signature = ?", (signature,))
+
+
+def remove_deliveries(tx: Tx, signatures: Sequence[bytes]) -> None:
+    tx.execute_many("DELETE FROM inbox WHERE signature = ?", [(signature,) for signature in signatures])
 
 
 def postpone_delivery(tx: Tx, inbox_id: int, error: str, next_try_ms: int, *, counted: bool = True) -> None:
@@ -149,6 +154,95 @@ def add_event(
     )
 
 
+TransactionRow = tuple[int, bytes, int, int | None, int | None, int, int, int, str, int]
+EventRow = tuple[int, int, int, str, int | None, int | None, int, int, int, bytes, str | None]
+
+
+def next_keys(tx: Tx) -> tuple[int, int]:
+    """Keys for the next transaction and the next event. There is one writer, and it takes them in this order."""
+    transaction = tx.value("SELECT coalesce(max(id), 0) + 1 FROM transactions")
+    return transaction, tx.value("SELECT coalesce(max(id), 0) + 1 FROM events")
+
+
+def known_signatures(tx: Tx, signatures: Sequence[bytes]) -> set[bytes]:
+    """Those of the signatures that are in the log."""
+    found: set[bytes] = set()
+    for start in range(0, len(signatures), VALUES_PER_QUERY_MAX):
+        part = signatures[start : start + VALUES_PER_QUERY_MAX]
+        marks = ", ".join("?" * len(part))
+        found |= {row[0] for row in tx.all(f"SELECT signature FROM transactions WHERE signature IN ({marks})", part)}
+    return found
+
+
+def transaction_row(
+    key: int, found: ChainTransaction, *, complete: bool, finality: int, source: str, checked: bool
+) -> TransactionRow:
+    return (
+        key,
+        found.signature,
+        found.slot,
+        found.index_in_block,
+        found.block_time,
+        int(found.failed),
+        int(complete),
+        finality,
+        source,
+        int(checked),
+    )
+
+
+def add_transactions(tx: Tx, rows: Sequence[TransactionRow]) -> None:
+    tx.execute_many(
+        "INSERT INTO transactions (id, signature, slot, index_in_block, block_time, failed, complete, finality, source,"
+        " checked, created_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [(*row, tx.now_ms) for row in rows],
+    )
+
+
+def event_row(
+    key: int,
+    transaction_id: int,
+    found: ChainTransaction,
+    event_index: int,
+    event_type: str,
+    *,
+    market: int | None,
+    wallet: int | None,
+    timestamp: int,
+    data: bytes,
+    facts: Mapping[str, Any] | None,
+) -> EventRow:
+    return (
+        key,
+        transaction_id,
+        event_index,
+        event_type,
+        market,
+        wallet,
+        found.slot,
+        found.index_in_block or 0,
+        timestamp,
+        data,
+        None if not facts else msgspec.json.encode(facts).decode(),
+    )
+
+
+def add_events(tx: Tx, rows: Sequence[EventRow]) -> None:
+    tx.execute_many(
+        "INSERT INTO events (id, transaction_id, event_index, event_type, market, wallet, slot, index_in_block,"
+        " timestamp, data, facts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        rows,
+    )
+
+
+def set_known(tx: Tx, found: ChainTransaction, finality: int) -> None:
+    """Fill in what was unknown about a transaction of the log."""
+    tx.execute(
+        "UPDATE transactions SET block_time = coalesce(block_time, ?), finality = max(finality, ?) WHERE signature = ?",
+        (found.block_time, finality, found.signature),
+    )
+
+
 EVENT_ORDER = "slot, index_in_block, transaction_id, event_index"
 """Chain order. Transactions of one block whose place is not known yet are in the order of their arrival."""
 
@@ -164,13 +258,16 @@ def list_market_events(tx: Tx, market: int) -> list[Row]:
 
 def list_unordered_slots(tx: Tx, slots: Sequence[int]) -> list[int]:
     """Those of ``slots`` that hold several of our transactions, one of them at an unknown place."""
-    return [
-        slot
-        for slot in slots
-        if (row := tx.one("SELECT count(*) AS n, count(index_in_block) AS k FROM transactions WHERE slot = ?", (slot,)))
-        and row["n"] > 1
-        and row["k"] < row["n"]
-    ]
+    found: list[int] = []
+    for start in range(0, len(slots), VALUES_PER_QUERY_MAX):
+        part = slots[start : start + VALUES_PER_QUERY_MAX]
+        rows = tx.all(
+            f"SELECT slot FROM transactions WHERE slot IN ({', '.join('?' * len(part))}) GROUP BY slot"
+            " HAVING count(*) > 1 AND count(index_in_block) < count(*) ORDER BY slot",
+            part,
+        )
+        found += [row["slot"] for row in rows]
+    return found
 
 
 def list_unordered_since(tx: Tx, slot_min: int, limit: int) -> list[int]:

@@ -155,24 +155,37 @@ class EventFilter(NamedTuple):
 
 def list_events(tx: Tx, wanted: EventFilter, page: Page, *, descending: bool = True) -> Listing:
     """Rows of rows.EVENT_SELECT in chain order: slot, index in block, event index."""
+    query = _EVENTS._replace(descending=descending)
+    found = _event_conditions(wanted, walked=False)
+    walked = _event_conditions(wanted, walked=True).where
+    return list_page(tx, query, found.where, found.params, page, walked)
+
+
+def _event_conditions(wanted: EventFilter, *, walked: bool) -> Conditions:
+    """``walked``: only what narrows the log down in its order is left to the indexes, see list_page."""
     conditions = Conditions()
+    # A type is shared by a large part of the log, a market or a wallet hardly ever: their indexes are the better ones.
+    narrow = wanted.market is not None or wanted.wallet is not None or wanted.signature is not None
+    by_order = walked and len(wanted.types) > 1
     if wanted.types:
-        conditions.add(f"e.event_type IN ({', '.join('?' * len(wanted.types))})", *wanted.types)
+        column = "(e.event_type || '')" if narrow or by_order else "e.event_type"
+        conditions.add(f"{column} IN ({', '.join('?' * len(wanted.types))})", *wanted.types)
     conditions.add_given("e.market = ?", wanted.market)
     if wanted.words is not None:
-        _add_search(conditions, wanted.words)
+        _add_search(conditions, wanted.words, walked=walked)
     conditions.add_given("e.wallet = (SELECT id FROM wallets WHERE address = ?)", wanted.wallet)
     conditions.add_given("e.transaction_id = (SELECT id FROM transactions WHERE signature = ?)", wanted.signature)
     _add_span(conditions, wanted.span, "events", "e", "timestamp")
-    return list_page(tx, _EVENTS._replace(descending=descending), conditions.where, conditions.params, page)
+    return conditions
 
 
-def _add_search(conditions: Conditions, words: str) -> None:
+def _add_search(conditions: Conditions, words: str, *, walked: bool) -> None:
     """Events whose type or whose market's question holds the words."""
     types = [name for name in EVENT_TYPES if folded(words) in folded(name)]
     found, values = matching_markets(words)
     marks = ", ".join("?" * len(types)) or "NULL"
-    conditions.add(f"(e.event_type IN ({marks}) OR e.market IN ({found}))", *types, *values)
+    type_, market = ("(e.event_type || '')", "(e.market + 0)") if walked else ("e.event_type", "e.market")
+    conditions.add(f"({type_} IN ({marks}) OR {market} IN ({found}))", *types, *values)
 
 
 # Votes

@@ -4,7 +4,7 @@ A market's row is handled as a plain dict of its columns (its *record*), with th
 to beside their ids, so that a batch can fold many events in memory and write each market once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 from zmart_lite.models import GlobalConfig, MarketAccount, MarketState
@@ -15,6 +15,8 @@ from zmart_lite.store.db import Row, Tx
 Record = dict[str, Any]
 
 NO_KEY = bytes(32)
+U64_MAX = 2**64 - 1
+VALUES_PER_QUERY_MAX = 500
 
 _U64_COLUMNS = (
     "b_parameter",
@@ -107,6 +109,32 @@ def save_record(tx: Tx, record: Record) -> None:
     tx.execute(_SAVE, (*(record[column] for column in _SAVED_COLUMNS), record["id"]))
 
 
+def save_records(tx: Tx, records: Sequence[Record]) -> None:
+    tx.execute_many(_SAVE, [(*(record[column] for column in _SAVED_COLUMNS), record["id"]) for record in records])
+
+
+def list_records(tx: Tx, market_ids: Sequence[bytes]) -> list[Record]:
+    """The records of those of the markets that are known or referred to."""
+    found: list[Record] = []
+    for part in _parts(market_ids):
+        marks = ", ".join("?" * len(part))
+        found += [dict(row) for row in tx.all(f"{RECORD_SELECT} WHERE m.market_id IN ({marks})", part)]
+    return found
+
+
+def wallet_keys(tx: Tx, addresses: Sequence[bytes]) -> dict[bytes, int]:
+    """The keys of those of the wallets that have been seen."""
+    found: dict[bytes, int] = {}
+    for part in _parts(addresses):
+        rows = tx.all(f"SELECT address, id FROM wallets WHERE address IN ({', '.join('?' * len(part))})", part)
+        found |= {row["address"]: row["id"] for row in rows}
+    return found
+
+
+def _parts(values: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    return (values[start : start + VALUES_PER_QUERY_MAX] for start in range(0, len(values), VALUES_PER_QUERY_MAX))
+
+
 def wallet_key(tx: Tx, address: bytes) -> int:
     """The wallet's key, made on first sight."""
     found = tx.value("SELECT id FROM wallets WHERE address = ?", (address,))
@@ -115,6 +143,22 @@ def wallet_key(tx: Tx, address: bytes) -> int:
             "INSERT INTO wallets (address, first_seen_ms) VALUES (?, ?) RETURNING id", (address, tx.now_ms)
         )
     return cast(int, found)
+
+
+def require_amounts(account: MarketAccount) -> None:
+    """Raises ValueError for an amount outside u64."""
+    amounts = (
+        account.b_parameter,
+        account.initial_liquidity,
+        account.current_liquidity,
+        account.shares_yes,
+        account.shares_no,
+        account.total_volume,
+        account.accumulated_resolver_fees,
+        account.accumulated_lp_fees,
+    )
+    if min(amounts) < 0 or max(amounts) > U64_MAX:
+        raise ValueError("an amount outside u64")
 
 
 def put_account(tx: Tx, record: Record, account: MarketAccount) -> None:

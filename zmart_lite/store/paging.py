@@ -42,9 +42,22 @@ class Query(NamedTuple):
     descending: bool = True
 
 
-def list_page(tx: Tx, query: Query, where: Sequence[str], params: Sequence[Any], page: Page) -> Listing:
-    """One page of a list, in its order."""
+def list_page(
+    tx: Tx,
+    query: Query,
+    where: Sequence[str],
+    params: Sequence[Any],
+    page: Page,
+    walked: Sequence[str] | None = None,
+) -> Listing:
+    """One page of a list, in its order.
+
+    ``walked``: the same conditions in words that no index answers. With very many matches the order's own index is
+    walked until the page is full, where an index of the condition would find all of them and sort them.
+    """
     total = _count(tx, query, where, params)
+    if walked is not None and total > COUNT_MAX:
+        where = walked
     count, capped = min(total, COUNT_MAX), total > COUNT_MAX
     if page.limit == 0:
         return Listing([], count, capped, total > page.offset, None)

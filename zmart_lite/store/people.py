@@ -41,18 +41,30 @@ def is_revoked(tx: Tx, jti: str) -> bool:
 # Tickets
 
 
-def add_ticket(tx: Tx, ticket_hash: bytes, wallet: bytes, expires_ms: int) -> None:
+class Session(NamedTuple):
+    """A session behind a ticket. ``expires_ms``: when its token does."""
+
+    wallet: bytes
+    jti: str
+    expires_ms: int
+
+
+def add_ticket(tx: Tx, ticket_hash: bytes, session: Session, expires_ms: int) -> None:
     tx.execute(
-        "INSERT INTO tickets (ticket_hash, wallet, expires_ms) VALUES (?, ?, ?)", (ticket_hash, wallet, expires_ms)
+        "INSERT INTO tickets (ticket_hash, wallet, jti, session_expires_ms, expires_ms) VALUES (?, ?, ?, ?, ?)",
+        (ticket_hash, *session, expires_ms),
     )
 
 
-def take_ticket(tx: Tx, ticket_hash: bytes) -> bytes | None:
-    """Consume a ticket, once: its wallet, or None if it is unknown, used or expired."""
+def take_ticket(tx: Tx, ticket_hash: bytes) -> Session | None:
+    """Consume a ticket, once: its session, or None if it is unknown, used or expired, or the session has ended."""
     row = tx.one(
-        "DELETE FROM tickets WHERE ticket_hash = ? AND expires_ms > ? RETURNING wallet", (ticket_hash, tx.now_ms)
+        "DELETE FROM tickets WHERE ticket_hash = ? RETURNING wallet, jti, session_expires_ms, expires_ms",
+        (ticket_hash,),
     )
-    return None if row is None else cast(bytes, row["wallet"])
+    if row is None or min(row["expires_ms"], row["session_expires_ms"]) <= tx.now_ms or is_revoked(tx, row["jti"]):
+        return None
+    return Session(row["wallet"], row["jti"], row["session_expires_ms"])
 
 
 # Wallets

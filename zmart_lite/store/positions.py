@@ -1,10 +1,13 @@
 """Trades and positions, written by the indexer's fold."""
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 from zmart_lite.models import SharesBought, SharesSold, UserPosition
 from zmart_lite.store.amounts import u64_text
 from zmart_lite.store.db import Row, Tx
+
+KEYS_PER_QUERY_MAX = 500
 
 HOLDER_SELECT = "SELECT p.*, w.address AS wallet_address FROM positions p JOIN wallets w ON w.id = p.wallet"
 
@@ -30,20 +33,13 @@ def position_of(row: Row, market_address: bytes, bump: int) -> UserPosition:
     )
 
 
-def save_position(
-    tx: Tx,
-    market: int,
-    wallet: int,
-    address: bytes,
-    position: UserPosition,
-    *,
-    basis_yes: int,
-    basis_no: int,
-    cost_bought: int,
-    realized_pnl: int,
-    first_trade_at: int,
-) -> None:
-    tx.execute(
+PositionSave = tuple[int, int, bytes, UserPosition, int, int, int, int, int]
+"""Market, wallet, address, position, basis_yes, basis_no, cost_bought, realized_pnl, first_trade_at."""
+
+
+def save_positions(tx: Tx, held: Sequence[PositionSave]) -> None:
+    """Write positions, new or changed."""
+    tx.execute_many(
         "INSERT INTO positions (market, wallet, address, shares_yes, shares_no, total_invested, trades_count,"
         " last_trade_at, has_claimed, claimed_amount, basis_yes, basis_no, cost_bought, realized_pnl, first_trade_at,"
         " updated_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -53,59 +49,77 @@ def save_position(
         " claimed_amount = excluded.claimed_amount, basis_yes = excluded.basis_yes, basis_no = excluded.basis_no,"
         " cost_bought = excluded.cost_bought, realized_pnl = excluded.realized_pnl,"
         " first_trade_at = excluded.first_trade_at, updated_ms = excluded.updated_ms",
-        (
-            market,
-            wallet,
-            address,
-            u64_text(position.shares_yes),
-            u64_text(position.shares_no),
-            u64_text(position.total_invested),
-            position.trades_count,
-            position.last_trade_at,
-            int(position.has_claimed),
-            u64_text(position.claimed_amount),
-            str(basis_yes),
-            str(basis_no),
-            str(cost_bought),
-            str(realized_pnl),
-            first_trade_at,
-            tx.now_ms,
-        ),
+        [_position_values(each, tx.now_ms) for each in held],
     )
 
 
-def add_trade(
-    tx: Tx,
-    event: SharesBought | SharesSold,
-    *,
-    event_id: int,
-    market: int,
-    wallet: int,
-    transaction_id: int,
-    event_index: int,
-    slot: int,
-    index_in_block: int,
-) -> None:
+def _position_values(save: PositionSave, now_ms: int) -> tuple[Any, ...]:
+    market, wallet, address, position, basis_yes, basis_no, cost_bought, realized_pnl, first_trade_at = save
+    return (
+        market,
+        wallet,
+        address,
+        u64_text(position.shares_yes),
+        u64_text(position.shares_no),
+        u64_text(position.total_invested),
+        position.trades_count,
+        position.last_trade_at,
+        int(position.has_claimed),
+        u64_text(position.claimed_amount),
+        str(basis_yes),
+        str(basis_no),
+        str(cost_bought),
+        str(realized_pnl),
+        first_trade_at,
+        now_ms,
+    )
+
+
+def find_positions(tx: Tx, keys: Sequence[tuple[int, int]]) -> dict[tuple[int, int], Row]:
+    """Those of the positions, by market and wallet, that exist."""
+    found: dict[tuple[int, int], Row] = {}
+    for start in range(0, len(keys), KEYS_PER_QUERY_MAX):
+        part = keys[start : start + KEYS_PER_QUERY_MAX]
+        values = ", ".join(["(?, ?)"] * len(part))
+        rows = tx.all(
+            f"{HOLDER_SELECT} WHERE (p.market, p.wallet) IN (VALUES {values})", [n for key in part for n in key]
+        )
+        found |= {(row["market"], row["wallet"]): row for row in rows}
+    return found
+
+
+TradeRow = tuple[int, int, int, int, int, int, int, int, int, str, str, str, int]
+LogPlace = tuple[int, int, int, int]
+"""Slot, index in block, transaction, event index."""
+
+
+def trade_row(event: SharesBought | SharesSold, event_id: int, market: int, wallet: int, place: LogPlace) -> TradeRow:
+    """A trade's row from its event."""
+    slot, index_in_block, transaction_id, event_index = place
     is_buy = isinstance(event, SharesBought)
-    tx.execute(
+    return (
+        event_id,
+        market,
+        wallet,
+        transaction_id,
+        event_index,
+        slot,
+        index_in_block,
+        int(is_buy),
+        int(event.outcome),
+        u64_text(event.shares),
+        u64_text(event.cost if isinstance(event, SharesBought) else event.proceeds),
+        u64_text(event.new_price_yes),
+        event.timestamp,
+    )
+
+
+def add_trades(tx: Tx, trades: Sequence[TradeRow]) -> None:
+    tx.execute_many(
         "INSERT INTO trades (event_id, market, wallet, transaction_id, event_index, slot, index_in_block, is_buy,"
         " outcome, shares, cost, new_price_yes, traded_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (event_id) DO NOTHING",
-        (
-            event_id,
-            market,
-            wallet,
-            transaction_id,
-            event_index,
-            slot,
-            index_in_block,
-            int(is_buy),
-            int(event.outcome),
-            u64_text(event.shares),
-            u64_text(event.cost if isinstance(event, SharesBought) else event.proceeds),
-            u64_text(event.new_price_yes),
-            event.timestamp,
-        ),
+        trades,
     )
 
 

@@ -24,7 +24,7 @@ export async function mount(context) {
   put(root, h('section.card', {}, bones(5)));
   try {
     const market = await app.zmart.get(`/api/markets/${encodeURIComponent(params.id)}`, {}, { signal });
-    show(context, market);
+    if (!signal.aborted) new MarketView(context, market);
   } catch (error) {
     if (signal.aborted) return;
     put(root, h('section.card', {}, error.status === 404
@@ -33,67 +33,79 @@ export async function mount(context) {
   }
 }
 
-function show({ root, signal, setTitle }, first) {
-  const id = first.market_id;
-  /** The market as it is known now; panels read it from here. */
-  const state = { market: first };
-  const head = makeHead();
-  const panels = [pricePanel(id, signal), tradesPanel(id, signal), votesPanel(id, signal), positionsPanel(id, signal), discussionPanel(id, signal), eventsPanel(id, signal)];
-  const [price, trades, votes, positions, discussion, events] = panels;
-  const figures = h('div.card-body');
-  for (const panel of [price, votes]) panel.element.classList.add('early');
-  setTitle(first.title);
-  put(root, head.element,
-    h('div.split.market', {},
-      h('div.stack', {}, price.element, trades.element, positions.element, events.element),
-      h('div.stack', {}, votes.element, card('Figures', {}, figures), discussion.element)));
+class MarketView {
+  constructor({ root, signal, setTitle }, market) {
+    this.id = market.market_id;
+    this.market = market;
+    this.head = makeHead();
+    this.figures = h('div.card-body');
+    const make = [pricePanel, tradesPanel, votesPanel, positionsPanel, discussionPanel, eventsPanel];
+    this.panels = make.map((panel) => panel(this.id, signal));
+    this.reload = throttled(async () => {
+      this.market = await app.zmart.get(`/api/markets/${this.id}`, {}, { signal });
+      this.#draw();
+    }, RELOAD_PAUSE_MS);
+    setTitle(market.title);
+    put(root, this.#layout());
+    this.#draw();
+    this.#live(signal);
+  }
 
-  const draw = () => {
-    head.draw(state.market);
-    putIfChanged(figures, state.market, () => marketFacts(state.market));
-    votes.state(state.market);
-  };
-  const reload = throttled(async () => {
-    state.market = await app.zmart.get(`/api/markets/${id}`, {}, { signal });
-    draw();
-  }, RELOAD_PAUSE_MS);
-  draw();
-  const loadPanels = () => {
-    clearTimeout(patience);
-    for (const panel of panels) panel.load();
-  };
-  // What is loaded once the subscription holds misses nothing; without a connection it is loaded all the same.
-  const patience = setTimeout(loadPanels, PATIENCE_MS);
+  #layout() {
+    const [price, trades, votes, positions, discussion, events] = this.panels.map(({ element }) => element);
+    // On a narrow screen these two come first.
+    for (const element of [price, votes]) element.classList.add('early');
+    return [this.head.element, h('div.split.market', {},
+      h('div.stack', {}, price, trades, positions, events),
+      h('div.stack', {}, votes, card('Figures', {}, this.figures), discussion))];
+  }
+
+  #draw() {
+    this.head.draw(this.market);
+    putIfChanged(this.figures, this.market, () => marketFacts(this.market));
+    for (const panel of this.panels) panel.state?.(this.market);
+  }
+
+  #live(signal) {
+    app.live.listen({ channels: [`market:${this.id}`], onMessage: (message) => this.#receive(message), onReset: () => this.#everything() }, signal);
+    // What is loaded once the subscription holds misses nothing; without a connection it is loaded all the same.
+    this.patience = setTimeout(() => this.#loadPanels(), PATIENCE_MS);
+    const timer = setInterval(() => this.head.tick(this.market), CLOCK_EVERY_MS);
+    signal.addEventListener('abort', () => {
+      clearInterval(timer);
+      clearTimeout(this.patience);
+    });
+  }
+
+  #loadPanels() {
+    clearTimeout(this.patience);
+    for (const panel of this.panels) panel.load();
+  }
+
+  #everything() {
+    this.reload();
+    this.#loadPanels();
+  }
+
+  #receive({ type, data }) {
+    if (data?.market_id !== this.id) return;
+    if (type === 'market_state') this.#takeState(data);
+    if (type === 'price') this.#takePrices(data);
+    for (const panel of this.panels) panel.receive?.(type, data);
+  }
+
+  #takeState(data) {
+    if (data.market) this.market = data.market;
+    else this.reload();
+    this.#takePrices(data);
+    if (data.new_state || data.action === 'snapshot') this.#loadPanels();
+  }
 
   /** Prices come with the message; the other figures follow when the row is read again. */
-  const takePrices = ({ priceYes, priceNo, shares_yes, shares_no }) => {
-    state.market = { ...state.market, priceYes, priceNo, shares_yes, shares_no };
-  };
-  const receive = ({ type, data }) => {
-    if (data?.market_id !== id) return;
-    if (type === 'market_state') {
-      if (data.market) state.market = data.market;
-      else reload();
-      takePrices(data);
-      draw();
-      if (data.new_state || data.action === 'snapshot') loadPanels();
-    }
-    if (type === 'price') {
-      takePrices(data);
-      draw();
-    }
-    for (const panel of panels) panel.receive?.(type, data);
-  };
-  const everything = () => {
-    reload();
-    loadPanels();
-  };
-  app.live.listen({ channels: [`market:${id}`], onMessage: receive, onReset: everything }, signal);
-  const timer = setInterval(() => head.tick(state.market), CLOCK_EVERY_MS);
-  signal.addEventListener('abort', () => {
-    clearInterval(timer);
-    clearTimeout(patience);
-  });
+  #takePrices({ priceYes, priceNo, shares_yes, shares_no }) {
+    this.market = { ...this.market, priceYes, priceNo, shares_yes, shares_no };
+    this.#draw();
+  }
 }
 
 function makeHead() {
