@@ -179,12 +179,13 @@ CREATE TABLE markets (
 ) STRICT;
 CREATE INDEX markets_unreviewed ON markets (created_at, id) WHERE state = 0 AND known = 1 AND reviewed_at IS NULL;
 CREATE INDEX markets_ready_for_approval ON markets (created_at, id) WHERE ready_for_approval = 1 AND state = 0;
-CREATE INDEX markets_newest ON markets (created_at, id) WHERE known = 1;
-CREATE INDEX markets_by_state ON markets (state, created_at, id) WHERE known = 1;
+-- The lists' orders, with what else lists are filtered by: pages are found and counted without touching the rows.
+CREATE INDEX markets_newest ON markets (created_at, id, hidden, state, listed_category) WHERE known = 1;
+CREATE INDEX markets_by_state ON markets (state, created_at, id, hidden, listed_category) WHERE known = 1;
 CREATE INDEX markets_by_creator ON markets (creator, created_at, id) WHERE known = 1;
-CREATE INDEX markets_by_volume ON markets (total_volume, id) WHERE known = 1;
-CREATE INDEX markets_by_category ON markets (listed_category, created_at, id) WHERE known = 1;
-CREATE INDEX markets_by_end_date ON markets (listed_end_date, id) WHERE known = 1;
+CREATE INDEX markets_by_volume ON markets (total_volume, id, hidden, state, listed_category) WHERE known = 1;
+CREATE INDEX markets_by_category ON markets (listed_category, created_at, id, hidden, state) WHERE known = 1;
+CREATE INDEX markets_by_end_date ON markets (listed_end_date, id, hidden, state, listed_category) WHERE known = 1;
 CREATE INDEX markets_unsettled_baselines ON markets (baseline_slot) WHERE baseline IS NOT NULL AND baseline_final = 0;
 CREATE INDEX markets_needing_resync ON markets (id) WHERE needs_resync = 1;
 CREATE INDEX markets_resolving ON markets (resolution_proposed_at, id) WHERE state = 3;

@@ -126,6 +126,7 @@ class TestLogin:
         {"head": "localhost:"},
         {"URI": "https://evil.example/login"},
         {"URI": "http://localhost@evil.example"},
+        {"URI": "http://evil.example\\@localhost/"},
     ])  # fmt: skip
     async def test_refuses_another_site(self, node: ApiNode, changes: dict[str, str]) -> None:
         await refused(node, await message_for(node, **changes), "bad_domain")

@@ -173,9 +173,11 @@ class _Server(uvicorn.Server):
 async def pinning_service() -> AsyncIterator[Pinning]:
     service = Pinning()
     server = _Server(uvicorn.Config(service, port=0, log_config=None, lifespan="off"))
-    async with asyncio.TaskGroup() as group:
-        group.create_task(server._serve())
-        await server.serving.wait()
-        service.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    task = asyncio.get_running_loop().create_task(server._serve())
+    await server.serving.wait()
+    service.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    try:
         yield service
+    finally:
         server.should_exit = True
+        await task

@@ -101,3 +101,52 @@ async def test_a_dry_run_and_a_run_for_one_market_touch_nothing_else(tmp_path: P
         await aggregator(world).run({"market_id": second})
         states = [(await world.record(market_id))["state"] for market_id in (first, second)]
         assert states == [MarketState.PROPOSED, MarketState.APPROVED]
+
+
+async def test_by_config_every_change_goes_on_chain_once(tmp_path: Path) -> None:
+    async with devnet_world(tmp_path) as world:
+        market_id = await world.market(1)
+        options = VoteOptions(10, DAY_S, record_changes=True)
+        every = Aggregator(world.store, world.actions(), markets.find_config, world.now, options)
+        await cast(world, market_id, 2, 1)
+        assert await every.run({}) == Summary(found=1, done=1)
+        assert await every.run({}) == Summary()
+        record = await world.record(market_id)
+        assert (record["state"], record["proposal_likes"], record["proposal_dislikes"]) == (MarketState.PROPOSED, 2, 1)
+
+
+async def test_votes_after_the_end_without_consensus_go_on_chain_only_if_they_decide(tmp_path: Path) -> None:
+    async with devnet_world(tmp_path) as world:
+        market_id = await world.market(1)
+        await cast(world, market_id, 5, 5)
+        world.localnet.ledger.warp(DAY_S)
+        await aggregator(world).run({})
+        record = await world.record(market_id)
+
+        async def late(first: int, count: int) -> None:
+            for number in range(first, first + count):
+                address = bytes([number]) * 32
+                await world.store.write(
+                    lambda tx, address=address: votes.add_vote(  # type: ignore[misc]
+                        tx, record["id"], markets.wallet_key(tx, address), VoteType.PROPOSAL, True
+                    )
+                )
+
+        await late(100, 1)
+        assert await aggregator(world).run({}) == Summary(found=1, skipped=1)
+        assert await world.store.read(lambda tx: tx.value("SELECT count(*) FROM intents")) == 1
+        await late(101, 6)
+        await aggregator(world).run({})
+        assert (await world.record(market_id))["state"] == MarketState.APPROVED
+
+
+async def test_what_was_recorded_is_counted(tmp_path: Path) -> None:
+    async with devnet_world(tmp_path) as world:
+        market_id = await world.market(1)
+        await cast(world, market_id, 10, 0)
+        await aggregator(world).run({})
+        page = world.metrics.render().decode()
+        assert 'zmart_aggregations_total{kind="proposal",result="ok"} 1.0' in page
+        assert 'zmart_aggregation_threshold_met_total{kind="proposal"} 1.0' in page
+        assert 'zmart_votes_per_market_sum{kind="proposal"} 10.0' in page
+        assert 'zmart_transitions_total{action="approve_proposal",result="confirmed"} 1.0' in page

@@ -25,6 +25,7 @@ from zmart_lite.api import (
     votes,
     webhook,
 )
+from zmart_lite.api.answers import Answers
 from zmart_lite.api.auth import Authenticator
 from zmart_lite.api.context import Api, ApiParts, Traffic
 from zmart_lite.api.endpoints import Endpoint
@@ -96,6 +97,7 @@ def make_api(parts: ApiParts) -> Api:
         addresses=addresses,
         traffic=Traffic(parts.now_ms),
         streams=stream.Streams(parts, auth, addresses),
+        answers=Answers(parts.store, is_shared=config.store.is_postgres),
         document=_document(config.embedded_devnet, parts.version, config.server.public_url),
     )
 

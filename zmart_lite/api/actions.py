@@ -10,7 +10,7 @@ from zmart_lite import drafts, rules
 from zmart_lite.api import action_examples as examples
 from zmart_lite.api import onchain
 from zmart_lite.api.context import ApiParts
-from zmart_lite.api.endpoints import Endpoint, Level, Reply, Request
+from zmart_lite.api.endpoints import Endpoint, Level, Reply, Request, Scoped
 from zmart_lite.api.naming import path_market
 from zmart_lite.api.onchain import Json, OnChain
 from zmart_lite.api.parsers import boolean, outcome, text
@@ -153,7 +153,7 @@ async def resolve(request: Request, fields: ResolveFields) -> Reply:
         return await _schedule(request, fields, ref)
     known = await request.read(lambda tx: read_known(tx, ref))
     require_state(known, MarketState.ACTIVE)
-    now = request.parts.clock.now()
+    now = await onchain.chain_time(request.parts)
     if now <= known.market["activated_at"]:
         raise Conflict("The market has only just been activated.", reason="wrong_time")
     codec, cid = request.parts.codec, fields.cid
@@ -237,7 +237,7 @@ async def dispute(request: Request, fields: ActionFields) -> Reply:
     period_s = known.dispute_period_s
     if period_s is None:
         period_s = (await onchain.read_config(parts)).dispute_period
-    now, proposed_at = parts.clock.now(), known.market["resolution_proposed_at"]
+    now, proposed_at = await onchain.chain_time(parts), known.market["resolution_proposed_at"]
     if not proposed_at < now < rules.dispute_deadline(proposed_at, period_s):
         raise Conflict("The time in which this resolution may be disputed is not now.", reason="wrong_time")
     instruction = instructions.initiate_dispute(parts.codec, known.market_id, request.wallet)
@@ -319,6 +319,12 @@ class _Route(NamedTuple):
     answer: Json
     refuses: tuple[str, ...]
     also: tuple[tuple[int, object], ...] = ()
+    scoped: Scoped | None = None
+
+
+def _evidence_key(request: Request) -> str | None:
+    """Evidence that comes as a text is kept, as drafts are, and counts like one; a hash alone costs nothing."""
+    return "evidence" if request.body.get("evidence") else None
 
 
 ROUTES = {
@@ -336,6 +342,7 @@ ROUTES = {
         examples.RESOLUTION,
         ("jwt_required", "not_creator", "wrong_state", "wrong_time"),
         ((200, examples.PLANNED_RESOLUTION),),
+        Scoped("drafts", _evidence_key),
     ),
     "dispute": _Route(
         dispute,
@@ -375,6 +382,7 @@ ENDPOINTS = [
             answer=route.answer,
             also=route.also,
             refuses=(*route.refuses, *BUILDS),
+            scoped=route.scoped,
             tag="markets",
         )
         for name, route in ROUTES.items()

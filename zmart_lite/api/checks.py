@@ -57,6 +57,10 @@ async def answer(request: Request, table: RouteTable) -> Reply | Stream:
 
 async def _handle(request: Request, found: Endpoint, spent: list[Spent]) -> Reply | Stream:
     """The checks from the body on, and the handler."""
+    if found.made_of:
+        request.kept_at = request.api.answers.place(request)
+        if request.kept_at is not None and (kept := request.api.answers.find(request.kept_at)) is not None:
+            return kept
     await _read_body(request, found)
     _spend_scoped(request, found, spent)
     fields = None if found.fields is None else decode_fields(request, found.fields)
@@ -114,9 +118,11 @@ def _spend_scoped(request: Request, endpoint: Endpoint, spent: list[Spent]) -> N
     scoped = endpoint.scoped
     if scoped is None:
         return
+    about = scoped.key(request) if scoped.key is not None else ""
+    if about is None:
+        return
     by_wallet = request.identity is not None and not scoped.by_address
     who = address_text(request.wallet) if by_wallet else limit_key(request.address)
-    about = scoped.key(request) if scoped.key is not None else ""
     spent.append(request.api.limits.spend(scoped.name, who, about))
     _require_all(request, spent)
 
@@ -142,11 +148,10 @@ def _require_route(request: Request, match: Match | None, endpoint: Endpoint | N
 
 async def _read_body(request: Request, endpoint: Endpoint) -> None:
     """Read and parse the body of a method that has one. Raises PayloadTooLarge, UnsupportedMediaType, BadRequest."""
-    if request.method in ("GET", "HEAD"):
+    if request.method in ("GET", "HEAD") or endpoint.raw_body:
         return
     raw = await read_bytes(request, endpoint.body_bytes_max)
-    request.raw_body = raw
-    if endpoint.raw_body or not raw:
+    if not raw:
         return
     media_type = (request.header(b"content-type") or "").partition(";")[0].strip().lower()
     if media_type != JSON_TYPE:
@@ -158,24 +163,26 @@ async def _read_body(request: Request, endpoint: Endpoint) -> None:
 
 
 async def read_bytes(request: Request, bytes_max: int) -> bytes:
-    """The body, at most ``bytes_max`` long, whatever its length header says."""
-    declared = request.header(b"content-length")
-    if declared is not None and (not declared.isdigit() or int(declared[:20]) > bytes_max):
-        raise PayloadTooLarge(f"The body may have {bytes_max} bytes.")
-    chunks: list[bytes] = []
-    size = 0
+    """The body, at most ``bytes_max`` long, whatever its length header says. Raises PayloadTooLarge."""
+    check_length(request, bytes_max)
+    body = bytearray()
     more = True
     while more:
         message = await request.receive()
         if message["type"] == "http.disconnect":
             raise ClientGone
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > bytes_max:
+        body += message.get("body", b"")
+        if len(body) > bytes_max:
             raise PayloadTooLarge(f"The body may have {bytes_max} bytes.")
-        chunks.append(chunk)
         more = message.get("more_body", False)
-    return b"".join(chunks)
+    return bytes(body)
+
+
+def check_length(request: Request, bytes_max: int) -> None:
+    """Raises PayloadTooLarge for a body whose header says so itself."""
+    declared = request.header(b"content-length")
+    if declared is not None and (not declared.isdecimal() or int(declared[:20]) > bytes_max):
+        raise PayloadTooLarge(f"The body may have {bytes_max} bytes.")
 
 
 def parse_json(raw: bytes) -> Any:

@@ -18,6 +18,7 @@ from zmart_lite.store.messages import FeedContext
 from zmart_lite.store.rows import RowSettings
 
 if TYPE_CHECKING:
+    from zmart_lite.api.answers import Answers
     from zmart_lite.api.auth import Authenticator
     from zmart_lite.api.limits import Limiter
     from zmart_lite.api.pages import Cursors
@@ -157,6 +158,8 @@ class WebhookCounts:
     def __init__(self) -> None:
         self.received = 0
         self.last_ms: int | None = None
+        self.unproven = 0
+        """Bodies that are being read before it is known whether their sender has the secret."""
 
     def note(self, items: int, now_ms: int) -> None:
         self.received += items
@@ -213,6 +216,7 @@ class Api:
     addresses: "ClientAddresses"
     traffic: Traffic
     streams: "Streams"
+    answers: "Answers"
     figures: Remembered = field(default_factory=Remembered)
     status: Remembered = field(default_factory=Remembered)
     costly: "defaultdict[str, Remembered]" = field(default_factory=lambda: defaultdict(Remembered))

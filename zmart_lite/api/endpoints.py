@@ -15,6 +15,7 @@ from zmart_lite.errors import Unauthorized
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope
 
+    from zmart_lite.api.answers import Place
     from zmart_lite.api.context import Api, ApiParts
     from zmart_lite.api.pages import Position
     from zmart_lite.store.db import Store, Tx
@@ -65,6 +66,8 @@ class Reply(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
     caching: Caching = Caching.AUTO
     media_type: str = "application/json"
+    etag: str = ""
+    """Of a body in bytes, where it is known."""
 
 
 class Stream(NamedTuple):
@@ -79,11 +82,11 @@ class Scoped(NamedTuple):
     """A limit besides the general one: its name in ``config.limits`` (``votes``, ``posts``, …) and what it counts by.
 
     ``key`` sees the request with its parsed body and returns what is counted separately (a market and kind; '' =
-    nothing more). ``by_address``: count per address even where a wallet is known.
+    nothing more, None = this request does not count). ``by_address``: count per address even where a wallet is known.
     """
 
     name: str
-    key: Callable[["Request"], str] | None = None
+    key: Callable[["Request"], str | None] | None = None
     by_address: bool = False
 
 
@@ -100,8 +103,7 @@ class Endpoint:
     :mod:`zmart_lite.api.validate`.
 
     ``fields`` are read from the query for GET, else from the body. ``answer`` is an example of a success, for the
-    OpenAPI document. ``raw_body``: the handler wants the bytes (webhooks): neither content type nor JSON is checked
-    before it.
+    OpenAPI document. ``raw_body``: the handler reads the body itself (webhooks): nothing of it is checked before.
     """
 
     method: str
@@ -124,6 +126,8 @@ class Endpoint:
     refuses: tuple[str, ...] = ()
     """Reasons of :mod:`zmart_lite.api.refusals` for which this route says no, besides those of its checks."""
     media_type: str = "application/json"
+    made_of: tuple[str, ...] = ()
+    """For a GET whose answer depends on nothing but path, query and these tables: it is kept until one changes."""
     ended: Ended | None = None
     """Told how each call ended, refusals included, before it is answered (the audit)."""
     param_names: tuple[str, ...] = field(init=False)
@@ -146,11 +150,11 @@ class Request:
         "cursor",
         "endpoint",
         "identity",
+        "kept_at",
         "limit_headers",
         "method",
         "params",
         "path",
-        "raw_body",
         "receive",
         "request_id",
         "scope",
@@ -168,7 +172,6 @@ class Request:
         self.params: Mapping[str, str] = {}
         self.body: dict[str, Any] = {}
         """The parsed JSON object; empty for GET."""
-        self.raw_body = b""
         self.identity: Identity | None = None
         self.credential_error: Unauthorized | None = None
         self.service_key = False
@@ -178,6 +181,8 @@ class Request:
         self.request_id = ""
         self.started = 0.0
         self.limit_headers: list[tuple[bytes, bytes]] = []
+        self.kept_at: Place | None = None
+        """Where the answer may be kept, once it is finished."""
         self._headers: dict[bytes, bytes] | None = None
         self._query: dict[str, str] | None = None
 

@@ -24,6 +24,8 @@ from zmart_lite.store.votes import find_tally
 SEARCH_LENGTH_MIN, SEARCH_LENGTH_MAX = 3, 100
 SMALL_LIST_MAX = 20
 EMOJI = dict(zip(parsers.CATEGORIES, ("₿", "🗳️", "⚽", "💻", "💰", "🎬", "🔬", "📊"), strict=True))
+MARKET_TABLES = ("markets", "market_texts", "question_trigrams", "configs", "resolution_plans", "transactions")
+"""What a MarketRow is made of, and what finds it. Addresses of wallets never change."""
 KINDS = {"proposal": VoteType.PROPOSAL, "dispute": VoteType.DISPUTE}
 
 
@@ -415,7 +417,16 @@ _SHORT_READS = (
 
 ENDPOINTS = (
     *(
-        Endpoint("GET", path, handler, summary, fields=fields, answer=answer, tag="markets")
+        Endpoint(
+            "GET",
+            path,
+            handler,
+            summary,
+            fields=fields,
+            answer=answer,
+            tag="markets",
+            made_of=MARKET_TABLES if handler in (list_markets, one_market, prices) else (),
+        )
         for path, handler, summary, fields, answer in _READS
     ),
     *(

@@ -118,7 +118,9 @@ class Application:
         headers += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
         caching = _cache_control(request, reply)
         if caching is not NO_STORE and status == 200:
-            etag = etag_of(body)
+            etag = reply.etag or etag_of(body)
+            if request.kept_at is not None and not reply.etag:
+                self.api.answers.keep(request.kept_at, reply._replace(etag=etag))
             headers.append((b"etag", etag.encode()))
             known = Conditional(request.header(b"if-none-match"), request.header(b"origin"), request.header(b"host"))
             if known.has(etag):

@@ -57,6 +57,15 @@ async def read_market(parts: ApiParts, market_id: bytes, user: bytes | None = No
     )
 
 
+async def chain_time(parts: ApiParts) -> int:
+    """The chain's clock in unix seconds, read now: the node's own reading may be a second old, or a warp of the
+    devnet.
+    """
+    reading = await parts.rpc.get_clock()
+    parts.clock.observe(reading.slot, reading.unix_timestamp)
+    return reading.unix_timestamp
+
+
 async def read_config(parts: ApiParts) -> GlobalConfig:
     """The config's account. Raises RpcUnavailable, and Unavailable where the protocol is not initialised."""
     return _decoded(parts.codec, await parts.rpc.get_account(parts.codec.config_address()), GlobalConfig)

@@ -62,6 +62,8 @@ def is_allowed_domain(config: Config, domain: str) -> bool:
 
 def _host_of(url: str) -> str:
     """``host`` or ``host:port`` of a URL; '' if it has none."""
+    if "\\" in url:
+        return ""  # browsers read it as a slash: the host would be another one for them
     try:
         parts = urlsplit(url)
         host, port = (parts.hostname or "").lower(), parts.port

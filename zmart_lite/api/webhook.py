@@ -5,16 +5,19 @@ from typing import NamedTuple
 
 import msgspec
 
+from zmart_lite.api.checks import ClientGone, check_length, read_bytes
 from zmart_lite.api.endpoints import Endpoint, Request
 from zmart_lite.api.proxies import limit_key
 from zmart_lite.chain.webhook import WebhookItem, is_authentic, parse_payload
 from zmart_lite.config import Helius
-from zmart_lite.errors import BadRequest, RateLimited, RequestError, Unauthorized, Unavailable
+from zmart_lite.errors import BadRequest, PayloadTooLarge, RateLimited, RequestError, Unauthorized, Unavailable
 from zmart_lite.store import chainlog, messages
 from zmart_lite.store.chainlog import Delivery
 from zmart_lite.store.db import Tx
 
 WEBHOOK_BYTES_MAX = 5 * 1024 * 1024
+UNPROVEN_MAX = 8
+"""Bodies that are read at once before it is known whether their sender has the secret."""
 PATHS = ("/api/webhooks/helius", "/webhooks/events", "/helius/webhook", "/api/events/webhook")
 SOURCE = "webhook"
 
@@ -31,11 +34,11 @@ async def receive(request: Request, _: object) -> object:
     metrics, started = request.parts.metrics, time.perf_counter()
     result = "failed"
     try:
-        _require_secret(request)
-        received = sort_items(request.raw_body, request.parts.codec.program_id)
+        body = await _authentic_body(request)
+        received = sort_items(body, request.parts.codec.program_id)
         accepted, known = await request.write(lambda tx: keep(tx, received))
         result = "ok"
-    except RequestError as error:
+    except (RequestError, ClientGone) as error:
         result = _result_of(error)
         raise
     finally:
@@ -47,16 +50,21 @@ async def receive(request: Request, _: object) -> object:
     return {"success": True, "received": True, "eventsProcessed": accepted, "duplicates": known}
 
 
-def _result_of(error: RequestError) -> str:
+def _result_of(error: Exception) -> str:
     if isinstance(error, Unauthorized):
         return "unauthorized"
     if isinstance(error, RateLimited):
         return "limited"
-    return "malformed" if isinstance(error, BadRequest) else "failed"
+    return "malformed" if isinstance(error, BadRequest | PayloadTooLarge | ClientGone) else "failed"
 
 
-def _require_secret(request: Request) -> None:
-    """Raises Unavailable without a configured secret, Unauthorized for a wrong one, RateLimited for too many."""
+async def _authentic_body(request: Request) -> bytes:
+    """The body of a delivery that bears the secret.
+
+    Raises PayloadTooLarge, Unavailable without a configured secret, Unauthorized for a wrong one, RateLimited for too
+    many.
+    """
+    check_length(request, WEBHOOK_BYTES_MAX)
     if request.parts.stopping.is_set():
         raise Unavailable("The node is stopping.", reason="shutting_down")
     secrets = _secrets(request.parts.config.helius)
@@ -64,13 +72,31 @@ def _require_secret(request: Request) -> None:
         raise Unavailable("No webhook secret is configured.", reason="not_configured", retry_after_s=60)
     headers, limits = request.raw_headers, request.api.limits
     authorization, signature = headers.get(b"authorization"), headers.get(b"x-helius-signature")
-    if not is_authentic(secrets, request.raw_body, authorization, signature):
-        limits.require(limits.spend("address", limit_key(request.address)))
-        missing = authorization is None and signature is None
-        raise Unauthorized("Invalid signature", reason="missing" if missing else "bad_signature")
+    if is_authentic(secrets, b"", authorization, None):
+        body = await read_bytes(request, WEBHOOK_BYTES_MAX)
+    else:
+        # Megabytes are read from strangers only where nothing else can tell whether they are strangers.
+        body = b"" if signature is None else await _unproven_body(request)
+        if signature is None or not is_authentic(secrets, body, None, signature):
+            limits.require(limits.spend("address", limit_key(request.address)))
+            missing = authorization is None and signature is None
+            raise Unauthorized("Invalid signature", reason="missing" if missing else "bad_signature")
     spent = limits.spend("webhook")
     request.limit_headers = limits.headers([spent])
     limits.require(spent)
+    return body
+
+
+async def _unproven_body(request: Request) -> bytes:
+    """A body whose digest has yet to be compared: a few at once, because anybody may send such. Raises Unavailable."""
+    counts = request.api.webhook
+    if counts.unproven >= UNPROVEN_MAX:
+        raise Unavailable("Too many deliveries at once.", reason="connections_max")
+    counts.unproven += 1
+    try:
+        return await read_bytes(request, WEBHOOK_BYTES_MAX)
+    finally:
+        counts.unproven -= 1
 
 
 def _secrets(settings: Helius) -> list[str]:
@@ -127,7 +153,7 @@ ENDPOINTS = [
         answer={"success": True, "received": True, "eventsProcessed": 1, "duplicates": 0},
         tag="webhooks",
         limited=False,
-        refuses=("missing", "bad_signature", "not_configured", "shutting_down"),
+        refuses=("missing", "bad_signature", "not_configured", "shutting_down", "connections_max"),
         body_bytes_max=WEBHOOK_BYTES_MAX,
         raw_body=True,
     )

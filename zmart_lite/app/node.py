@@ -20,7 +20,7 @@ from zmart_lite.api.auth import jwt_secret
 from zmart_lite.api.stream import StoredFeed
 from zmart_lite.app.gauges import Gauges
 from zmart_lite.app.hooks import IndexerAdapter, IntentAdapter, JobAdapter
-from zmart_lite.app.server import bind, make_server, serve
+from zmart_lite.app.server import allow_connections, bind, make_server, serve
 from zmart_lite.app.watch import Watch
 from zmart_lite.chain.helius import HeliusClient, WebhookRegistration
 from zmart_lite.chain.rpc import RetryPolicy, Rpc
@@ -113,6 +113,7 @@ class Node:
 
     def _bind(self, stack: AsyncExitStack) -> list[socket.socket]:
         server = self.config.server
+        allow_connections(self.config.push.connections_max)
         sockets = [bind(server.host, server.port, "server.port")]
         stack.callback(sockets[0].close)
         self.port = sockets[0].getsockname()[1]

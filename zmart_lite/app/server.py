@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import resource
 import socket
 from collections.abc import Iterator, Sequence
 
@@ -17,6 +18,8 @@ BACKLOG = 2_048
 GRACEFUL_STOP_S = 3
 """Streams end by the node's own event; this is for requests that are being answered."""
 KEEP_ALIVE_S = 30
+OTHER_FILES = 1_024
+"""Open files besides the streams: databases, calls that go out, requests, the embedded devnet."""
 START_POLL_S = 0.001
 
 
@@ -38,6 +41,16 @@ def bind(host: str, port: int, setting: str) -> socket.socket:
         raise StartupError(f"The node cannot listen on {host}:{port}: {error.strerror}. Check {setting}.") from error
     bound.setblocking(False)
     return bound
+
+
+def allow_connections(count: int) -> None:
+    """Raise the process's limit on open files, often 1024, so that this many connections fit; as far as it goes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count + OTHER_FILES
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 class EmbeddedServer(uvicorn.Server):

@@ -5,6 +5,8 @@ import logging
 from typing import TYPE_CHECKING
 
 from zmart_lite.errors import ChainError, StoreUnavailable, UndecodableData
+from zmart_lite.ops import BreakerView
+from zmart_lite.ops.health import Status
 
 if TYPE_CHECKING:
     from zmart_lite.app.node import Node
@@ -15,7 +17,12 @@ INTERVAL_S = 1.0
 FINALITY_EVERY = 5
 """Rounds between two looks at finality: a cluster finalises every few hundred milliseconds, some 13 s behind."""
 AUTHORITY_EVERY = 60
-SERVICE_OF_JOB = {"poll": "event_indexer", "aggregate": "vote_aggregator", "monitor": "market_monitor"}
+JOB_OF_SERVICE = {
+    "event_indexer": "poll",
+    "vote_aggregator": "aggregate",
+    "market_monitor": "monitor",
+    "ipfs": "snapshot",
+}
 BREAKER_OF_SERVICE = {
     "event_indexer": "event_indexing",
     "vote_aggregator": "vote_aggregation",
@@ -76,6 +83,20 @@ class Watch:
         for service, breaker in BREAKER_OF_SERVICE.items():
             if (service in NEED_BACKEND_KEY and node.keys.backend is None) or (service == "ipfs" and node.ipfs is None):
                 continue
-            view = node.breakers[breaker].view()
-            node.health.report(service, "error" if view.state == "open" else "ok", error=view.last_error)
+            self._report_service(service, node.breakers[breaker].view())
         node.metrics.store_queue_length.set(node.store.queue_length)
+
+    def _report_service(self, service: str, breaker: BreakerView) -> None:
+        """A service with the reason why it is not well; what exactly failed is for the log and the doctor."""
+        jobs = self._node.jobs
+        status: Status = "ok"
+        reason, error = None, breaker.last_error
+        name = JOB_OF_SERVICE.get(service)
+        found = next((each for each in jobs.health() if each.name == name), None)
+        if breaker.state == "open":
+            status, reason = "error", "its circuit breaker is open"
+        elif name is not None and jobs.is_paused(name):
+            status, reason = "degraded", "its job is paused"
+        elif found is not None and found.error is not None:
+            status, reason, error = "degraded", "its last run failed", found.error
+        self._node.health.report(service, status, {"breaker": breaker.state, "reason": reason}, error)

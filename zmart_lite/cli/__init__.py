@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from zmart_lite import __version__
-from zmart_lite.cli import chain, database, devnet, doctor, playing, serving
+from zmart_lite.cli import chain, database, devnet, doctor, operating, playing, serving
 from zmart_lite.config import Config, as_dict, load, to_toml
 from zmart_lite.errors import ZmartError
 
@@ -108,3 +108,4 @@ database.add_commands(main, _load)
 chain.add_commands(main, _load)
 devnet.add_commands(main, _load)
 doctor.add_commands(main, _load)
+operating.add_commands(main, _load)

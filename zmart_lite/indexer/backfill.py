@@ -68,7 +68,7 @@ class Backfill:
         self._sleep = sleep
 
     async def run(self, from_slot: int) -> Backfilled:
-        """Read, then index. Raises what the RPC raises; the next run with the same slot goes on where this one ended."""
+        """Read, then index. Raises what the RPC raises; the next run with the same slot goes on from there."""
         done = await self.read(from_slot)
         await self._index(done.new)
         return done

@@ -159,6 +159,8 @@ class Indexer:
         batch = [(each.transaction, row["source"]) for row, each in zip(rows, found, strict=True) if each is not None]
         if batch:
             await self._apply(batch, {each.transaction.signature for each in found if each and not each.checked})
+            lag_ms = self._store.now_ms() - min(row["received_ms"] for row in rows)
+            self._metrics.event_processing_lag_seconds.set(max(0, lag_ms) / 1_000)
         return len(batch)
 
     async def _read_delivery(self, row: Row, gate: asyncio.Semaphore) -> _Read | None:
@@ -212,6 +214,7 @@ class Indexer:
     async def _postpone(self, row: Row, error: str, *, counted: bool, final: bool) -> None:
         if final:
             await self._store.write(lambda tx: self._give_up(tx, row, error))
+            self._metrics.event_decode_failures_total.labels("not_readable").inc()
             return
         delay_s = (
             min(self._options.retry_delay_s * 2 ** row["attempts"], RETRY_S_MAX) if counted else UNAVAILABLE_RETRY_S

@@ -78,9 +78,12 @@ class LogWriter:
             if len(batch) == 1:
                 found, text = batch[0][0], f"{type(error).__name__}: {error}"
                 await self.store.write(lambda tx: _put_aside(tx, found, text))
+                self._metrics.event_decode_failures_total.labels("not_applicable").inc()
                 return Applied(0, (), (), 1, ())
         else:
             self.config_unknown |= context.config_unknown
+            if applied.dead_letters:
+                self._metrics.event_decode_failures_total.labels("undecodable").inc(applied.dead_letters)
             return applied
         parts = [await self._write_batch([each], unchecked) for each in sorted(batch, key=lambda item: item[0].slot)]
         return Applied(

@@ -383,6 +383,9 @@ class JobRunner:
         self._paused.discard(name)
         self._records[name].since_ms = self._store.now_ms()
 
+    def is_paused(self, name: str) -> bool:
+        return name in self._paused
+
     def health(self) -> list[JobHealth]:
         """How the jobs that run by themselves have been doing."""
         return [self._health(job) for job in self._jobs.values() if job.enabled and job.name not in self._paused]

@@ -1,5 +1,7 @@
 """Every number that /metrics shows. Labels are few and bounded: never ids, wallets or raw paths."""
 
+import math
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.registry import Collector
 
@@ -99,6 +101,8 @@ class Metrics:
         self.manual_reviews_open = self._gauge("manual_reviews_open", "Cases that wait for a person.", "kind")
         self.intents = self._gauge("intents", "Transactions of the node.", "status")
         self.backend_balance_lamports = self._gauge("backend_balance_lamports", "Balance of the node's key.")
+        # Not a number until it has been read: no rule may take an unknown balance for an empty one.
+        self.backend_balance_lamports.set(math.nan)
         self.rpc_requests_total = self._counter("rpc_requests_total", "RPC calls.", "method", "result")
         self.rpc_request_duration_seconds = self._histogram(
             "rpc_request_duration_seconds", "Time of an RPC call.", LATENCY_BUCKETS_S, "method"

@@ -26,6 +26,7 @@ from pysqlite3 import dbapi2 as sqlite
 from zmart_lite.errors import DatabaseInUse, StartupError, StoreUnavailable
 from zmart_lite.models import FeedMessage
 from zmart_lite.store import migrate
+from zmart_lite.store.changes import EVERY_TABLE, Changes, changed_table
 
 logger = logging.getLogger(__name__)
 
@@ -68,20 +69,26 @@ class Tx:
         self._connection = connection
         self.now_ms = now_ms
         self.published: list[FeedMessage] = []
+        self.changed: set[str | None] = set()
+        """Tables that were written; None among them stands for what was only read."""
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> int:
         """Run a statement; the number of rows it changed."""
+        self.changed.add(changed_table(sql))
         return cast(int, self._connection.execute(sql, params).rowcount)
 
     def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        self.changed.add(changed_table(sql))
         self._connection.executemany(sql, rows)
 
     def one(self, sql: str, params: Sequence[Any] = ()) -> Row | None:
         """The first row or None; also for ``INSERT … RETURNING``."""
+        self.changed.add(changed_table(sql))
         rows = self._connection.execute(sql, params).fetchall()
         return rows[0] if rows else None
 
     def all(self, sql: str, params: Sequence[Any] = ()) -> list[Row]:
+        self.changed.add(changed_table(sql))
         return cast(list[Row], self._connection.execute(sql, params).fetchall())
 
     def value(self, sql: str, params: Sequence[Any] = ()) -> Any:
@@ -209,6 +216,7 @@ class Store:
         self.on_group = on_group
         self.failed: str | None = None
         """Why the last commit failed; None while the store works."""
+        self.changes = Changes()
         self._units: asyncio.Queue[_Unit | None] = asyncio.Queue()
         self._readers: asyncio.Queue[_Connection] = asyncio.Queue()
         self._closing = False
@@ -304,7 +312,10 @@ class Store:
 
     async def on_writer(self, function: Callable[[Any], T]) -> T:
         """Run a function of the bare writing connection outside any transaction (backup, checkpoint, VACUUM)."""
-        return await self._writer.call(function)
+        try:
+            return await self._writer.call(function)
+        finally:
+            self.changes.count((EVERY_TABLE,))
 
     async def _write_groups(self) -> None:
         stopping = False
@@ -325,7 +336,9 @@ class Store:
 
     async def _write_group(self, units: list[_Unit]) -> None:
         started = time.perf_counter()
-        outcomes, messages = await self._writer.call(_run_group, [unit.run for unit in units], self.now_ms())
+        runs = [unit.run for unit in units]
+        outcomes, messages, changed = await self._writer.call(_run_group, runs, self.now_ms())
+        self.changes.count(changed)
         broken = next((outcome.error for outcome in outcomes if isinstance(outcome.error, StoreUnavailable)), None)
         self.failed = str(broken) if broken else None
         for unit, outcome in zip(units, outcomes, strict=True):
@@ -365,19 +378,19 @@ def _run_read(connection: Any, run: Callable[[Tx], T], now_ms: int) -> T:
 
 def _run_group(
     connection: Any, runs: list[Callable[[Tx], Any]], now_ms: int
-) -> tuple[list[_Outcome], list[FeedMessage]]:
+) -> tuple[list[_Outcome], list[FeedMessage], set[str]]:
     """All units in one transaction, on the writer's thread. A failing commit fails every one of them."""
     try:
         connection.execute("BEGIN IMMEDIATE")
-        outcomes, messages = _run_units(connection, runs, now_ms)
+        outcomes, messages, changed = _run_units(connection, runs, now_ms)
         connection.execute("COMMIT")
-        return outcomes, messages
+        return outcomes, messages, changed
     except sqlite.Error as error:
         logger.error("commit failed: %s", error)
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         failure = StoreUnavailable(f"The database cannot be written: {error}")
-        return [_Outcome(None, failure) for _ in runs], []
+        return [_Outcome(None, failure) for _ in runs], [], set()
 
 
 def _is_storage_failure(error: Exception) -> bool:
@@ -388,9 +401,10 @@ def _is_storage_failure(error: Exception) -> bool:
 
 def _run_units(
     connection: Any, runs: list[Callable[[Tx], Any]], now_ms: int
-) -> tuple[list[_Outcome], list[FeedMessage]]:
+) -> tuple[list[_Outcome], list[FeedMessage], set[str]]:
     outcomes: list[_Outcome] = []
     messages: list[FeedMessage] = []
+    changed: set[str | None] = set()
     for run in runs:
         tx = Tx(connection, now_ms)
         connection.execute("SAVEPOINT unit")
@@ -404,8 +418,9 @@ def _run_units(
             outcomes.append(_Outcome(None, error))
         else:
             messages += tx.published
+            changed |= tx.changed
         connection.execute("RELEASE unit")
-    return outcomes, messages
+    return outcomes, messages, {table for table in changed if table is not None}
 
 
 Reader = Callable[[Callable[[Tx], T]], Awaitable[T]]

@@ -49,14 +49,15 @@ def list_page(
     params: Sequence[Any],
     page: Page,
     walked: Sequence[str] | None = None,
+    walk_over: int = COUNT_MAX,
 ) -> Listing:
     """One page of a list, in its order.
 
-    ``walked``: the same conditions in words that no index answers. With very many matches the order's own index is
-    walked until the page is full, where an index of the condition would find all of them and sort them.
+    ``walked``: the same conditions in words that no index answers. With more matches than ``walk_over`` the order's own
+    index is walked until the page is full, where an index of the condition would find all of them and sort them.
     """
     total = _count(tx, query, where, params)
-    if walked is not None and total > COUNT_MAX:
+    if walked is not None and total > walk_over:
         where = walked
     count, capped = min(total, COUNT_MAX), total > COUNT_MAX
     if page.limit == 0:

@@ -25,9 +25,13 @@ def take_over(tx: Tx) -> JobsState:
     """Close the runs that a crash left open and end their leases; what is paused, when each job last started well."""
     leases.release_all(tx)
     tx.execute("UPDATE job_runs SET finished_ms = ?, result = 'interrupted' WHERE finished_ms IS NULL", (tx.now_ms,))
-    paused = {row["name"] for row in tx.all("SELECT name FROM jobs WHERE paused = 1")}
+    paused = list_paused(tx)
     last = tx.all("SELECT job, max(started_ms) AS started_ms FROM job_runs WHERE result = 'ok' GROUP BY job")
     return JobsState(paused, {row["job"]: row["started_ms"] for row in last})
+
+
+def list_paused(tx: Tx) -> set[str]:
+    return {row["name"] for row in tx.all("SELECT name FROM jobs WHERE paused = 1")}
 
 
 def add_run(tx: Tx, job: str) -> int:

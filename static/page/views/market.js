@@ -47,7 +47,7 @@ class MarketView {
     }, RELOAD_PAUSE_MS);
     setTitle(market.title);
     put(root, this.#layout());
-    this.#draw();
+    app.watch('protocol', signal, () => this.#draw());
     this.#live(signal);
   }
 
@@ -62,7 +62,7 @@ class MarketView {
 
   #draw() {
     this.head.draw(this.market);
-    putIfChanged(this.figures, this.market, () => marketFacts(this.market));
+    putIfChanged(this.figures, [this.market, app.protocol], () => marketFacts(this.market));
     for (const panel of this.panels) panel.state?.(this.market);
   }
 
@@ -123,7 +123,7 @@ function makeHead() {
   const draw = (market) => {
     say(title, market.title);
     say(description, market.description);
-    putIfChanged(above, [market.state, market.category, market.tags, market.hidden, market.note], () => tags(market));
+    putIfChanged(above, [market.state, market.category, market.tags, market.hidden, market.note, app.protocol?.cluster], () => tags(market));
     putIfChanged(numbers, [market.priceYes, market.priceNo, market.state, market.final_outcome_name], () => prices(market));
     putIfChanged(steps, [market.state, market.updated_at, market.was_disputed], () => lifecycle(market));
     tick(market);

@@ -1,0 +1,81 @@
+"""The dashboard and the rules for Prometheus name only metrics that exist, and the dashboard shows them all."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from zmart_lite.ops import Metrics
+
+OPS = Path(__file__).resolve().parent.parent / "ops"
+NAME = re.compile(r"\bzmart_[a-z0-9_]+")
+LABEL = re.compile(r"(zmart_[a-z0-9_]+)\{([a-z_]+)\s*[!=~]+")
+SEVERITIES = {"low", "medium", "high", "critical"}
+
+
+def families() -> dict[str, str]:
+    """Name of each metric without suffixes, and its type."""
+    found = text_string_to_metric_families(Metrics().render().decode())
+    return {family.name: family.type for family in found}
+
+
+def series() -> dict[str, str]:
+    """Name of each series that Prometheus may have, and the metric it belongs to."""
+    suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum"), "gauge": ("",)}
+    return {name + suffix: name for name, kind in families().items() for suffix in suffixes[kind]}
+
+
+def dashboard() -> list[str]:
+    document = json.loads((OPS / "grafana.json").read_text())
+    return [target["expr"] for panel in document["panels"] for target in panel.get("targets", [])]
+
+
+def rules() -> list[dict[str, Any]]:
+    document = yaml.safe_load((OPS / "alerts.yml").read_text())
+    return [rule for group in document["groups"] for rule in group["rules"]]
+
+
+def test_every_name_in_the_dashboard_and_the_rules_exists() -> None:
+    known = series()
+    for expression in [*dashboard(), *(rule["expr"] for rule in rules())]:
+        names = NAME.findall(expression)
+        assert names, expression
+        assert set(names) <= set(known), expression
+
+
+def test_labels_that_rules_ask_for_exist() -> None:
+    metrics = vars(Metrics())
+    labels = {
+        f"zmart_{name}": set(metric._labelnames) for name, metric in metrics.items() if hasattr(metric, "_labelnames")
+    }
+    for expression in [*dashboard(), *(rule["expr"] for rule in rules())]:
+        for name, label in LABEL.findall(expression):
+            assert label in labels[name], expression
+
+
+def test_the_dashboard_shows_every_metric() -> None:
+    known = series()
+    shown = {known[name] for expression in dashboard() for name in NAME.findall(expression)}
+    assert shown == set(families())
+
+
+def test_rules_say_how_bad_and_what() -> None:
+    names = [rule["alert"] for rule in rules()]
+    assert len(names) == len(set(names))
+    for rule in rules():
+        assert rule["labels"]["severity"] in SEVERITIES
+        assert rule["annotations"]["summary"].endswith(".")
+        assert re.fullmatch(r"\d+[smh]", rule["for"])
+
+
+def test_panels_do_not_overlap() -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in json.loads((OPS / "grafana.json").read_text())["panels"]:
+        place = panel["gridPos"]
+        cells = {(place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"])}
+        assert not cells & taken, panel["title"]
+        assert place["x"] + place["w"] <= 24
+        taken |= cells

@@ -1,0 +1,159 @@
+"""``job list|run|pause|resume`` and ``alerts test``."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from zmart_lite.cli.beside import NodeAdmin
+from zmart_lite.config import Config
+from zmart_lite.errors import DatabaseInUse, NotFound, StartupError
+from zmart_lite.ops.targets import Message, targets_of
+from zmart_lite.store import runs
+from zmart_lite.store.db import Store, Tx
+from zmart_lite.store.shown import optional_time_ms
+
+Load = Callable[[Path | None], Config]
+T = TypeVar("T")
+
+JOBS = ("aggregate", "monitor", "poll", "reconcile", "snapshot", "backup", "prune", "alerts")
+URL = click.option("--url", help="Address of the running node (default: that of the configuration).")
+
+
+def add_commands(main: click.Group, load: Load) -> None:
+    """Put the commands into the command line; ``load`` reads the configuration."""
+    _add_jobs(main, load)
+
+    @main.group()
+    def alerts() -> None:
+        """Who is told when something is wrong."""
+
+    @alerts.command("test")
+    @click.pass_obj
+    def test_alerts(config_path: Path | None) -> None:
+        """Send a message to every target of alerts.urls; exit 1 if one of them does not take it."""
+        sys.exit(send_test(load(config_path)))
+
+
+def _add_jobs(main: click.Group, load: Load) -> None:
+    @main.group()
+    def job() -> None:
+        """Look at the node's jobs, run them by hand, pause them."""
+
+    @job.command("list")
+    @URL
+    @click.pass_obj
+    def list_jobs(config_path: Path | None, url: str | None) -> None:
+        """Every job: whether it is paused, how its last run ended, when the next one comes."""
+        config = load(config_path)
+        for line in _on_database_or_node(config, url, _list_stored, lambda node: node.get("jobs")["jobs"]):
+            click.echo(_line(line))
+
+    @job.command("run")
+    @click.argument("name", type=click.Choice(JOBS))
+    @click.option("--dry-run", is_flag=True, help="Only tell what would be done (aggregate, monitor).")
+    @URL
+    @click.pass_obj
+    def run_job(config_path: Path | None, name: str, dry_run: bool, url: str | None) -> None:
+        """Start a job now, in the running node."""
+
+        def refuse(_: Tx) -> None:
+            raise StartupError("Jobs run inside a node, and none is running: start one with zmart-lite serve.")
+
+        body = {"reason": "by hand on the command line"} | ({"dry_run": True} if dry_run else {})
+        answer = _on_database_or_node(load(config_path), url, refuse, lambda node: node.post(f"jobs/{name}/run", body))
+        click.echo(f"{name}: run {answer['run_id']} started")
+
+    for action, paused in (("pause", True), ("resume", False)):
+        job.add_command(_pausing(load, action, paused))
+
+
+def _pausing(load: Load, action: str, paused: bool) -> click.Command:
+    @click.command(
+        action, help="Let a job run by itself again." if not paused else "Keep a job from running by itself."
+    )
+    @click.argument("name", type=click.Choice(JOBS))
+    @URL
+    @click.pass_obj
+    def command(config_path: Path | None, name: str, url: str | None) -> None:
+        _on_database_or_node(
+            load(config_path),
+            url,
+            lambda tx: runs.set_paused(tx, name, paused),
+            lambda node: node.post(f"jobs/{name}/{action}", {"reason": "by hand on the command line"}),
+        )
+        click.echo(f"{name}: {'paused' if paused else 'resumed'}")
+
+    return command
+
+
+def _on_database_or_node(config: Config, url: str | None, unit: Callable[[Tx], T], ask: Callable[[NodeAdmin], T]) -> T:
+    """Do it in the database, or, when a node has that open, through its admin API."""
+    if config.store.is_postgres:
+        with NodeAdmin(config, url) as node:
+            return ask(node)
+    try:
+        return asyncio.run(_in_database(config, unit))
+    except DatabaseInUse:
+        with NodeAdmin(config, url) as node:
+            return ask(node)
+
+
+async def _in_database(config: Config, unit: Callable[[Tx], T]) -> T:
+    if not config.store.sqlite_path.exists():
+        raise NotFound(f"There is no database {config.store.sqlite_path} yet: start the node once.")
+    store = await Store(config.store.sqlite_path, readers=1).open()
+    try:
+        return await store.write(unit)
+    finally:
+        await store.close()
+
+
+def _list_stored(tx: Tx) -> list[dict[str, Any]]:
+    """The jobs as the admin API shows them, as far as the database knows."""
+    paused = runs.list_paused(tx)
+    found = []
+    for name in JOBS:
+        last = runs.summarize(tx, name).last
+        found.append(
+            {
+                "name": name,
+                "paused": name in paused,
+                "running": False,
+                "last_finished_at": None if last is None else optional_time_ms(last["finished_ms"]),
+                "last_result": None if last is None else last["result"],
+                "last_error": None if last is None else last["error"],
+                "next_run_at": None,
+            }
+        )
+    return found
+
+
+def _line(job: dict[str, Any]) -> str:
+    state = "running" if job["running"] else "paused" if job["paused"] else "waiting"
+    last = f"{job['last_result']} {job['last_finished_at']}" if job["last_finished_at"] else "never ran"
+    rest = f"  {job['last_error']}" if job["last_error"] else ""
+    coming = f"  next {job['next_run_at']}" if job["next_run_at"] else ""
+    return f"{job['name']:<10} {state:<8} {last}{coming}{rest}"
+
+
+def send_test(config: Config) -> int:
+    """Send a test message to each target and say how it went; the exit code."""
+    targets = targets_of([url.reveal() for url in config.alerts.urls])
+    if not targets:
+        click.echo("alerts.urls is empty: nobody is told when something is wrong.")
+        return 1
+    message = Message(
+        f"[TEST] zmart-lite on {config.chain.cluster}",
+        "This is a test: alerts of zmart-lite reach you here.",
+        "info",
+    )
+    failed = 0
+    for target in targets:
+        took = target.send(message)
+        failed += not took
+        click.secho(f"{'✓' if took else '✗'} {target.name}", fg="green" if took else "red")
+    return 1 if failed else 0
