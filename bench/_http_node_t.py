@@ -196,7 +196,7 @@ def _wait_for_end() -> None:
     sys.stdin.read()
 
 
-sys.setswitchinterval(0.005)
+sys.setswitchinterval(0.0003)
 if __name__ == '__main__':
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run(Path(sys.argv[1])))
