@@ -9,7 +9,7 @@ import pytest
 
 from tests.api.harness import SERVICE_KEY, ApiNode, api_node
 from zmart_lite.api import list_endpoints
-from zmart_lite.api.answers import Answers, Place
+from zmart_lite.api.answers import ENTRY_BYTES, Answers, Place
 from zmart_lite.api.endpoints import Caching, Level, Reply
 from zmart_lite.store import paging
 
@@ -97,7 +97,8 @@ class TestRoom:
         return Answers(node.store, is_shared=False, **options)
 
     async def test_is_bounded_and_the_oldest_goes_first(self, node: ApiNode) -> None:
-        answers = self.kept(node, bytes_max=30)
+        room = 3 * (10 + ENTRY_BYTES)
+        answers = self.kept(node, bytes_max=room)
         places = [Place("/x", str(number).encode(), ()) for number in range(4)]
         for place in places[:3]:
             answers.keep(place, Reply(b"0123456789", etag="e"))
@@ -105,7 +106,7 @@ class TestRoom:
         answers.keep(places[3], Reply(b"0123456789", etag="e"))
         assert answers.find(places[1]) is None
         assert all(answers.find(places[number]) is not None for number in (0, 2, 3))
-        answers.keep(places[0], Reply(b"x" * 31, etag="e"))
+        answers.keep(places[0], Reply(b"x" * room, etag="e"))
         assert len(answers) == 0
 
     async def test_an_old_version_makes_room(self, node: ApiNode) -> None:

@@ -37,6 +37,7 @@ from zmart_lite.api.proxies import ClientAddresses
 from zmart_lite.api.routing import RouteTable
 from zmart_lite.codec import Codec
 from zmart_lite.errors import RpcUnavailable
+from zmart_lite.store.known_markets import KnownMarkets
 from zmart_lite.store.rows import RowSettings
 
 __all__ = ["Api", "ApiParts", "Application", "create_app", "list_endpoints", "make_api"]
@@ -98,6 +99,7 @@ def make_api(parts: ApiParts) -> Api:
         traffic=Traffic(parts.now_ms),
         streams=stream.Streams(parts, auth, addresses),
         answers=Answers(parts.store, is_shared=config.store.is_postgres),
+        markets=KnownMarkets(parts.store.changes, is_shared=config.store.is_postgres),
         document=_document(config.embedded_devnet, parts.version, config.server.public_url),
     )
 

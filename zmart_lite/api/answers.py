@@ -8,13 +8,14 @@ from collections import OrderedDict
 from typing import NamedTuple
 
 from zmart_lite.api.endpoints import Caching, Reply, Request
+from zmart_lite.store.changes import Version
 from zmart_lite.store.db import Store
 
 BYTES_MAX = 64 * 1024 * 1024
+ENTRY_BYTES = 1_024
+"""What a kept answer costs besides its body: many small ones, asked for with ever new parameters, cost mostly this."""
 QUERY_BYTES_MAX = 512
 """Longer queries are hardly asked for again."""
-
-Version = tuple[int, ...]
 
 
 class Place(NamedTuple):
@@ -64,14 +65,18 @@ class Answers:
         key = (place.path, place.query)
         self._forget(key)
         self._kept[key] = (place.version, reply)
-        self._size += len(reply.body)
+        self._size += _size(reply)
         while self._size > self._bytes_max:
             self._forget(next(iter(self._kept)))
 
     def _forget(self, key: tuple[str, bytes]) -> None:
         found = self._kept.pop(key, None)
         if found is not None:
-            self._size -= len(found[1].body)  # type: ignore[arg-type]  # only bytes are kept
+            self._size -= _size(found[1])
 
     def __len__(self) -> int:
         return len(self._kept)
+
+
+def _size(reply: Reply) -> int:
+    return len(reply.body) + ENTRY_BYTES  # type: ignore[arg-type]  # only bytes are kept

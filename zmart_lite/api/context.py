@@ -14,6 +14,7 @@ from zmart_lite.errors import ZmartError
 from zmart_lite.ops import Background, Breakers, ChainClock, Health, Metrics
 from zmart_lite.push.hub import Hub
 from zmart_lite.store.db import Row, Store
+from zmart_lite.store.known_markets import KnownMarkets
 from zmart_lite.store.messages import FeedContext
 from zmart_lite.store.rows import RowSettings
 
@@ -217,6 +218,7 @@ class Api:
     traffic: Traffic
     streams: "Streams"
     answers: "Answers"
+    markets: KnownMarkets
     figures: Remembered = field(default_factory=Remembered)
     status: Remembered = field(default_factory=Remembered)
     costly: "defaultdict[str, Remembered]" = field(default_factory=lambda: defaultdict(Remembered))

@@ -15,6 +15,7 @@ from zmart_lite.errors import NotFound
 from zmart_lite.models import VoteType
 from zmart_lite.store import lists, lookups, rows, summaries
 from zmart_lite.store.db import Row, Tx
+from zmart_lite.store.known_markets import TABLES, list_market_rows
 from zmart_lite.store.lists import MarketFilter, Span
 from zmart_lite.store.paging import Listing
 from zmart_lite.store.rows import Json
@@ -24,8 +25,6 @@ from zmart_lite.store.votes import find_tally
 SEARCH_LENGTH_MIN, SEARCH_LENGTH_MAX = 3, 100
 SMALL_LIST_MAX = 20
 EMOJI = dict(zip(parsers.CATEGORIES, ("₿", "🗳️", "⚽", "💻", "💰", "🎬", "🔬", "📊"), strict=True))
-MARKET_TABLES = ("markets", "market_texts", "question_trigrams", "configs", "resolution_plans", "transactions")
-"""What a MarketRow is made of, and what finds it. Addresses of wallets never change."""
 KINDS = {"proposal": VoteType.PROPOSAL, "dispute": VoteType.DISPUTE}
 
 
@@ -51,12 +50,10 @@ async def list_markets(request: Request, fields: MarketsQuery) -> Reply:
         fields.state, fields.category, fields.creator, fields.q, fields.ready_for_approval, hidden_too
     )
 
-    def run(tx: Tx) -> tuple[Listing, list[Raw]]:
-        context = rows.read_context(tx, request.api.rows)
-        found = lists.list_markets(tx, wanted, fields.sort, asked.page)
-        return found, [rows.market_json(row, context) for row in found.rows]
-
-    found, markets = await request.read(run)
+    known = request.api.markets.now()
+    found, markets = await request.read(
+        lambda tx: list_market_rows(tx, known, request.api.rows, wanted, fields.sort, asked.page)
+    )
     paging = page_fields(request, asked, found)
     # What a list of markets calls count is, for the frontends in use, the number of all of them.
     paging["count"] = found.total_count
@@ -425,7 +422,7 @@ ENDPOINTS = (
             fields=fields,
             answer=answer,
             tag="markets",
-            made_of=MARKET_TABLES if handler in (list_markets, one_market, prices) else (),
+            made_of=TABLES if handler in (list_markets, one_market, prices) else (),
         )
         for path, handler, summary, fields, answer in _READS
     ),

@@ -23,6 +23,9 @@ def changed_table(sql: str) -> str | None:
     return EVERY_TABLE if found is None else found[1]
 
 
+Version = tuple[int, ...]
+
+
 class Changes:
     """How often each table was changed since the start."""
 
@@ -34,7 +37,7 @@ class Changes:
         for table in tables:
             self._counts[table] = self._counts.get(table, 0) + 1
 
-    def version(self, tables: tuple[str, ...]) -> tuple[int, ...]:
+    def version(self, tables: tuple[str, ...]) -> Version:
         """A value that is the same only as long as none of these tables changes."""
         counts = self._counts
         return (counts.get(EVERY_TABLE, 0), *[counts.get(table, 0) for table in tables])

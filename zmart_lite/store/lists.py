@@ -5,7 +5,7 @@ from typing import NamedTuple, get_args
 from zmart_lite.models import ChainEvent, VoteType
 from zmart_lite.store.db import Tx
 from zmart_lite.store.holdings import POSITION_COLUMNS, POSITION_JOINS
-from zmart_lite.store.paging import Listing, Page, Query, list_page
+from zmart_lite.store.paging import Counts, Listing, Page, Query, list_keys, list_page
 from zmart_lite.store.rows import (
     EVENT_COLUMNS,
     EVENT_JOINS,
@@ -78,12 +78,13 @@ MARKETS_WALKED_OVER = 500
 """With more matches than this, walking the order's index meets a page of them sooner than sorting all of them."""
 
 
-def list_markets(tx: Tx, wanted: MarketFilter, sort: str, page: Page) -> Listing:
-    """Rows of rows.MARKET_SELECT. ``ending_soon``: those whose end is not known come last."""
+def list_market_keys(tx: Tx, wanted: MarketFilter, sort: str, page: Page, counts: Counts | None = None) -> Listing:
+    """Keys of markets, see paging.list_keys. ``ending_soon``: those whose end is not known come last."""
     found = _market_conditions(wanted, walked=False)
     # The newest first is the order of the filters' own indexes as well.
     walked = None if sort == "newest" else _market_conditions(wanted, walked=True).where
-    return list_page(tx, MARKET_SORTS[sort], found.where, found.params, page, walked, MARKETS_WALKED_OVER)
+    query = MARKET_SORTS[sort]
+    return list_keys(tx, query, found.where, found.params, page, walked, MARKETS_WALKED_OVER, counts)
 
 
 def _market_conditions(wanted: MarketFilter, *, walked: bool) -> Conditions:

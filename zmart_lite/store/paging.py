@@ -10,6 +10,10 @@ COUNT_MAX = 10_000
 """Counting a list stops here."""
 
 
+Counts = dict[tuple[Any, ...], int]
+"""Numbers of matches by source, conditions and their values."""
+
+
 class Page(NamedTuple):
     """At most ``limit`` rows, after leaving out ``offset`` or behind the row with the sort values ``after``."""
 
@@ -51,12 +55,33 @@ def list_page(
     walked: Sequence[str] | None = None,
     walk_over: int = COUNT_MAX,
 ) -> Listing:
-    """One page of a list, in its order.
+    """One page of a list, in its order; the rest as of :func:`list_keys`."""
+    found = list_keys(tx, query, where, params, page, walked, walk_over)
+    return found._replace(rows=rows_of(tx, query, [key[0] for key in found.rows]))
+
+
+def list_keys(
+    tx: Tx,
+    query: Query,
+    where: Sequence[str],
+    params: Sequence[Any],
+    page: Page,
+    walked: Sequence[str] | None = None,
+    walk_over: int = COUNT_MAX,
+    counts: Counts | None = None,
+) -> Listing:
+    """The first step of a page alone: its rows are those of the index, the key first.
 
     ``walked``: the same conditions in words that no index answers. With more matches than ``walk_over`` the order's own
     index is walked until the page is full, where an index of the condition would find all of them and sort them.
+    ``counts``: what has been counted already and still holds; what is counted now is added.
     """
-    total = _count(tx, query, where, params)
+    counted = (query.source, tuple(where), tuple(params))
+    total = None if counts is None else counts.get(counted)
+    if total is None:
+        total = _count(tx, query, where, params)
+        if counts is not None:
+            counts[counted] = total
     if walked is not None and total > walk_over:
         where = walked
     count, capped = min(total, COUNT_MAX), total > COUNT_MAX
@@ -65,7 +90,7 @@ def list_page(
     keys = _keys(tx, query, where, params, page)
     has_more, keys = len(keys) > page.limit, keys[: page.limit]
     last = tuple(keys[-1])[1:] if keys else None
-    return Listing(_rows(tx, query, [key[0] for key in keys]), count, capped, has_more, last)
+    return Listing(keys, count, capped, has_more, last)
 
 
 def _count(tx: Tx, query: Query, where: Sequence[str], params: Sequence[Any]) -> int:
@@ -87,8 +112,8 @@ def _keys(tx: Tx, query: Query, where: Sequence[str], params: Sequence[Any], pag
     return tx.all(sql, values)
 
 
-def _rows(tx: Tx, query: Query, keys: list[Any]) -> list[Row]:
-    """The rows with these keys, in their order."""
+def rows_of(tx: Tx, query: Query, keys: list[Any]) -> list[Row]:
+    """The second step of a page: the rows with these keys, in their order."""
     if not keys:
         return []
     found = tx.all(f"{query.rows} WHERE {query.key} IN ({', '.join('?' * len(keys))})", keys)
