@@ -62,6 +62,15 @@ def test_a_database_of_a_newer_version_stops_the_start_and_is_left_alone(tmp_pat
     assert "Traceback" not in ended.stderr
 
 
+def test_a_database_that_is_not_supported_stops_the_start(tmp_path: Path) -> None:
+    config = write_config(tmp_path, store={"dsn": "postgresql://user:hidden@127.0.0.1/zmart"})
+    ended = run("--config", str(config), "serve", cwd=tmp_path)
+    assert ended.returncode == 1
+    assert "store.dsn" in ended.stderr
+    assert "hidden" not in ended.stderr + ended.stdout
+    assert "Traceback" not in ended.stderr
+
+
 def test_a_database_of_another_cluster_stops_the_start(tmp_path: Path) -> None:
     config = write_config(tmp_path, localnet={"persist": False})
     with node(config) as first:

@@ -136,6 +136,10 @@ class Node:
 
     async def _open_store(self, stack: AsyncExitStack) -> None:
         options = self.config.store
+        if options.is_postgres:
+            raise StartupError(
+                "This version keeps its data in SQLite only: leave store.dsn (DATABASE_URL) empty, or use sqlite:///path."
+            )
         store = Store(
             options.sqlite_path,
             readers=options.readers,
