@@ -166,6 +166,8 @@ class Node:
         policy = RetryPolicy(timeout_s=chain.rpc_timeout_s, attempts_max=chain.rpc_attempts_max)
         self.rpc = Rpc([self.config.rpc_url.reveal()], policy, on_request=self._count_rpc)
         stack.push_async_callback(self.rpc.close)
+        # What runs in the background uses the RPC and the store: it ends before they do.
+        stack.push_async_callback(self.background.stop)
 
     def _build_ipfs(self, stack: AsyncExitStack) -> None:
         self.ipfs = ipfs.connect(self.config.ipfs)
