@@ -63,8 +63,10 @@ $(PY):
 
 $(VENV)/.installed: pyproject.toml requirements.lock | $(PY)
 	$(PIP) install --constraint requirements.lock --editable .
+	@$(PY) -m compileall -q zmart_lite
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml requirements.lock | $(PY)
 	$(PIP) install --constraint requirements.lock --editable '.[dev,postgres]'
+	@$(PY) -m compileall -q zmart_lite
 	@touch $@ $(VENV)/.installed
