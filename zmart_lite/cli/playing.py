@@ -127,7 +127,10 @@ def selftest(config: Config) -> int:
 async def play_demo(config: Config, console: Console) -> int:
     """Everything in one process on free ports; 0 if every figure was as it must be."""
     began = time.monotonic()
-    quiet = replace(config, log=replace(config.log, level="WARNING"))
+    # Without reconciliation, so that the last comparison judges the indexer and nothing that corrects it.
+    quiet = replace(
+        config, log=replace(config.log, level="WARNING"), reconcile=replace(config.reconcile, enabled=False)
+    )
     with configured(quiet.log), temporary_folder("demo") as folder:
         started_at = int(time.time())
         async with running(sped_up(on_free_ports(fresh(quiet, folder))), genesis_time=started_at) as started:
