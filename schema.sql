@@ -164,6 +164,7 @@ CREATE TABLE markets (
     last_event_index          INTEGER NOT NULL DEFAULT -1,
     last_state_change_at      INTEGER NOT NULL DEFAULT 0,
     needs_resync              INTEGER NOT NULL DEFAULT 0 CHECK (needs_resync IN (0, 1)),  -- history known to be incomplete
+    resync_tried_ms           INTEGER NOT NULL DEFAULT 0,   -- when a reading of the account last left it flagged
     incomplete_slot           INTEGER,  -- the newest slot with a transaction of this market that could not be read whole
     baseline                  BLOB,     -- the account as read from the chain: the fold starts from it
     baseline_slot             INTEGER,  -- events up to this slot are contained in the baseline
@@ -187,7 +188,7 @@ CREATE INDEX markets_by_volume ON markets (total_volume, id, hidden, state, list
 CREATE INDEX markets_by_category ON markets (listed_category, created_at, id, hidden, state) WHERE known = 1;
 CREATE INDEX markets_by_end_date ON markets (listed_end_date, id, hidden, state, listed_category) WHERE known = 1;
 CREATE INDEX markets_unsettled_baselines ON markets (baseline_slot) WHERE baseline IS NOT NULL AND baseline_final = 0;
-CREATE INDEX markets_needing_resync ON markets (id) WHERE needs_resync = 1;
+CREATE INDEX markets_needing_resync ON markets (resync_tried_ms, id) WHERE needs_resync = 1;
 CREATE INDEX markets_resolving ON markets (resolution_proposed_at, id) WHERE state = 3;
 CREATE INDEX markets_disputed ON markets (dispute_initiated_at, id) WHERE state = 4;
 CREATE INDEX markets_unfinished ON markets (last_state_change_at, state, listed_end_date, id) WHERE known = 1 AND state < 5;

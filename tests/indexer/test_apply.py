@@ -341,7 +341,7 @@ def test_a_truncated_creation_leaves_a_market_that_can_be_read() -> None:
     log = ChainLog().start()
     market_id = log.create(1)
     database = in_order([log.transactions[0], log.transactions[1]._replace(logs=("Log truncated",))])
-    assert [record["market_id"] for record in markets.list_needing_resync(database.tx, 9)] == [market_id]
+    assert markets.list_needing_resync(database.tx, 9) == [market_id]
 
 
 def test_a_failed_transaction_is_noted_and_nothing_of_it_applied() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from copy import copy
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from tests.localnet.program_harness import ALICE, BACKEND, BOB, PROGRAM_ID
 from zmart_lite import models
 from zmart_lite.chain.answers import SignatureStatus
 from zmart_lite.errors import RpcRefused, RpcUnavailable, UndecodableData
+from zmart_lite.indexer import finality
 from zmart_lite.indexer.service import RETRY_S_MAX, UNAVAILABLE_RETRY_S
 from zmart_lite.models import ChainTransaction
 from zmart_lite.store import chainlog, markets
@@ -270,6 +272,36 @@ async def test_finality_is_noted_when_it_comes(tmp_path: Path) -> None:
         assert await here.indexer.follow_finality() == (len(chain.log.transactions) - 5, 0)
 
 
+async def test_what_cannot_be_checked_does_not_hold_up_what_comes_behind_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than a batch of the oldest cannot be fetched any more, so that they never become final."""
+    monkeypatch.setattr(finality, "FINALITY_BATCH", 3)
+    monkeypatch.setattr(finality, "BATCHES_MAX", 1)
+    log = life()
+    chain = ScriptedChain(log)
+    blocked = {each.signature for each in log.transactions[:7]}
+    fetch = chain.get_transaction
+
+    async def refused(signature: bytes, *args: Any) -> ChainTransaction | None:
+        if signature in blocked:
+            raise RpcRefused("This node has no such old transaction.")
+        return await fetch(signature, *args)
+
+    async with node(tmp_path, chain) as here:
+        await accept_all(here, payload=True)
+        await here.work()
+        chain.get_transaction, chain.finalized_slot = refused, log.slot  # type: ignore[method-assign]
+        left = "SELECT count(*) FROM transactions WHERE finality = 1"
+        for _ in range(len(log.transactions) // 3 + 1):
+            await here.indexer.follow_finality()
+        assert await here.value(left) == 7
+        blocked.clear()
+        for _ in range(4):
+            await here.indexer.follow_finality()
+        assert await here.value(left) == 0
+
+
 async def test_what_vanished_is_retracted_and_told(tmp_path: Path) -> None:
     log = ChainLog().start()
     market_id = log.create(1)
@@ -418,6 +450,25 @@ async def test_a_marked_market_is_read_and_folded_from_its_account(tmp_path: Pat
         assert (record["known"], record["needs_resync"], record["baseline_slot"]) == (1, 0, log.slot)
         assert markets.account_of(record, log.market(market_id).bump) == log.market(market_id)
         assert await here.value("SELECT count(*) FROM trades") == 2
+
+
+async def test_one_market_that_cannot_be_read_keeps_no_other_waiting(tmp_path: Path) -> None:
+    log = ChainLog().start()
+    first, second = log.create(1), log.create(2)
+    log.activate(first)
+    log.activate(second)
+    seen = [each for each in log.transactions if each.signature not in {t.signature for t in log.transactions[1:3]}]
+    chain = ScriptedChain(log, failures={"get_account": [RpcRefused("not now")]})
+    known = "SELECT known FROM markets WHERE market_id = ?"
+    async with node(tmp_path, chain) as here:
+        await here.indexer.accept(deliveries(seen), "webhook")
+        await here.work()
+        assert [await here.value(known, each) for each in (first, second)] == [0, 1]
+        await here.indexer.resync_flagged()
+        assert await here.value(known, first) == 0
+        here.times.ms += markets.RESYNC_PAUSE_MS
+        await here.indexer.resync_flagged()
+        assert await here.value(known, first) == 1
 
 
 async def test_a_marked_markets_positions_are_read_with_it(tmp_path: Path) -> None:

@@ -102,7 +102,12 @@ def test_finality_is_followed_from_the_oldest(database: Database) -> None:
     assert [row["slot"] for row in rows] == [10, 20]
     database.write(lambda tx: chainlog.set_finalized(tx, [row["id"] for row in rows]))
     assert [row["slot"] for row in chainlog.list_unfinalized(database.tx, 30, 9)] == [30]
-    assert [row["slot"] for row in chainlog.list_newest(database.tx, 2**62, 2)] == [99, 10]
+    add(database, transaction(5, 30))
+    (first,) = chainlog.list_unfinalized(database.tx, 30, 1)
+    (second,) = chainlog.list_unfinalized(database.tx, 30, 1, (first["slot"], first["id"]))
+    assert (first["id"], second["id"]) == (1, 5)
+    assert chainlog.list_unfinalized(database.tx, 30, 1, (second["slot"], second["id"])) == []
+    assert [row["slot"] for row in chainlog.list_newest(database.tx, 2**62, 2)] == [30, 99]
     assert chainlog.last_indexed_slot(database.tx) == 99
 
 

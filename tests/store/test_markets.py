@@ -126,19 +126,57 @@ def test_a_wallet_has_one_key() -> None:
 def test_readings_set_the_mark_and_lift_it() -> None:
     database = Database()
     key = record_in(database)["id"]
+
+    def flagged() -> list[bytes]:
+        return markets.list_needing_resync(database.tx, 5)
+
     database.write(lambda tx: tx.execute("UPDATE markets SET needs_resync = 1"))
-    assert [record["id"] for record in markets.list_needing_resync(database.tx, 5)] == [key]
+    assert flagged() == [MARKET_ID]
     assert database.write(lambda tx: markets.set_baseline(tx, MARKET_ID, b"data", 40)) == key
     assert database.write(lambda tx: markets.set_baseline(tx, bytes(32), b"data", 40)) is None
-    assert markets.list_needing_resync(database.tx, 5) == []
+    assert flagged() == []
     assert markets.list_baselines_after(database.tx, 39) == [key]
     assert markets.list_baselines_after(database.tx, 40) == []
     database.write(lambda tx: markets.forget_baselines(tx, [key], 41))
-    assert markets.list_needing_resync(database.tx, 5) == []
+    assert flagged() == []
     database.write(lambda tx: markets.forget_baselines(tx, [key], 40))
-    assert markets.list_needing_resync(database.tx, 5)[0]["baseline"] is None
+    assert flagged() == [MARKET_ID]
+    assert markets.find_record(database.tx, MARKET_ID)["baseline"] is None  # type: ignore[index]
     database.write(lambda tx: markets.set_resynced(tx, MARKET_ID))
-    assert markets.list_needing_resync(database.tx, 5) == []
+    assert flagged() == []
+
+
+def test_markets_that_stay_flagged_give_way_to_the_others() -> None:
+    database = Database()
+    ids = [bytes([number]) * 32 for number in range(1, 7)]
+    for market_id in ids:
+        database.write(lambda tx, m=market_id: markets.add_flagged(tx, m, m[::-1]))  # type: ignore[misc]
+    turns = []
+    for _ in range(6):
+        turn = markets.list_needing_resync(database.tx, 2)
+        turns += turn
+        for market_id in turn:
+            database.write(lambda tx, m=market_id: markets.set_resync_tried(tx, m))  # type: ignore[misc]
+        database.now_ms += markets.RESYNC_PAUSE_MS
+    assert turns == [*ids, *ids]
+    database.now_ms -= 1
+    assert ids[-1] not in markets.list_needing_resync(database.tx, 9)
+    database.write(lambda tx: markets.set_baseline(tx, ids[-1], b"data", 40))
+    database.write(lambda tx: markets.forget_baselines(tx, [6], 40))
+    assert markets.list_needing_resync(database.tx, 1) == [ids[-1]]
+
+
+def test_unsettled_readings_are_listed_part_by_part() -> None:
+    database = Database()
+    for number in range(1, 4):
+        market_id = bytes([number]) * 32
+        database.write(lambda tx, m=market_id: markets.add_flagged(tx, m, m))  # type: ignore[misc]
+        database.write(lambda tx, m=market_id, n=number: markets.set_baseline(tx, m, b"data", 30 + n // 3))  # type: ignore[misc]
+    first = markets.list_unsettled_baselines(database.tx, 31, 2)
+    assert [(row["id"], row["baseline_slot"]) for row in first] == [(1, 30), (2, 30)]
+    rest = markets.list_unsettled_baselines(database.tx, 31, 2, (30, 2))
+    assert [row["id"] for row in rest] == [3]
+    assert markets.list_unsettled_baselines(database.tx, 30, 2, (30, 2)) == []
 
 
 def test_a_discrepancy_is_recorded() -> None:

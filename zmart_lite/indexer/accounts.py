@@ -11,7 +11,7 @@ from typing import NamedTuple, cast
 from solders.pubkey import Pubkey
 
 from zmart_lite.chain.rpc import AccountInfo, DataSize, Memcmp
-from zmart_lite.errors import ChainError, RpcRefused, UndecodableData
+from zmart_lite.errors import ChainError, RpcRefused, RpcUnavailable, UndecodableData
 from zmart_lite.indexer.apply import Applier
 from zmart_lite.indexer.writer import LogWriter
 from zmart_lite.models import Commitment, GlobalConfig, MarketAccount, UserPosition
@@ -22,6 +22,7 @@ from zmart_lite.store.db import Tx
 logger = logging.getLogger(__name__)
 
 RESYNC_BATCH = 50
+FROM_THE_OLDEST = (-1, 0)
 POSITION_MARKET_OFFSET = 8
 """Where a position's account names its market."""
 READING_PLACE = 2**31
@@ -60,6 +61,7 @@ class Accounts:
         self._writer = writer
         self._store, self._codec, self._rpc = writer.store, writer.codec, writer.rpc
         self._feed_context = feed_context
+        self._settled = FROM_THE_OLDEST
 
     async def read_missing(self) -> None:
         """Read what the log was found not to tell. What cannot be read now is read later."""
@@ -106,18 +108,25 @@ class Accounts:
     # Markets
 
     async def resync_flagged(self) -> None:
-        """Read the accounts of the markets that are flagged for it."""
+        """Read the accounts of the markets that are flagged for it, those first that have waited longest.
+
+        Raises RpcUnavailable; what is wrong with one market's accounts keeps no other waiting.
+        """
         flagged = await self._store.read(lambda tx: markets.list_needing_resync(tx, RESYNC_BATCH))
-        for record in flagged:
-            await self._resync_or_give_up(record["market_id"], Commitment.CONFIRMED)
+        for market_id in flagged:
+            await self._resync_or_give_up(market_id, Commitment.CONFIRMED)
+            await self._store.write(lambda tx, m=market_id: markets.set_resync_tried(tx, m))  # type: ignore[misc]
 
     async def settle_baselines(self, finalized_slot: int) -> int:
         """Read again, now for good, the accounts that were read before their slot was final; how many markets."""
         unsettled = await self._store.read(
-            lambda tx: markets.list_unsettled_baselines(tx, finalized_slot, RESYNC_BATCH)
+            lambda tx: markets.list_unsettled_baselines(tx, finalized_slot, RESYNC_BATCH, self._settled)
         )
-        for market_id in unsettled:
-            await self._resync_or_give_up(market_id, Commitment.FINALIZED)
+        # Those that cannot be read come round again when all others had their turn.
+        last = unsettled[-1] if len(unsettled) == RESYNC_BATCH else None
+        self._settled = FROM_THE_OLDEST if last is None else (last["baseline_slot"], last["id"])
+        for row in unsettled:
+            await self._resync_or_give_up(row["market_id"], Commitment.FINALIZED)
         return len(unsettled)
 
     async def _resync_or_give_up(self, market_id: bytes, commitment: Commitment) -> None:
@@ -126,6 +135,10 @@ class Accounts:
         except UndecodableData as error:
             logger.error("the account of market %s cannot be read: %s", market_id.hex(), error)
             await self._store.write(lambda tx: markets.set_resynced(tx, market_id))
+        except RpcUnavailable:
+            raise
+        except ChainError as error:
+            logger.warning("the account of market %s cannot be read yet: %s", market_id.hex(), error)
 
     async def resync(self, market_id: bytes, commitment: Commitment = Commitment.CONFIRMED) -> list[Difference]:
         """Take a market's account and those of its positions from the chain as the baseline of its fold; what differed.

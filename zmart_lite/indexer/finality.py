@@ -28,6 +28,9 @@ logger = logging.getLogger(__name__)
 FETCHES_MAX = 8
 """Transactions fetched at the same time: enough to hide latency, few enough for a public node's limits."""
 FINALITY_BATCH = 256
+BATCHES_MAX = 16
+"""Batches of one look: some 4,000 transactions, so that a backfilled history is settled in minutes."""
+FROM_THE_OLDEST = (-1, 0)
 RETRACT_SCAN_MAX = 100_000
 """Transactions looked at after the devnet was reverted, newest first; far more than a devnet holds."""
 
@@ -53,11 +56,28 @@ class Finality:
     def __init__(self, writer: LogWriter, accounts: Accounts, wake: Callable[[], None]) -> None:
         self._writer, self._accounts, self._wake = writer, accounts, wake
         self._store, self._codec, self._rpc = writer.store, writer.codec, writer.rpc
+        self._reached = FROM_THE_OLDEST
 
     async def follow(self) -> tuple[int, int]:
         """Promote what became finalized and retract what vanished: (promoted, retracted)."""
         finalized_slot = await self._rpc.get_slot(Commitment.FINALIZED)
-        rows = await self._store.read(lambda tx: chainlog.list_unfinalized(tx, finalized_slot, FINALITY_BATCH))
+        promoted = vanished = 0
+        for _ in range(BATCHES_MAX):
+            rows = await self._store.read(
+                lambda tx: chainlog.list_unfinalized(tx, finalized_slot, FINALITY_BATCH, self._reached)
+            )
+            # Some cannot be decided yet, perhaps never: whoever comes behind them must not wait for that.
+            ended = len(rows) < FINALITY_BATCH
+            self._reached = FROM_THE_OLDEST if ended else (rows[-1]["slot"], rows[-1]["id"])
+            counts = await self._follow_batch(rows)
+            promoted, vanished = promoted + counts[0], vanished + counts[1]
+            if ended:
+                break
+        await self._accounts.settle_config(finalized_slot)
+        await self._accounts.settle_baselines(finalized_slot)
+        return promoted, vanished
+
+    async def _follow_batch(self, rows: Sequence[Row]) -> tuple[int, int]:
         final, suspects = await self.judge(rows)
         checked = await self._check([row for row in final if not row["checked"]])
         promoted = [row["id"] for row in final if row["checked"] or row["id"] in checked]
@@ -66,8 +86,6 @@ class Finality:
         vanished = [each for each in await self._confirmed(suspects) if each is not None]
         if vanished:
             await self.retract(vanished)
-        await self._accounts.settle_config(finalized_slot)
-        await self._accounts.settle_baselines(finalized_slot)
         return len(promoted), len(vanished)
 
     async def judge(self, rows: Sequence[Row]) -> tuple[list[Row], list[Vanished]]:

@@ -341,12 +341,15 @@ def set_event_market(tx: Tx, event_id: int, market: int) -> None:
     tx.execute("UPDATE events SET market = ? WHERE id = ?", (market, event_id))
 
 
-def list_unfinalized(tx: Tx, slot_max: int, limit: int) -> list[Row]:
-    """Confirmed transactions up to ``slot_max`` that are not known to be finalized, oldest first."""
+def list_unfinalized(tx: Tx, slot_max: int, limit: int, after: tuple[int, int] = (-1, 0)) -> list[Row]:
+    """Confirmed transactions up to ``slot_max`` that are not known to be finalized, oldest first.
+
+    ``after``: slot and id of the one behind which the list begins.
+    """
     return tx.all(
         "SELECT id, signature, slot, index_in_block, failed, complete, checked FROM transactions"
-        " WHERE finality = 1 AND slot <= ? ORDER BY slot LIMIT ?",
-        (slot_max, limit),
+        " WHERE finality = 1 AND slot <= ? AND (slot, id) > (?, ?) ORDER BY slot, id LIMIT ?",
+        (slot_max, *after, limit),
     )
 
 

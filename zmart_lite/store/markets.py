@@ -248,9 +248,25 @@ def add_flagged(tx: Tx, market_id: bytes, address: bytes) -> None:
     tx.execute("UPDATE markets SET needs_resync = 1 WHERE market_id = ?", (market_id,))
 
 
-def list_needing_resync(tx: Tx, limit: int) -> list[Record]:
-    rows = tx.all(f"{RECORD_SELECT} WHERE m.needs_resync = 1 ORDER BY m.id LIMIT ?", (limit,))
-    return [dict(row) for row in rows]
+RESYNC_PAUSE_MS = 2_000
+"""How long a market is left alone whose account was read and told nothing: what it lacks may take a slot or two."""
+
+
+def list_needing_resync(tx: Tx, limit: int) -> list[bytes]:
+    """Ids of the markets whose account has to be read: those never tried first, then those tried longest ago."""
+    rows = tx.all(
+        "SELECT market_id FROM markets WHERE needs_resync = 1 AND resync_tried_ms <= ?"
+        " ORDER BY resync_tried_ms, id LIMIT ?",
+        (tx.now_ms - RESYNC_PAUSE_MS, limit),
+    )
+    return [row["market_id"] for row in rows]
+
+
+def set_resync_tried(tx: Tx, market_id: bytes) -> None:
+    """Let the others have their turn first, if this one is still flagged."""
+    tx.execute(
+        "UPDATE markets SET resync_tried_ms = ? WHERE market_id = ? AND needs_resync = 1", (tx.now_ms, market_id)
+    )
 
 
 def list_ready_for_approval(tx: Tx, limit: int) -> list[Record]:
@@ -267,7 +283,7 @@ def set_baseline(tx: Tx, market_id: bytes, data: bytes, slot: int, *, final: boo
     ``final``: that slot cannot be dropped any more.
     """
     row = tx.one(
-        "UPDATE markets SET baseline = ?, baseline_slot = ?, baseline_final = ?, needs_resync = 0"
+        "UPDATE markets SET baseline = ?, baseline_slot = ?, baseline_final = ?, needs_resync = 0, resync_tried_ms = 0"
         " WHERE market_id = ? RETURNING id",
         (data, slot, int(final), market_id),
     )
@@ -297,14 +313,15 @@ def set_absent(tx: Tx, market_id: bytes) -> None:
     )
 
 
-def list_unsettled_baselines(tx: Tx, slot_max: int, limit: int) -> list[bytes]:
-    """Ids of the markets whose baseline was read before its slot, which is at most ``slot_max``, was final."""
-    rows = tx.all(
-        "SELECT market_id FROM markets WHERE baseline IS NOT NULL AND baseline_final = 0 AND baseline_slot <= ?"
-        " ORDER BY baseline_slot LIMIT ?",
-        (slot_max, limit),
+def list_unsettled_baselines(tx: Tx, slot_max: int, limit: int, after: tuple[int, int] = (-1, 0)) -> list[Row]:
+    """Id, market_id and baseline_slot of the markets whose baseline was read before its slot, which is at most
+    ``slot_max``, was final; oldest first. ``after``: slot and id of the one behind which the list begins.
+    """
+    return tx.all(
+        "SELECT id, market_id, baseline_slot FROM markets WHERE baseline IS NOT NULL AND baseline_final = 0"
+        " AND baseline_slot <= ? AND (baseline_slot, id) > (?, ?) ORDER BY baseline_slot, id LIMIT ?",
+        (slot_max, *after, limit),
     )
-    return [row["market_id"] for row in rows]
 
 
 def forget_baselines(tx: Tx, keys: Sequence[int], slot: int) -> None:
