@@ -86,6 +86,7 @@ CREATE TABLE dead_letters (
     resolved_ms   INTEGER
 ) STRICT;
 CREATE INDEX dead_letters_open ON dead_letters (id) WHERE resolved_ms IS NULL;
+CREATE INDEX dead_letters_by_kind ON dead_letters (kind, signature) WHERE resolved_ms IS NULL;
 CREATE UNIQUE INDEX dead_letters_once ON dead_letters (signature, kind, event_index) WHERE signature IS NOT NULL;
 
 -- Where polling continues: everything of `address` up to `slot` has been seen, apart from the overlap re-read each time.

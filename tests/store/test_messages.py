@@ -1,12 +1,16 @@
 """What clients are told, beyond the events of the chain (those are in tests/indexer/test_apply.py)."""
 
+from collections.abc import Callable
+from typing import cast
+
 import pytest
 
 from tests.indexer.chain_log import signature_of
 from tests.indexer.projection import Database
 from tests.store.market_rows import ALICE, add_market, hold
 from zmart_lite.models import MarketState, VoteType
-from zmart_lite.store import messages, votes
+from zmart_lite.store import chainlog, messages, retention, votes
+from zmart_lite.store.db import Tx
 
 
 @pytest.mark.parametrize("hidden", [0, 1])
@@ -90,19 +94,56 @@ def test_an_alert_is_told_when_it_is_news() -> None:
     assert all("data" not in message["data"] and message["data"]["type"] == "stuck" for _, message in told)
 
 
-def test_what_is_wrong_with_a_transaction_is_one_alert_until_it_is_cured() -> None:
-    database = Database()
-    for error in ("first", "second"):
-        database.write(lambda tx, error=error: messages.publish_undecodable(tx, signature_of(1), error))
-    assert database.tx.value("SELECT count(*) FROM alerts") == 1
-    database.write(lambda tx: messages.resolve_undecodable(tx, signature_of(1)))
-    assert database.tx.value("SELECT status FROM alerts") == "resolved"
+STATUS = "SELECT status FROM alerts WHERE subject = ?"
 
 
-def test_a_retraction_is_an_alert() -> None:
+def letter(kind: str, number: int | None, error: str = "no") -> Callable[[Tx], int]:
+    signature = None if number is None else signature_of(number)
+
+    def unit(tx: Tx) -> int:
+        added = chainlog.add_dead_letter(tx, kind, error, signature=signature, payload=b"{}")
+        messages.publish_undecodable(tx, kind, signature, error)
+        return cast(int, added)
+
+    return unit
+
+
+def test_dead_letters_of_one_cause_are_one_alert_until_the_last_is_cured() -> None:
     database = Database()
-    database.write(lambda tx: messages.publish_retracted(tx, signature_of(1), 5))
-    assert database.feed()[0][1]["data"]["alert_type"] == "event_retracted"
+    for number in range(40):
+        database.write(letter("event", number, f"unknown discriminator {number}"))
+    database.write(letter("truncated", 1))
+    database.write(letter("delivery", 2))
+    database.write(letter("delivery", None))
+    found = {row["subject"]: row for row in database.tx.all("SELECT * FROM alerts WHERE status = 'open'")}
+    assert found.keys() == {"event", "truncated", "delivery", "webhook"}
+    assert (found["event"]["count"], found["event"]["severity"]) == (40, "HIGH")
+    assert [kind for kind, _ in database.feed()] == ["alert"] * 4
+    for number in range(40):
+        database.write(messages.resolve_undecodable)
+        assert number in (0, 1) or database.tx.value(STATUS, ("event",)) == "open"
+        database.write(lambda tx, n=number: chainlog.resolve_dead_letters(tx, signature_of(n)))  # type: ignore[misc]
+    database.write(messages.resolve_undecodable)
+    assert [database.tx.value(STATUS, (subject,)) for subject in found] == ["resolved"] * 3 + ["open"]
+
+
+def test_what_names_no_transaction_is_closed_with_its_contents() -> None:
+    database = Database()
+    database.write(letter("delivery", None))
+    database.write(letter("delivery", 1))
+    limits = retention.limits_ms(database.now_ms + 15 * retention.DAY_MS, feed_days=7, payload_days=14)
+    assert database.write(lambda tx: retention.prune(tx, "payloads", limits["payloads"])) == 2
+    database.write(messages.resolve_undecodable)
+    assert [database.tx.value(STATUS, (subject,)) for subject in ("webhook", "delivery")] == ["resolved", "open"]
+
+
+def test_a_retraction_is_an_alert_and_a_correction_another() -> None:
+    database = Database()
+    for number in range(3):
+        database.write(lambda tx, n=number: messages.publish_retracted(tx, signature_of(n), 5))  # type: ignore[misc]
+    database.write(lambda tx: messages.publish_corrected(tx, signature_of(9), 5))
+    assert [message["data"]["alert_type"] for _, message in database.feed()] == ["event_retracted"] * 2
+    assert database.tx.value("SELECT count FROM alerts WHERE subject = 'fork'") == 3
 
 
 def test_a_market_that_is_not_there_has_no_row() -> None:

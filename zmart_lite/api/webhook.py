@@ -133,14 +133,7 @@ def keep(tx: Tx, received: Received) -> tuple[int, int]:
     for raw, error in received.rejects:
         chainlog.add_dead_letter(tx, "delivery", error, payload=raw)
     if received.rejects:
-        messages.raise_alert(
-            tx,
-            "event_undecodable",
-            "HIGH",
-            "A webhook delivered something without a usable signature.",
-            subject="webhook",
-            data={"items": len(received.rejects), "error": received.rejects[0][1]},
-        )
+        messages.publish_undecodable(tx, "delivery", None, received.rejects[0][1])
     return chainlog.add_deliveries(tx, received.deliveries, SOURCE)
 
 

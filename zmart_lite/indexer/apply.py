@@ -132,7 +132,7 @@ class Applier:
         if not parsed.complete or any(logged.event is None for logged in parsed.events):
             self._flag_touched(found)
         elif self._has_letters and not self._kept and chainlog.resolve_dead_letters(self._tx, found.signature):
-            messages.resolve_undecodable(self._tx, found.signature)
+            messages.resolve_undecodable(self._tx)
         return True
 
     def _add_event(
@@ -186,7 +186,7 @@ class Applier:
         self._has_letters = self._kept = True
         if added is not None:
             self._dead_letters += 1
-            messages.publish_undecodable(self._tx, found.signature, error)
+            messages.publish_undecodable(self._tx, kind, found.signature, error)
 
     def _flag_touched(self, found: ChainTransaction) -> None:
         """Have the accounts of the markets that a transaction names, or the config, read from the chain."""
@@ -233,7 +233,7 @@ class Applier:
             chainlog.set_event_market(self._tx, row["id"], record["id"])
             self._late.add(record["id"])
             if chainlog.resolve_dead_letters(self._tx, row["signature"], row["event_index"]):
-                messages.resolve_undecodable(self._tx, row["signature"])
+                messages.resolve_undecodable(self._tx)
 
     def _is_old(self, event: ChainEvent) -> bool:
         """Whether the event is older than what the feed keeps, so that no message tells of it."""

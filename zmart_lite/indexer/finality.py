@@ -130,6 +130,7 @@ class Finality:
                 change = change.plus(chainlog.remove_transaction(tx, row["id"]))
                 chainlog.resolve_dead_letters(tx, row["signature"])
                 messages.publish_retracted(tx, row["signature"], row["slot"])
+                messages.resolve_undecodable(tx)
                 if new_slot is not None:
                     chainlog.add_deliveries(tx, [Delivery(row["signature"], new_slot, None)], "poll")
             markets.forget_baselines(tx, sorted(change.markets), oldest)
@@ -195,6 +196,7 @@ class Finality:
         def changed(tx: Tx) -> LogChange:
             change = chainlog.remove_transaction(tx, row["id"])
             chainlog.resolve_dead_letters(tx, row["signature"])
+            messages.resolve_undecodable(tx)
             markets.forget_baselines(tx, sorted(change.markets), row["slot"])
             messages.publish_corrected(tx, row["signature"], row["slot"])
             # Should the node end before the next commit, the inbox still knows.

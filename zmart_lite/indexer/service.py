@@ -228,7 +228,7 @@ class Indexer:
         signature = row["signature"]
         chainlog.add_dead_letter(tx, "delivery", error, signature=signature, slot=row["slot"], payload=row["payload"])
         chainlog.remove_delivery(tx, signature)
-        messages.publish_undecodable(tx, signature, error)
+        messages.publish_undecodable(tx, "delivery", signature, error)
 
     async def index_signature(self, signature: bytes, source: str = "relay") -> bool:
         """Fetch a transaction by its signature and index it at once; False if the cluster does not know it yet."""

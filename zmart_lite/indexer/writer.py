@@ -137,4 +137,4 @@ class LogWriter:
 def _put_aside(tx: Tx, found: ChainTransaction, error: str) -> None:
     chainlog.add_dead_letter(tx, "transaction", error, signature=found.signature, slot=found.slot)
     chainlog.remove_delivery(tx, found.signature)
-    messages.publish_undecodable(tx, found.signature, error)
+    messages.publish_undecodable(tx, "transaction", found.signature, error)

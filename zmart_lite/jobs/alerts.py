@@ -218,6 +218,7 @@ class Alerts:
                 _raise(tx, conditions.early_withdrawal(row["market_id"]))
         if looked_at != seen:
             watching.set_seen_event(tx, looked_at)
+        messages.resolve_undecodable(tx)
         over = [row for row in alerts.list_unresolved(tx, HAPPENED) if row["subject"] and not _goes_on(tx, row)]
         for row in over:
             messages.resolve_alert(tx, row["alert_type"], row["subject"])

@@ -504,6 +504,13 @@ def forget_for_retry(tx: Tx, signature: bytes) -> LogChange:
     return LogChange(frozenset()) if known is None else remove_transaction(tx, known["id"])
 
 
+def has_open_letter(tx: Tx, kind: str, *, signed: bool) -> bool:
+    """Whether a dead letter of a kind is open. ``signed``: among those that name a transaction, else the others."""
+    condition = "signature IS NOT NULL" if signed else "signature IS NULL"
+    sql = f"SELECT 1 FROM dead_letters WHERE resolved_ms IS NULL AND kind = ? AND {condition} LIMIT 1"
+    return tx.one(sql, (kind,)) is not None
+
+
 def count_dead_letters(tx: Tx) -> int:
     return cast(int, tx.value("SELECT count(*) FROM dead_letters WHERE resolved_ms IS NULL"))
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from zmart_lite import models
 from zmart_lite.models import ChainEvent, MarketState, VoteType
-from zmart_lite.store import alerts, rows, votes
+from zmart_lite.store import alerts, chainlog, rows, votes
 from zmart_lite.store.db import Row, Tx
 from zmart_lite.store.holdings import POSITION_SELECT, position_row
 from zmart_lite.store.rows import Json, RowContext, RowSettings
@@ -243,27 +243,44 @@ def resolve_alert(tx: Tx, alert_type: str, subject: str = "") -> None:
         publish_alert(tx, row)
 
 
-def publish_undecodable(tx: Tx, signature: bytes, error: str) -> None:
-    text = signature_text(signature)
-    details: dict[str, Any] = {"signature": text, "error": error}
-    raise_alert(
-        tx, "event_undecodable", "HIGH", "A transaction could not be indexed whole.", subject=text, data=details
-    )
+UNDECODABLE = "event_undecodable"
+NO_SIGNATURE = "webhook"
+UNDECODABLE_MESSAGES = {
+    "delivery": "Transactions that were announced could not be had from the cluster.",
+    "transaction": "Transactions could not be applied.",
+    "event": "Events could not be decoded, or belong to no known market.",
+    "truncated": "The runtime truncated the logs of transactions: events may be missing.",
+    NO_SIGNATURE: "A webhook delivered something without a usable signature.",
+}
+"""What the one open alert of each cause says, by its subject."""
 
 
-def resolve_undecodable(tx: Tx, signature: bytes) -> None:
-    """Tell that nothing of a transaction is missing any more."""
-    resolve_alert(tx, "event_undecodable", signature_text(signature))
+def publish_undecodable(tx: Tx, kind: str, signature: bytes | None, error: str) -> None:
+    """Tell that a dead letter of a kind was kept: one alert for each cause, however many letters there are."""
+    subject = NO_SIGNATURE if signature is None else kind
+    details = {"signature": None if signature is None else signature_text(signature), "error": error}
+    raise_alert(tx, UNDECODABLE, "HIGH", UNDECODABLE_MESSAGES[subject], subject=subject, data=details)
+
+
+def resolve_undecodable(tx: Tx) -> None:
+    """Close the alerts of those causes of which no dead letter is open any more."""
+    for row in alerts.list_unresolved(tx, (UNDECODABLE,)):
+        subject = row["subject"]
+        kind = "delivery" if subject == NO_SIGNATURE else subject
+        if not chainlog.has_open_letter(tx, kind, signed=subject != NO_SIGNATURE):
+            resolve_alert(tx, UNDECODABLE, subject)
+
+
+FORK, CORRECTION = "fork", "delivery"
 
 
 def publish_retracted(tx: Tx, signature: bytes, slot: int) -> None:
-    text = signature_text(signature)
-    details = {"signature": text, "slot": slot}
-    raise_alert(tx, "event_retracted", "HIGH", "The chain dropped a confirmed transaction.", subject=text, data=details)
+    details = {"signature": signature_text(signature), "slot": slot}
+    message = "The chain dropped confirmed transactions; their effects were undone."
+    raise_alert(tx, "event_retracted", "HIGH", message, subject=FORK, data=details)
 
 
 def publish_corrected(tx: Tx, signature: bytes, slot: int) -> None:
-    text = signature_text(signature)
-    details = {"signature": text, "slot": slot}
-    message = "A delivery told of a transaction what is not so; it was corrected from the chain."
-    raise_alert(tx, "event_retracted", "HIGH", message, subject=text, data=details)
+    details = {"signature": signature_text(signature), "slot": slot}
+    message = "Deliveries told of transactions what is not so; it was corrected from the chain."
+    raise_alert(tx, "event_retracted", "HIGH", message, subject=CORRECTION, data=details)

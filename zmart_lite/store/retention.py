@@ -18,6 +18,11 @@ RELAYS_DAYS = 7
 """A relayed transaction lands within two minutes or never; after a week nobody asks how it ended."""
 
 _NOT_FINAL = "EXISTS (SELECT 1 FROM transactions t WHERE t.signature = x.signature AND t.finality = 1)"
+_WITHOUT_PAYLOAD = (
+    "payload = NULL, resolved_ms = CASE WHEN signature IS NULL THEN coalesce(resolved_ms, last_tried_ms) ELSE"
+    " resolved_ms END"
+)
+"""What names no transaction and has no contents any more, nobody can try again: it is closed."""
 _NOT_LAST_OF_JOB = "EXISTS (SELECT 1 FROM job_runs n WHERE n.job = x.job AND n.id > x.id)"
 _OLDEST_RUNS = f"(SELECT * FROM job_runs ORDER BY id LIMIT {BITE_ROWS + 100})"
 """Runs are in the order of their time: there is no need to look at all of them."""
@@ -43,7 +48,7 @@ RULES: Mapping[str, Old] = {
     "drafts": Old("drafts", "market_id", "expires_ms"),
     "relayed_transactions": Old("relayed_transactions", "signature", "created_ms", f"NOT {_NOT_FINAL}"),
     "payloads": Old(
-        "dead_letters", "id", "last_tried_ms", f"payload IS NOT NULL AND NOT {_NOT_FINAL}", "payload = NULL"
+        "dead_letters", "id", "last_tried_ms", f"payload IS NOT NULL AND NOT {_NOT_FINAL}", _WITHOUT_PAYLOAD
     ),
     "dead_letters": Old("dead_letters", "id", "resolved_ms", f"NOT {_NOT_FINAL}"),
     "job_runs": Old("job_runs", "id", "finished_ms", _NOT_LAST_OF_JOB, source=_OLDEST_RUNS),
