@@ -16,7 +16,7 @@ from solders.signature import Signature
 from tests.indexer.chain_log import ChainLog, signature_of
 from tests.indexer.projection import CODEC, NOW_MS, SETTINGS, dump
 from tests.localnet.program_harness import PROGRAM_ID
-from zmart_lite.chain.answers import AccountInfo, DataSize, Memcmp, SignatureStatus
+from zmart_lite.chain.answers import AccountInfo, Memcmp, SignatureStatus
 from zmart_lite.chain.rpc import Rpc
 from zmart_lite.indexer.service import Indexer, IndexerOptions
 from zmart_lite.models import ChainTransaction, Commitment, SignatureInfo
@@ -64,8 +64,7 @@ class ScriptedChain:
         self, address: bytes, *, before: bytes | None = None, limit: int = 1_000
     ) -> list[SignatureInfo]:
         self._ask("get_signatures")
-        assert address == PROGRAM_ID
-        newest_first = self.landed[::-1]
+        newest_first = [each for each in self.landed[::-1] if _names(each, address)]
         signatures = [each.signature for each in newest_first]
         # A node that does not know where to start says nothing and begins at the tip.
         start = signatures.index(before) + 1 if before in signatures else 0
@@ -104,22 +103,32 @@ class ScriptedChain:
         return [self._account(address) for address in addresses]
 
     async def get_program_accounts(
-        self, program_id: bytes, filters: tuple[DataSize, Memcmp], commitment: Commitment = Commitment.CONFIRMED
+        self,
+        program_id: bytes,
+        filters: tuple[Memcmp, ...],
+        commitment: Commitment = Commitment.CONFIRMED,
+        *,
+        data_slice: tuple[int, int] | None = None,
     ) -> list[tuple[bytes, AccountInfo]]:
         self._ask("get_program_accounts")
-        size, part = filters
+        start, length = data_slice or (0, 10_000)
         found = []
         for address, account in self.log.devnet.accounts.items():
-            matches = account.data[part.offset : part.offset + len(part.data)] == part.data
+            matches = all(account.data[part.offset : part.offset + len(part.data)] == part.data for part in filters)
             info = self._account(address)
-            if account.owner == program_id and len(account.data) == size.size_bytes and matches and info is not None:
-                found.append((address, info))
+            if account.owner == program_id and matches and info is not None:
+                found.append((address, info._replace(data=info.data[start : start + length])))
         return found
 
     async def get_block_signatures(self, slot: int) -> list[bytes] | None:
         self._ask("get_block_signatures")
         ours = {each.index_in_block: each.signature for each in self.log.transactions if each.slot == slot}
         return [ours.get(index, signature_of(10**9 + index)) for index in range(max(i or 0 for i in ours) + 1)]
+
+
+def _names(transaction: ChainTransaction, address: bytes) -> bool:
+    """Whether a transaction is part of an address's history."""
+    return address == PROGRAM_ID or any(address in each.accounts for each in transaction.instructions)
 
 
 @dataclass

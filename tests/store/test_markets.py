@@ -146,11 +146,16 @@ def test_readings_set_the_mark_and_lift_it() -> None:
     assert flagged() == []
 
 
+def add_flagged(database: Database, market_id: bytes) -> None:
+    database.write(lambda tx: markets.add_record(tx, market_id, market_id[::-1]))
+    database.write(lambda tx: tx.execute("UPDATE markets SET needs_resync = 1 WHERE market_id = ?", (market_id,)))
+
+
 def test_markets_that_stay_flagged_give_way_to_the_others() -> None:
     database = Database()
     ids = [bytes([number]) * 32 for number in range(1, 7)]
     for market_id in ids:
-        database.write(lambda tx, m=market_id: markets.add_flagged(tx, m, m[::-1]))  # type: ignore[misc]
+        add_flagged(database, market_id)
     turns = []
     for _ in range(6):
         turn = markets.list_needing_resync(database.tx, 2)
@@ -170,7 +175,7 @@ def test_unsettled_readings_are_listed_part_by_part() -> None:
     database = Database()
     for number in range(1, 4):
         market_id = bytes([number]) * 32
-        database.write(lambda tx, m=market_id: markets.add_flagged(tx, m, m))  # type: ignore[misc]
+        add_flagged(database, market_id)
         database.write(lambda tx, m=market_id, n=number: markets.set_baseline(tx, m, b"data", 30 + n // 3))  # type: ignore[misc]
     first = markets.list_unsettled_baselines(database.tx, 31, 2)
     assert [(row["id"], row["baseline_slot"]) for row in first] == [(1, 30), (2, 30)]

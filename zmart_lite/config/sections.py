@@ -131,7 +131,12 @@ class Helius:
 class Indexer:
     """Reading the chain."""
 
-    start_slot: int = setting(0, "First slot that matters. 0 = the program's first transaction.", low=0, high=SLOT_MAX)
+    start_slot: int = setting(
+        0,
+        "First slot that is read; older markets stand on their accounts. 0 = all of the history.",
+        low=0,
+        high=SLOT_MAX,
+    )
     poll_interval_s: int = setting(60, "How often the poller looks for what the webhook missed.", low=1, high=3600)
     batch_size: int = setting(100, "Transactions folded in one database transaction.", low=1, high=1000)
     attempts_max: int = setting(3, "Attempts to fetch a transaction before it becomes a dead letter.", low=1, high=20)

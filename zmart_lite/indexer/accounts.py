@@ -10,7 +10,7 @@ from typing import NamedTuple, cast
 
 from solders.pubkey import Pubkey
 
-from zmart_lite.chain.rpc import AccountInfo, DataSize, Memcmp
+from zmart_lite.chain.rpc import AccountInfo, Memcmp
 from zmart_lite.errors import ChainError, RpcRefused, RpcUnavailable, UndecodableData
 from zmart_lite.indexer.apply import Applier
 from zmart_lite.indexer.writer import LogWriter
@@ -145,7 +145,7 @@ class Accounts:
 
         Raises what the RPC raises; a market that the chain does not have is left as it is.
         """
-        held = await self._read_positions(market_id, commitment)
+        held = [info for _, info in await self._read_positions(market_id, commitment)]
         info = await self._rpc.get_account(self._codec.market_address(market_id), commitment)
         account = None if info is None else self._codec.decode_account(info.data)
         if info is None or not isinstance(account, MarketAccount):
@@ -170,10 +170,16 @@ class Accounts:
         async with self._writer.lock:
             await self._writer.refold(forget)
 
-    async def _read_positions(self, market_id: bytes, commitment: Commitment) -> list[PositionInfo]:
+    async def read_positions(self, market_id: bytes) -> list[tuple[bytes, UserPosition]]:
+        """All positions of a market on chain with their addresses. Raises UndecodableData and what the RPC raises."""
+        found = await self._read_positions(market_id, Commitment.CONFIRMED)
+        return [(address, cast(UserPosition, self._codec.decode_account(info.data))) for address, info in found]
+
+    async def _read_positions(self, market_id: bytes, commitment: Commitment) -> list[tuple[bytes, PositionInfo]]:
         """All positions of a market, or, where the node does not list accounts, those that are known."""
         market = self._codec.market_address(market_id)
-        filters = (DataSize(self._codec.ACCOUNT_SIZES["UserPosition"]), Memcmp(POSITION_MARKET_OFFSET, market))
+        kind = self._codec.account_discriminator(UserPosition)
+        filters = (Memcmp(0, kind), Memcmp(POSITION_MARKET_OFFSET, market))
         try:
             found = await self._rpc.get_program_accounts(self._codec.program_id, filters, commitment)
         except RpcRefused:
@@ -182,13 +188,13 @@ class Accounts:
             found = [(where, info) for where, info in zip(known, infos, strict=True) if info is not None]
         return self._decoded(found)
 
-    def _decoded(self, found: Sequence[tuple[bytes, AccountInfo]]) -> list[PositionInfo]:
+    def _decoded(self, found: Sequence[tuple[bytes, AccountInfo]]) -> list[tuple[bytes, PositionInfo]]:
         held = []
-        for _, info in found:
+        for address, info in found:
             account = self._codec.decode_account(info.data)
             # One that was created and never traded is all zeros behind its discriminator.
             if isinstance(account, UserPosition) and account.trades_count:
-                held.append(PositionInfo(account.user, info.data, info.slot))
+                held.append((address, PositionInfo(account.user, info.data, info.slot)))
         return held
 
     async def _take_over(
@@ -201,7 +207,7 @@ class Accounts:
             before = markets.find_record(tx, market_id)
             if before is None or (before["baseline_slot"] or 0) > slot:
                 return []
-            held_before = _positions(tx, market_id)
+            held_before = positions_by_address(tx, market_id)
             markets.set_baseline(tx, market_id, data, slot, final=final)
             positions.forget_baselines(tx, before["id"])
             for each in held:
@@ -212,7 +218,7 @@ class Accounts:
             # Not with the account itself: the log may be ahead of it.
             differences = compare(before, markets.account_of(after, bump))
             if before["known"]:
-                differences += _compare_positions(held_before, _positions(tx, market_id))
+                differences += _compare_positions(held_before, positions_by_address(tx, market_id))
             for difference in differences:
                 markets.add_discrepancy(tx, before["id"], *difference, slot)
             return differences
@@ -221,8 +227,8 @@ class Accounts:
             return await self._store.write(unit)
 
 
-def _positions(tx: Tx, market_id: bytes) -> dict[bytes, UserPosition]:
-    """A market's positions by their addresses."""
+def positions_by_address(tx: Tx, market_id: bytes) -> dict[bytes, UserPosition]:
+    """A market's positions as stored, by their addresses; the bump, which is not stored, is 0."""
     rows = positions.list_of_market(tx, market_id)
     return {row["address"]: positions.position_of(row, row["market_address"], 0) for row in rows}
 

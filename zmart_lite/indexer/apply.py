@@ -6,7 +6,7 @@ market, and only that one, be folded again from its log. What an event and the k
 the market for a reading of its account (``needs_resync``); nothing is guessed.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from zmart_lite import models, rules
@@ -169,6 +169,8 @@ class Applier:
             else:
                 self._configs.add(event, facts or {}, place, event_id)
         elif market is None:
+            if isinstance(event, models.WinningsClaimed):
+                self._context.markets_unknown[event.market] = found.slot
             self._keep(found, "event", "the market of this event is not known", logged.event_index, logged.data)
         elif market["id"] in self._late or place < _last_place(market) or _in_baseline(market, place):
             self._late.add(market["id"])
@@ -189,22 +191,44 @@ class Applier:
             messages.publish_undecodable(self._tx, kind, found.signature, error)
 
     def _flag_touched(self, found: ChainTransaction) -> None:
-        """Have the accounts of the markets that a transaction names, or the config, read from the chain."""
-        for call in program_instructions(self._codec, found):
-            if call.name in CONFIG_INSTRUCTIONS:
-                markets.flag_config(self._tx, found.slot)
-            for record in self._touched_by(call):
-                record["incomplete_slot"] = max(found.slot, record["incomplete_slot"] or 0)
-                record["needs_resync"] = int(_is_incomplete(record))
-                self._dirty_records.add(record["id"])
+        """Have the accounts of the markets that a transaction names, or the config, read from the chain.
 
-    def _touched_by(self, call: ProgramInstruction) -> list[Record]:
-        if call.name == "create_market":
-            return [self._market_by_id(call.args["market_id"])]
-        specs = self._codec.instruction_accounts(call.name)
-        addresses = [key for spec, key in zip(specs, call.accounts, strict=False) if spec.name == "market"]
-        found = (self._known.by_address(address) for address in addresses)
-        return [record for record in found if record is not None]
+        Of an instruction that is not one of the IDL's, any account may be a market.
+        """
+        calls = program_instructions(self._codec, found)
+        for call in calls:
+            if call.name == "create_market":
+                self.flag(self._market_by_id(call.args["market_id"]), found.slot)
+        if len(calls) < sum(each.program_id == self._codec.program_id for each in found.instructions) or any(
+            call.name in CONFIG_INSTRUCTIONS for call in calls
+        ):
+            markets.flag_config(self._tx, found.slot)
+        for address in self._addresses_touched(found):
+            record = self._known.by_address(address)
+            if record is None:
+                self._context.markets_unknown[address] = found.slot
+            else:
+                self.flag(record, found.slot)
+
+    def flag(self, record: Record, slot: int) -> None:
+        """Have a market's account read as it is at ``slot`` or later, unless its baseline is that new."""
+        record["incomplete_slot"] = max(slot, record["incomplete_slot"] or 0)
+        record["needs_resync"] = int(_is_incomplete(record))
+        self._dirty_records.add(record["id"])
+
+    def _addresses_touched(self, found: ChainTransaction) -> Iterator[bytes]:
+        for instruction in found.instructions:
+            if instruction.program_id != self._codec.program_id:
+                continue
+            name = self._codec.instruction_by_discriminator(instruction.data)
+            specs = None if name is None else self._codec.instruction_accounts(name)
+            for place, key in enumerate(instruction.accounts):
+                if specs is None or (place < len(specs) and specs[place].name == "market"):
+                    yield key
+
+    def introduce(self, market_id: bytes, slot: int) -> None:
+        """Enter a market that the chain has, to have its account read as of ``slot`` or later."""
+        self.flag(self._market_by_id(market_id), slot)
 
     # Lookups, each made once per batch
 

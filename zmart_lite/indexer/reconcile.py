@@ -6,14 +6,15 @@ is read and indexed, and the accounts are read again. What differs then is recor
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import islice
 from typing import NamedTuple
 
-from zmart_lite.chain.rpc import SIGNATURES_PER_PAGE_MAX, AccountInfo, DataSize
+from zmart_lite.chain.rpc import SIGNATURES_PER_PAGE_MAX, AccountInfo, Memcmp
 from zmart_lite.errors import RpcRefused, UndecodableData
-from zmart_lite.indexer.accounts import Accounts, Difference, compare
+from zmart_lite.indexer.accounts import POSITION_MARKET_OFFSET, Accounts, Difference, compare, positions_by_address
 from zmart_lite.indexer.poller import PAGES_MAX, enter
 from zmart_lite.indexer.writer import LogWriter
-from zmart_lite.models import GlobalConfig, MarketAccount, UserPosition
+from zmart_lite.models import ChainAccount, GlobalConfig, MarketAccount, UserPosition
 from zmart_lite.ops.metrics import Metrics
 from zmart_lite.store import markets, messages, positions
 from zmart_lite.store.db import Row, Tx
@@ -23,25 +24,33 @@ logger = logging.getLogger(__name__)
 LOOKS_MAX = 3
 """Times a busy market is looked at before it is left to the next run."""
 MARKET_ID_OFFSET, MARKET_ID_BYTES = 8, 32
+KEY_BYTES = 32
+UNKNOWN_MAX = 500
+"""Unknown addresses of the log that are looked at in one go."""
 ALERT = "state_discrepancy"
-CONFIG_SUBJECT = "config"
+CONFIG_SUBJECT, UNREADABLE_SUBJECT = "config", "accounts"
 FIELDS_SHOWN_MAX = 20
 
 
 class Reconciled(NamedTuple):
-    """What a run came to: accounts compared, fields that differed, markets found on chain only, left for later."""
+    """What a run came to: accounts compared, fields that differed, markets found on chain only, left for later, and
+    markets with an account that is none of the IDL's.
+    """
 
     accounts: int = 0
     differences: int = 0
     discovered: int = 0
     skipped: int = 0
+    unreadable: int = 0
 
     def plus(self, other: "Reconciled") -> "Reconciled":
         return Reconciled(*(one + two for one, two in zip(self, other, strict=True)))
 
 
 class Reconciler:
-    """One run at a time. ``drain`` works the inbox off."""
+    """One run at a time. ``drain`` works the inbox off. Nothing before ``start_slot`` is read: an older market stands
+    on its account and its later events.
+    """
 
     def __init__(
         self,
@@ -51,8 +60,11 @@ class Reconciler:
         drain: Callable[[], Awaitable[None]],
         *,
         batch_size: int,
+        start_slot: int = 0,
     ) -> None:
+        self._writer = writer
         self._store, self._codec, self._rpc = writer.store, writer.codec, writer.rpc
+        self._start_slot = start_slot
         self._accounts = accounts
         self._metrics = metrics
         self._drain = drain
@@ -68,9 +80,11 @@ class Reconciler:
         suspects: dict[bytes, None] = {}
         done = done.plus(await self._compare_markets(suspects))
         done = done.plus(await self._compare_positions(suspects))
+        await self._discover_positions(suspects)
         for market_id in suspects:
             done = done.plus(await self._settle(market_id))
-        still = {CONFIG_SUBJECT, *(market_id.hex() for market_id in suspects)}
+        await self._tell_unreadable(done.unreadable)
+        still = {CONFIG_SUBJECT, UNREADABLE_SUBJECT, *(market_id.hex() for market_id in suspects)}
         for subject in await self._store.read(list_open_alerts):
             if subject not in still:
                 await self._resolve(subject)
@@ -78,7 +92,17 @@ class Reconciler:
         return done
 
     async def run_market(self, market_id: bytes) -> Reconciled:
-        """One market and its positions."""
+        """One market and its positions, also one that only the chain knows. Raises what the RPC raises."""
+        record = await self._store.read(lambda tx: markets.find_record(tx, market_id))
+        address = self._codec.market_address(market_id)
+        if record is None or not record["known"]:
+            info = await self._rpc.get_account(address)
+            if info is None:
+                return Reconciled()
+            await self._adopt(market_id, address, info.slot)
+            await self._drain()
+            await self._accounts.resync_flagged()
+            return Reconciled(accounts=1, discovered=1)
         return await self._settle(market_id)
 
     # The config
@@ -106,36 +130,78 @@ class Reconciler:
 
     # Markets that the chain has and we lack
 
+    async def adopt_unknown(self) -> int:
+        """Look at the addresses met in the log that may be markets nobody has told of; how many were.
+
+        Raises what the RPC raises; they are then looked at another time.
+        """
+        met = dict(islice(self._writer.markets_unknown.items(), UNKNOWN_MAX))
+        if not met:
+            return 0
+        infos = await self._rpc.get_accounts(list(met))
+        found = 0
+        for (address, slot), info in zip(met.items(), infos, strict=True):
+            account = None if info is None else self._decoded(info)
+            if isinstance(account, MarketAccount):
+                await self._adopt(account.market_id, address, slot)
+                found += 1
+        for address in met:
+            self._writer.markets_unknown.pop(address, None)
+        return found
+
+    async def _adopt(self, market_id: bytes, address: bytes, slot: int) -> None:
+        """Fetch the history of a market that the log does not know, then have its account read as of ``slot``.
+
+        In this order: a market whose account has been read counts as known.
+        """
+        logger.warning("market %s is on chain and not in the log", market_id.hex())
+        await self._fetch_history(address)
+        await self._writer.introduce(market_id, slot)
+
     async def _discover(self) -> int:
         """Fetch the history of markets that the log does not know; how many."""
-        size = DataSize(self._codec.ACCOUNT_SIZES["MarketAccount"])
+        kind = Memcmp(0, self._codec.account_discriminator(MarketAccount))
         part = (MARKET_ID_OFFSET, MARKET_ID_BYTES)
         try:
-            found = await self._rpc.get_program_accounts(self._codec.program_id, (size,), data_slice=part)
+            found = await self._rpc.get_program_accounts(self._codec.program_id, (kind,), data_slice=part)
         except RpcRefused as error:
             logger.warning("the program's accounts are not listed by this RPC node: %s", error)
             return 0
         known = await self._store.read(markets.list_known_addresses)
-        missing = [(address, info.data) for address, info in found if address not in known]
-        for address, market_id in missing:
-            logger.warning("market %s is on chain and not in the log", market_id.hex())
-            await self._store.write(lambda tx, a=address, m=market_id: markets.add_flagged(tx, m, a))  # type: ignore[misc]
-            await self._fetch_history(address)
+        missing = [(address, info) for address, info in found if address not in known]
+        for address, info in missing:
+            await self._adopt(info.data, address, info.slot)
         if missing:
             await self._drain()
             await self._accounts.resync_flagged()
         return len(missing)
 
     async def _fetch_history(self, address: bytes) -> int:
-        """Put what the log lacks of an account's whole history into the inbox; how many transactions."""
+        """Put what the log lacks of an account's history since the start slot into the inbox; how many transactions."""
         new, before = 0, None
         for _ in range(PAGES_MAX):
             page = await self._rpc.get_signatures(address, before=before, limit=SIGNATURES_PER_PAGE_MAX)
-            if not page or page[-1].signature == before:
+            wanted = [info for info in page if info.slot >= self._start_slot]
+            new += await self._store.write(lambda tx, wanted=wanted: enter(tx, wanted, "poll"))  # type: ignore[misc]
+            if len(wanted) < len(page) or not page or page[-1].signature == before:
                 break
-            new += await self._store.write(lambda tx, page=page: enter(tx, page, "poll"))  # type: ignore[misc]
             before = page[-1].signature
         return new
+
+    async def _discover_positions(self, suspects: dict[bytes, None]) -> None:
+        """Suspect the markets of positions that only the chain knows: one without shares changes nothing else."""
+        kind = Memcmp(0, self._codec.account_discriminator(UserPosition))
+        part = (POSITION_MARKET_OFFSET, KEY_BYTES)
+        try:
+            found = await self._rpc.get_program_accounts(self._codec.program_id, (kind,), data_slice=part)
+        except RpcRefused:
+            return
+        known = await self._store.read(positions.list_all_addresses)
+        missing = {info.data for address, info in found if address not in known}
+        for market in missing:
+            record = await self._store.read(lambda tx, m=market: markets.find_record_by_address(tx, m))  # type: ignore[misc]
+            if record is not None and record["known"]:
+                suspects[record["market_id"]] = None
 
     # Comparing
 
@@ -149,11 +215,14 @@ class Reconciler:
             done, after = done.plus(Reconciled(accounts=len(rows))), rows[-1]["id"]
         return done
 
-    def _differs(self, record: markets.Record, info: AccountInfo | None) -> bool:
+    def _decoded(self, info: AccountInfo) -> ChainAccount | None:
         try:
-            account = None if info is None else self._codec.decode_account(info.data)
+            return self._codec.decode_account(info.data)
         except UndecodableData:
-            return True
+            return None
+
+    def _differs(self, record: markets.Record, info: AccountInfo | None) -> bool:
+        account = None if info is None else self._decoded(info)
         return not isinstance(account, MarketAccount) or bool(compare(record, account))
 
     async def _compare_positions(self, suspects: dict[bytes, None]) -> Reconciled:
@@ -167,10 +236,7 @@ class Reconciler:
         return done
 
     def _position_differs(self, row: Row, info: AccountInfo | None) -> bool:
-        try:
-            account = None if info is None else self._codec.decode_account(info.data)
-        except UndecodableData:
-            return True
+        account = None if info is None else self._decoded(info)
         if not isinstance(account, UserPosition):
             return True
         return positions.position_of(row, row["market_address"], account.bump) != account
@@ -189,7 +255,11 @@ class Reconciler:
                 break
         else:
             return Reconciled(skipped=1)
-        differences = await self._accounts.resync(market_id) if await self._any_differs(market_id) else []
+        try:
+            differences = await self._accounts.resync(market_id) if await self._any_differs(market_id) else []
+        except UndecodableData as error:
+            logger.error("the accounts of market %s cannot be read: %s", market_id.hex(), error)
+            return Reconciled(accounts=1, unreadable=1)
         if differences:
             await self._alert(market_id.hex(), differences)
         else:
@@ -197,18 +267,19 @@ class Reconciler:
         return Reconciled(accounts=1, differences=len(differences))
 
     async def _any_differs(self, market_id: bytes) -> bool:
-        """Whether a market or one of its positions is not as on chain."""
+        """Whether a market or one of its positions is not as on chain. Raises UndecodableData."""
 
-        def read(tx: Tx) -> tuple[markets.Record | None, list[Row]]:
-            return markets.find_record(tx, market_id), positions.list_of_market(tx, market_id)
+        def read(tx: Tx) -> tuple[markets.Record | None, dict[bytes, UserPosition]]:
+            return markets.find_record(tx, market_id), positions_by_address(tx, market_id)
 
         record, held = await self._store.read(read)
         if record is None:
             return False
-        infos = await self._rpc.get_accounts([record["address"], *(row["address"] for row in held)])
-        if self._differs(record, infos[0]):
+        if self._differs(record, await self._rpc.get_account(record["address"])):
             return True
-        return any(self._position_differs(row, info) for row, info in zip(held, infos[1:], strict=True))
+        return {
+            address: account._replace(bump=0) for address, account in await self._accounts.read_positions(market_id)
+        } != held
 
     # Telling
 
@@ -220,6 +291,17 @@ class Reconciler:
         text = f"{len(found)} fields differed from the chain and were corrected."
         await self._store.write(
             lambda tx: messages.raise_alert(tx, ALERT, severity, text, subject=subject, data={"fields": fields})
+        )
+
+    async def _tell_unreadable(self, count: int) -> None:
+        if not count:
+            await self._resolve(UNREADABLE_SUBJECT)
+            return
+        text = f"The accounts of {count} markets are not laid out as this version knows: was the program upgraded?"
+        await self._store.write(
+            lambda tx: messages.raise_alert(
+                tx, ALERT, "HIGH", text, subject=UNREADABLE_SUBJECT, data={"markets": count}
+            )
         )
 
     async def _resolve(self, subject: str) -> None:

@@ -95,7 +95,12 @@ class Indexer:
         self._accounts = Accounts(self.writer, feed_context)
         self._finality = Finality(self.writer, self._accounts, self.wake)
         self.reconciler = Reconciler(
-            self.writer, self._accounts, metrics, self.drain, batch_size=options.accounts_per_call
+            self.writer,
+            self._accounts,
+            metrics,
+            self.drain,
+            batch_size=options.accounts_per_call,
+            start_slot=options.start_slot,
         )
 
     # Deliveries
@@ -242,7 +247,17 @@ class Indexer:
         """Apply a batch, then read from the chain what the log was found not to tell."""
         applied = await self.writer.apply(batch, unchecked)
         await self._accounts.read_missing()
+        await self._adopt_unknown()
         return applied
+
+    async def _adopt_unknown(self) -> None:
+        """Fetch markets that the log only speaks of. What cannot be had now is had later, or by reconciliation."""
+        try:
+            if await self.reconciler.adopt_unknown():
+                await self._accounts.read_missing()
+                self.wake()
+        except ChainError as error:
+            logger.warning("markets met in the log could not be looked at: %s", error)
 
     # Polling
 

@@ -26,7 +26,8 @@ ORDERED_SLOT = "ordered_slot"
 class LogWriter:
     """The only way into the log. Whoever changes it holds ``lock`` from reading what he decides by to the commit.
 
-    ``config_unknown`` is set when an event showed that the global config's account has to be read. ``missed_slots``:
+    ``config_unknown`` is set when an event showed that the global config's account has to be read, ``markets_unknown``
+    are addresses met in the log that may be markets, with the slots in which they were met. ``missed_slots``:
     what only the poller brings of these should have come by webhook.
     """
 
@@ -38,6 +39,7 @@ class LogWriter:
         self.rpc = rpc
         self.lock = asyncio.Lock()
         self.config_unknown = False
+        self.markets_unknown: dict[bytes, int] = {}
         self.missed_slots = range(0)
         self._metrics = metrics
         self._feed_context = feed_context
@@ -81,7 +83,7 @@ class LogWriter:
                 self._metrics.event_decode_failures_total.labels("not_applicable").inc()
                 return Applied(0, (), (), 1, ())
         else:
-            self.config_unknown |= context.config_unknown
+            self._note(context)
             if applied.dead_letters:
                 self._metrics.event_decode_failures_total.labels("undecodable").inc(applied.dead_letters)
             return applied
@@ -98,7 +100,25 @@ class LogWriter:
         """Run a unit that changes the log, and fold what it concerns again in the same commit. Hold the lock."""
         context = self._feed_context()
         await self.store.write(lambda tx: Applier(tx, self.codec, context).refold_changed(changed(tx)))
+        self._note(context)
+
+    def _note(self, context: messages.FeedContext) -> None:
+        """What a unit of work that is committed now has found missing."""
         self.config_unknown |= context.config_unknown
+        self.markets_unknown |= context.markets_unknown
+
+    async def introduce(self, market_id: bytes, slot: int) -> None:
+        """Enter a market that the chain has and the log does not know; its account will be read."""
+
+        def unit(tx: Tx) -> None:
+            applier = Applier(tx, self.codec, context)
+            applier.introduce(market_id, slot)
+            applier.finish()
+
+        context = self._feed_context()
+        async with self.lock:
+            await self.store.write(unit)
+        self._note(context)
 
     async def order_block(self, slot: int) -> bool:
         """Ask for the order of a block and note it; False if it could not be had. Hold the lock."""

@@ -242,12 +242,6 @@ def list_known_after(tx: Tx, key: int, limit: int) -> list[Record]:
     return [dict(row) for row in rows]
 
 
-def add_flagged(tx: Tx, market_id: bytes, address: bytes) -> None:
-    """Note a market that only the chain knows so far, to have its account read."""
-    add_record(tx, market_id, address)
-    tx.execute("UPDATE markets SET needs_resync = 1 WHERE market_id = ?", (market_id,))
-
-
 RESYNC_PAUSE_MS = 2_000
 """How long a market is left alone whose account was read and told nothing: what it lacks may take a slot or two."""
 

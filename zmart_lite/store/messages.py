@@ -6,8 +6,8 @@ that table.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from zmart_lite import models
 from zmart_lite.models import ChainEvent, MarketState, VoteType
@@ -31,6 +31,8 @@ class FeedContext:
     next_aggregation_ms: Callable[[], int | None] = lambda: None
     config_unknown: bool = False
     """Set when an event showed that the config's account has to be read."""
+    markets_unknown: dict[bytes, int] = field(default_factory=dict)
+    """Addresses that may be those of markets the log does not know, and the slots in which they were met."""
     _rows: RowContext | None = None
 
     def rows(self, tx: Tx) -> RowContext:

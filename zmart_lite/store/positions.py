@@ -181,6 +181,11 @@ def list_of_market(tx: Tx, market_id: bytes) -> list[Row]:
     return tx.all(f"{_WITH_MARKET} WHERE m.market_id = ? ORDER BY p.id", (market_id,))
 
 
+def list_all_addresses(tx: Tx) -> set[bytes]:
+    """The addresses of all positions of all markets."""
+    return {row["address"] for row in tx.all("SELECT address FROM positions")}
+
+
 def list_addresses(tx: Tx, market_id: bytes) -> list[bytes]:
     """Addresses of the known positions of a market."""
     rows = tx.all(
