@@ -301,6 +301,9 @@ CREATE TABLE tallies (
     disagree_weight    TEXT NOT NULL DEFAULT '0',
     changed            INTEGER NOT NULL DEFAULT 0 CHECK (changed IN (0, 1)),  -- since the last aggregation looked
     last_aggregated_at INTEGER,
+    recorded_yes       INTEGER,         -- the counts that last went on chain
+    recorded_no        INTEGER,
+    recorded_event     INTEGER,         -- which put them there; no foreign key, whose check would scan when a fork is dropped
     PRIMARY KEY (market, kind)
 ) STRICT;
 CREATE INDEX tallies_changed ON tallies (kind, market) WHERE changed = 1;
@@ -441,9 +444,12 @@ CREATE TABLE intents (
     created_ms              INTEGER NOT NULL,
     sent_ms                 INTEGER,
     confirmed_ms            INTEGER,
+    slot                    INTEGER,        -- in which it landed
+    finalized_ms            INTEGER,        -- from then on no fork can drop it
     UNIQUE (action, subject, round)
 ) STRICT;
 CREATE INDEX intents_unsettled ON intents (id) WHERE status IN ('planned', 'sent');
+CREATE INDEX intents_unfinalized ON intents (id) WHERE status = 'confirmed' AND finalized_ms IS NULL;
 CREATE INDEX intents_by_market ON intents (market, action, round);
 CREATE INDEX intents_by_status ON intents (status);
 CREATE INDEX intents_by_signature ON intents (signature);

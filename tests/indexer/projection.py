@@ -35,7 +35,8 @@ TRADES = """SELECT r.*, t.signature, m.market_id, w.address AS wallet_address FR
 VOTES = """SELECT v.*, m.market_id, w.address AS wallet_address, t.signature, e.event_index FROM votes v
  JOIN markets m ON m.id = v.market JOIN wallets w ON w.id = v.wallet LEFT JOIN events e ON e.id = v.event_id
  LEFT JOIN transactions t ON t.id = e.transaction_id ORDER BY m.market_id, v.kind, w.address"""
-TALLIES = """SELECT y.*, m.market_id FROM tallies y JOIN markets m ON m.id = y.market
+TALLIES = """SELECT y.*, m.market_id, t.signature, e.event_index FROM tallies y JOIN markets m ON m.id = y.market
+ LEFT JOIN events e ON e.id = y.recorded_event LEFT JOIN transactions t ON t.id = e.transaction_id
  WHERE y.likes + y.dislikes > 0 OR y.last_aggregated_at IS NOT NULL ORDER BY m.market_id, y.kind"""
 EVENTS = """SELECT e.*, t.signature, m.market_id, w.address AS wallet_address FROM events e
  JOIN transactions t ON t.id = e.transaction_id LEFT JOIN markets m ON m.id = e.market
@@ -49,7 +50,7 @@ LETTERS = (
 
 ASIDE = {
     *("id", "creator", "resolver", "dispute_initiator", "last_transaction", "market", "wallet", "transaction_id"),
-    *("event_id", "updated_ms", "created_ms", "source_id", "changed"),
+    *("event_id", "updated_ms", "created_ms", "source_id", "changed", "recorded_event"),
 }
 """Keys that depend on the order of arrival, and times of arrival."""
 

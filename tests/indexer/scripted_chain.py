@@ -75,6 +75,10 @@ class ScriptedChain:
         self._ask("get_slot")
         return self.finalized_slot if commitment is Commitment.FINALIZED else self.log.slot
 
+    async def get_block_height(self, _: Commitment = Commitment.FINALIZED) -> int:
+        self._ask("get_block_height")
+        return self.log.slot
+
     async def get_signature_statuses(
         self, signatures: list[bytes], search_history: bool = False
     ) -> list[SignatureStatus | None]:

@@ -8,8 +8,10 @@ import pytest
 
 from tests.jobs.devnet import World, devnet_world
 from zmart_lite.chain import instructions
+from zmart_lite.chain.tx import FeePolicy
 from zmart_lite.errors import RpcUnavailable
-from zmart_lite.jobs import Keys
+from zmart_lite.jobs import Actions, Keys
+from zmart_lite.jobs.actions import UNINDEXED_AFTER_S
 from zmart_lite.models import MarketState
 from zmart_lite.store import intents, markets
 
@@ -140,6 +142,113 @@ async def test_bytes_that_expired_are_never_sent_again_and_a_new_round_is_signed
         assert (old["status"], new["status"], new["round"]) == ("expired", "confirmed", 2)
         assert old["signature"] != new["signature"]
         assert await landed(world, market_id, "ProposalAggregated") == 1
+
+
+# Until it is final
+
+
+async def test_an_action_is_followed_until_it_is_final(tmp_path: Path) -> None:
+    async with devnet_world(tmp_path) as world:
+        market_id = await world.market(1)
+        await world.actions().act("aggregate_proposal_votes", market_id.hex(), COUNTS)
+        assert await world.actions().follow_finality() == 0
+        (intent,) = await rounds(world, "aggregate_proposal_votes", market_id)
+        assert (intent["status"], intent["finalized_ms"]) == ("confirmed", None)
+        world.localnet.ledger.produce_blocks(40)
+        await world.indexer.follow_finality()
+        assert await world.actions().follow_finality() == 0
+        (intent,) = await rounds(world, "aggregate_proposal_votes", market_id)
+        assert intent["finalized_ms"] is not None
+        slot = await world.store.read(
+            lambda each: each.value("SELECT slot FROM transactions WHERE signature = ?", (intent["signature"],))
+        )
+        assert intent["slot"] == slot
+
+
+async def dropped(world: World, market_id: bytes) -> None:
+    """An action that was confirmed and indexed, and whose block a fork then took away."""
+    intent = await world.actions().act("aggregate_proposal_votes", market_id.hex(), COUNTS)
+    assert intent["status"] == "confirmed"
+    world.localnet.ledger.drop_blocks(1)
+    world.localnet.ledger.produce_blocks(40)
+    await world.indexer.follow_finality()
+
+
+async def test_an_action_that_vanished_with_its_fork_is_sent_again_as_it_was(tmp_path: Path) -> None:
+    async with devnet_world(tmp_path) as world:
+        market_id = await world.market(1)
+        world.localnet.ledger.produce_blocks(40)
+        await dropped(world, market_id)
+        assert (await world.record(market_id))["proposal_likes"] == 0
+        (intent,) = await rounds(world, "aggregate_proposal_votes", market_id)
+        assert intent["status"] == "sent"
+        again = await world.actions().act("aggregate_proposal_votes", market_id.hex(), COUNTS)
+        assert (again["id"], again["signature"], again["status"]) == (intent["id"], intent["signature"], "confirmed")
+        assert await landed(world, market_id, "ProposalAggregated") == 1
+        assert (await world.record(market_id))["proposal_likes"] == 10
+
+
+async def test_an_action_that_vanished_and_can_land_no_more_is_signed_anew(tmp_path: Path) -> None:
+    async with devnet_world(tmp_path) as world:
+        market_id = await world.market(1)
+        world.localnet.ledger.produce_blocks(40)
+        await dropped(world, market_id)
+        world.localnet.ledger.produce_blocks(200)
+        assert await world.actions().settle() == 1
+        await world.actions().act("aggregate_proposal_votes", market_id.hex(), COUNTS)
+        old, new = await rounds(world, "aggregate_proposal_votes", market_id)
+        assert (old["status"], new["status"]) == ("expired", "confirmed")
+        assert await landed(world, market_id, "ProposalAggregated") == 1
+
+
+async def test_an_action_that_vanished_before_it_was_indexed_is_noticed_too(tmp_path: Path) -> None:
+    async def unseen(_: bytes) -> bool:
+        return False
+
+    async with devnet_world(tmp_path) as world:
+        market_id = await world.market(1)
+        blind = Actions(world.store, world.codec, world.rpc, world.keys, world.metrics, FeePolicy(fixed=0), unseen)
+        assert (await blind.act("aggregate_proposal_votes", market_id.hex(), COUNTS))["status"] == "confirmed"
+        await blind.act("aggregate_proposal_votes", market_id.hex(), COUNTS)
+        (intent,) = await rounds(world, "aggregate_proposal_votes", market_id)
+        world.localnet.ledger.drop_blocks(1)
+        assert await world.actions().follow_finality() == 0, "it may not be indexed yet"
+        await world.store.write(
+            lambda each: each.execute(
+                "UPDATE intents SET confirmed_ms = confirmed_ms - ?", (UNINDEXED_AFTER_S * 1_000,)
+            )
+        )
+        assert await world.actions().follow_finality() == 1
+        await world.actions().settle()
+        (again,) = await rounds(world, "aggregate_proposal_votes", market_id)
+        assert (again["status"], again["signature"]) == ("confirmed", intent["signature"])
+        assert await landed(world, market_id, "ProposalAggregated") == 1
+
+
+async def test_one_that_was_not_indexed_though_it_stands_is_fetched(tmp_path: Path) -> None:
+    async def unseen(_: bytes) -> bool:
+        return False
+
+    async with devnet_world(tmp_path) as world:
+        market_id = await world.market(1)
+        blind = Actions(world.store, world.codec, world.rpc, world.keys, world.metrics, FeePolicy(fixed=0), unseen)
+        await blind.act("aggregate_proposal_votes", market_id.hex(), COUNTS)
+        await world.store.write(lambda each: each.execute("UPDATE intents SET confirmed_ms = 0"))
+        assert await world.actions().follow_finality() == 0
+        assert (await world.record(market_id))["proposal_likes"] == 10
+
+
+async def test_what_is_left_of_jobs_waits_for_them_and_what_a_person_asked_for_does_not(tmp_path: Path) -> None:
+    async with devnet_world(tmp_path) as world:
+        first, second = await world.market(1), await world.market(2)
+        action = "aggregate_proposal_votes"
+        await world.store.write(lambda each: intents.open_intent(each, action, first.hex(), COUNTS))
+        await world.store.write(
+            lambda each: intents.open_intent(each, action, second.hex(), COUNTS, reason="a person's")
+        )
+        assert await world.actions().settle(planned_by_jobs=False) == 1
+        assert (await rounds(world, "aggregate_proposal_votes", first))[0]["status"] == "planned"
+        assert (await rounds(world, "aggregate_proposal_votes", second))[0]["status"] == "confirmed"
 
 
 async def test_a_market_that_has_moved_on_needs_nothing_any_more(tmp_path: Path) -> None:

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from tests.jobs.devnet import HASH, World, devnet_world
+from zmart_lite import rules
 from zmart_lite.jobs import Summary
 from zmart_lite.jobs.monitor import FINALIZE_SLACK_S, Monitor, MonitorOptions
 from zmart_lite.models import Commitment, MarketState, VoteType
-from zmart_lite.store import markets, votes
+from zmart_lite.store import intents, markets, votes
 
 PERIOD_S = 259_200
 VOTING_S = 259_200
@@ -64,6 +65,22 @@ async def test_a_dispute_is_settled_after_its_time_with_the_counts_of_the_votes(
         record = await world.record(market_id)
         assert (record["state"], record["was_disputed"]) == (MarketState.FINALIZED, 1)
         assert record["final_outcome"] == (0 if flipped else 1)
+        await is_kept(world, market_id)
+
+
+async def is_kept(world: World, market_id: bytes) -> None:
+    """Check what is on record of a settled dispute, against the votes."""
+    record = await world.record(market_id)
+    tally = await world.store.read(lambda tx: votes.find_tally(tx, record["id"], VoteType.DISPUTE))
+    intent = await world.store.read(lambda tx: intents.find_last(tx, "finalize_market", market_id.hex()))
+    assert intent is not None
+    assert tally.recorded is not None
+    args, recorded = intents.args_of(intent), tally.recorded
+    weights = tally.agree_weight, tally.disagree_weight
+    assert (int(args["agree_weight"]), int(args["disagree_weight"])) == weights
+    assert args["percentage_bps"] == rules.ratio_bps(weights[0], sum(weights))
+    assert args["percentage_bps"] == rules.ratio_bps(recorded.yes, recorded.yes + recorded.no)
+    assert (recorded.threshold_bps, recorded.signature) == (args["threshold_bps"], intent["signature"])
 
 
 async def test_a_dispute_on_which_every_holder_voted_is_settled_at_once(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from tests.jobs.devnet import World, devnet_world
 from zmart_lite.jobs import Keys, Summary
 from zmart_lite.jobs.votes import Aggregator, VoteOptions
 from zmart_lite.models import MarketState, VoteType
-from zmart_lite.store import markets, votes
+from zmart_lite.store import intents, markets, votes
 
 DAY_S = 86_400
 
@@ -90,6 +90,24 @@ async def test_recorded_votes_are_marked_and_later_ones_are_not(tmp_path: Path) 
         assert counted == 10
         tally = await world.store.read(lambda tx: votes.find_tally(tx, record["id"], VoteType.PROPOSAL))
         assert tally.last_aggregated_at is not None
+
+
+async def test_the_result_is_kept_with_its_counts_its_threshold_and_its_transaction(tmp_path: Path) -> None:
+    async with devnet_world(tmp_path) as world:
+        market_id = await world.market(1)
+        await cast(world, market_id, 9, 3)
+        await aggregator(world, keys=Keys(world.localnet.backend, None)).run({})
+        (intent,) = await world.store.read(lambda tx: tx.all("SELECT * FROM intents"))
+        args = intents.args_of(intent)
+        assert (args["percentage_bps"], args["threshold_bps"]) == (7_500, 7_000)
+        record = await world.record(market_id)
+        tally = await world.store.read(lambda tx: votes.find_tally(tx, record["id"], VoteType.PROPOSAL))
+        assert tally.recorded == votes.Recorded(9, 3, 7_000, intent["signature"], intent["slot"], is_final=False)
+        world.localnet.ledger.produce_blocks(40)
+        await world.indexer.follow_finality()
+        tally = await world.store.read(lambda tx: votes.find_tally(tx, record["id"], VoteType.PROPOSAL))
+        assert tally.recorded is not None
+        assert tally.recorded.is_final
 
 
 async def test_a_dry_run_and_a_run_for_one_market_touch_nothing_else(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_a_settled_intent_takes_no_bytes(database: Database) -> None:
 def test_confirming_clears_the_error_of_an_earlier_try(database: Database) -> None:
     row, _ = open_intent(database)
     database.write(lambda tx: intents.set_ended(tx, row["id"], "failed", name="X", number=1, message="m"))
-    database.write(lambda tx: intents.set_confirmed(tx, row["id"]))
+    database.write(lambda tx: intents.set_confirmed(tx, row["id"], 7))
     done = intents.find_intent(database.tx, row["id"])
     assert done is not None
     assert (done["status"], done["error_name"], done["error_message"]) == ("confirmed", None, None)
@@ -86,10 +86,85 @@ def test_confirming_clears_the_error_of_an_earlier_try(database: Database) -> No
 def test_unsettled_intents_are_listed_oldest_first(database: Database) -> None:
     ids = [open_intent(database, subject)[0]["id"] for subject in "abcd"]
     sign(database, ids[1])
-    database.write(lambda tx: intents.set_confirmed(tx, ids[2]))
+    database.write(lambda tx: intents.set_confirmed(tx, ids[2], 7))
     assert [row["id"] for row in intents.list_unsettled(database.tx, 9)] == [ids[0], ids[1], ids[3]]
     assert len(intents.list_unsettled(database.tx, 2)) == 2
     assert intents.count_by_status(database.tx) == {"planned": 2, "sent": 1, "confirmed": 1}
+
+
+def test_what_jobs_planned_can_be_left_out(database: Database) -> None:
+    mine, _ = open_intent(database, "a")
+    jobs = [database.write(lambda tx, s=s: intents.open_intent(tx, "approve_proposal", s, {}))[0] for s in "bc"]  # type: ignore[misc]
+    sign(database, jobs[0]["id"])
+    listed = intents.list_unsettled(database.tx, 9, planned_by_jobs=False)
+    assert [row["id"] for row in listed] == [mine["id"], jobs[0]["id"]]
+
+
+# Until it is final
+
+
+def confirmed(database: Database, number: int = 1, market: int | None = None) -> int:
+    row, _ = database.write(lambda tx: intents.open_intent(tx, "approve_proposal", "ab", {}, market=market))
+    sign(database, row["id"], number)
+    database.write(lambda tx: intents.set_confirmed(tx, row["id"], 50))
+    return int(row["id"])
+
+
+def test_no_new_round_before_the_confirmed_one_is_indexed(database: Database) -> None:
+    intent_id = confirmed(database)
+    again, new = open_intent(database)
+    assert (again["id"], new) == (intent_id, False)
+    log_event(database, ProposalApproved(bytes(32), ALICE, 1), add_market(database), None, 1)
+    assert open_intent(database)[1]
+
+
+def test_a_confirmed_intent_is_listed_with_its_transaction_until_it_is_final(database: Database) -> None:
+    intent_id = confirmed(database)
+    (row,) = intents.list_unfinalized(database.tx, 9)
+    assert (row["id"], row["landed_slot"], row["finality"]) == (intent_id, None, None)
+    log_event(database, ProposalApproved(bytes(32), ALICE, 1), add_market(database), None, 1, slot=51)
+    (row,) = intents.list_unfinalized(database.tx, 9)
+    assert (row["landed_slot"], row["finality"]) == (51, 1)
+    database.write(lambda tx: intents.set_finalized(tx, intent_id, 51))
+    assert intents.list_unfinalized(database.tx, 9) == []
+    done = intents.find_intent(database.tx, intent_id)
+    assert done is not None
+    assert (done["status"], done["slot"], done["finalized_ms"]) == ("confirmed", 51, database.now_ms)
+
+
+@pytest.mark.parametrize(
+    ("change", "height_max", "after"),
+    [
+        ("status = status", intents.HEIGHT_MAX, "sent"),
+        ("status = 'failed'", intents.HEIGHT_MAX, "sent"),
+        ("status = status", 500, "sent"),
+        ("status = status", 499, "expired"),
+        ("signed_transaction = NULL", intents.HEIGHT_MAX, "expired"),
+    ],
+)
+def test_what_the_chain_dropped_is_sent_again_if_it_can_land(
+    database: Database, change: str, height_max: int, after: str
+) -> None:
+    market = add_market(database)
+    intent_id = confirmed(database, market=market)
+    database.write(lambda tx: tx.execute(f"UPDATE intents SET {change}"))
+    database.write(lambda tx: tx.execute("INSERT INTO tallies (market, kind) VALUES (?, 0)", (market,)))
+    database.write(lambda tx: tx.execute("UPDATE markets SET reviewed_at = 1"))
+    assert database.write(lambda tx: intents.reopen(tx, signature_of(1), height_max))
+    assert status(database, intent_id) == after
+    row = intents.find_intent(database.tx, intent_id)
+    assert row is not None
+    assert (row["slot"], row["confirmed_ms"], row["finalized_ms"]) == (None, None, None)
+    assert database.tx.value("SELECT changed FROM tallies") == 1
+    assert database.tx.value("SELECT reviewed_at FROM markets") is None
+
+
+@pytest.mark.parametrize("end", ["expired", "abandoned"])
+def test_what_never_landed_is_not_reopened(database: Database, end: str) -> None:
+    intent_id = confirmed(database)
+    database.write(lambda tx: intents.set_ended(tx, intent_id, end))
+    assert not database.write(lambda tx: intents.reopen(tx, signature_of(1)))
+    assert status(database, intent_id) == end
 
 
 def test_votes_are_in_the_counts_until_the_action_read_them(database: Database) -> None:

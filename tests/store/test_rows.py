@@ -9,7 +9,7 @@ from zmart_lite.config import Config
 from zmart_lite.models import MarketState, VoteType
 from zmart_lite.store.row_context import RowContext, RowSettings
 from zmart_lite.store.rows import is_market_id_hex, progress, tally
-from zmart_lite.store.votes import Tally
+from zmart_lite.store.votes import Recorded, Tally
 
 SETTINGS = RowSettings.of(Config(), Codec(bytes([7]) * 32))
 CONTEXT = RowContext(SETTINGS, 172_800, False, 7_000, 6_000)
@@ -70,3 +70,21 @@ def test_progress_of_a_dispute() -> None:
 @pytest.mark.parametrize(("text", "is_id"), [("ab" * 32, True), ("AB" * 32, False), ("ab" * 31, False), ("", False)])
 def test_market_ids(text: str, is_id: bool) -> None:
     assert is_market_id_hex(text) is is_id
+
+
+def test_what_stands_on_chain_is_shown_with_the_threshold_of_then() -> None:
+    recorded = Recorded(6_999, 3_001, 7_000, bytes(64), 31, is_final=True)
+    shown = tally(Tally(8_000, 2_000, 8_000, 2_000, 77, recorded), PROPOSAL, CONTEXT)
+    assert shown["percentage_bps"] == 8_000
+    assert shown["recorded"] == {
+        "yes": 6_999,
+        "no": 3_001,
+        "percentage_bps": 6_999,
+        "threshold_bps": 7_000,
+        "threshold_met": False,
+        "tx_signature": "1" * 64,
+        "slot": 31,
+        "finality": "finalized",
+        "recorded_at": shown["last_aggregated_at"],
+    }
+    assert tally(Tally(), PROPOSAL, CONTEXT)["recorded"] is None

@@ -5,11 +5,13 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.indexer.chain_log import signature_of
 from tests.indexer.projection import Database
 from tests.store.market_rows import ALICE, BOB, EVE, add_market, add_wallet, hold, log_event
+from tests.store.test_markets import CONFIG
 from zmart_lite.errors import Conflict, Forbidden
 from zmart_lite.models import DisputeVoteSubmitted, MarketState, ProposalVoteSubmitted, VoteType
-from zmart_lite.store import votes
+from zmart_lite.store import markets, votes
 from zmart_lite.store.votes import Tally
 
 PROPOSAL, DISPUTE = VoteType.PROPOSAL, VoteType.DISPUTE
@@ -192,19 +194,30 @@ def test_what_was_recorded_on_chain_is_marked() -> None:
     late, _ = vote(database, market, wallets[1], True)
     before = vote_on_chain(database, market, wallets[2], True, number=10)
     after = vote_on_chain(database, market, wallets[3], True, number=20)
-    database.write(lambda tx: votes.set_recorded(tx, market, PROPOSAL, 77, until_ms, (15, 0, 0, 0)))
+    event_id = database.tx.value("SELECT event_id FROM votes WHERE id = ?", (after,))
+    for slot, threshold_bps in ((5, 7_000), (21, 8_000)):
+        config = CONFIG._replace(proposal_approval_threshold=threshold_bps)
+        database.write(
+            lambda tx, each=config, slot=slot: markets.add_config(tx, each, slot=slot, index_in_block=0, event_id=None)  # type: ignore[misc]
+        )
+    recording = votes.Recording(77, 3, 1, event_id)
+    database.write(lambda tx: votes.set_recorded(tx, market, PROPOSAL, recording, until_ms, (15, 0, 0, 0)))
     marked = [bool(votes.get_vote(database.tx, vote_id)["aggregated"]) for vote_id in (early, late, before, after)]
     assert marked == [True, False, True, False]
-    assert votes.find_tally(database.tx, market, PROPOSAL).last_aggregated_at == 77
+    tally = votes.find_tally(database.tx, market, PROPOSAL)
+    assert tally.last_aggregated_at == 77
+    assert tally.recorded == votes.Recorded(3, 1, 7_000, signature_of(20), 20, is_final=False)
     database.write(lambda tx: votes.restart(tx, market))
-    assert votes.find_tally(database.tx, market, PROPOSAL).last_aggregated_at is None
+    tally = votes.find_tally(database.tx, market, PROPOSAL)
+    assert (tally.last_aggregated_at, tally.recorded) == (None, None)
     assert database.tx.value("SELECT sum(aggregated) FROM votes") == 0
 
 
 def test_counts_can_be_recorded_before_anybody_voted_here() -> None:
     database = Database()
     market = add_market(database)
-    database.write(lambda tx: votes.set_recorded(tx, market, PROPOSAL, 77, 0, (1, 0, 0, 0)))
+    recording = votes.Recording(77, None, None, 1)
+    database.write(lambda tx: votes.set_recorded(tx, market, PROPOSAL, recording, 0, (1, 0, 0, 0)))
     assert votes.find_tally(database.tx, market, PROPOSAL) == Tally(last_aggregated_at=77)
 
 

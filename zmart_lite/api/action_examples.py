@@ -175,6 +175,17 @@ TRANSACTION: dict[str, Any] = {
     "events": [EVENT],
     "explorer": None,
 }
+RECORDED: dict[str, Any] = {
+    "yes": 1,
+    "no": 0,
+    "percentage_bps": 10000,
+    "threshold_bps": 7000,
+    "threshold_met": True,
+    "tx_signature": EVENT["tx_signature"],
+    "slot": 31,
+    "finality": "confirmed",
+    "recorded_at": "2026-01-02T04:04:05.000Z",
+}
 TALLY: dict[str, Any] = {
     "likes": 1,
     "dislikes": 0,
@@ -188,6 +199,7 @@ TALLY: dict[str, Any] = {
     "min_votes": 10,
     "threshold_met": False,
     "last_aggregated_at": None,
+    "recorded": None,
 }
 PROGRESS: dict[str, Any] = TALLY | {
     "market_id": "2404981b619d3b03983848858ee442da78954070dfe017fe2756885a0de508f9",
@@ -271,6 +283,9 @@ INTENT: dict[str, Any] = {
     "created_at": "2026-01-02T04:04:05.000Z",
     "sent_at": None,
     "confirmed_at": None,
+    "slot": None,
+    "finality": None,
+    "finalized_at": None,
 }
 AUDIT: dict[str, Any] = {
     "id": "1",

@@ -210,8 +210,8 @@ async def pause(request: Request, fields: PauseFields) -> Reply:
 
 async def _require_idle(request: Request, action: str) -> None:
     """Raises Conflict ``in_flight`` while an earlier transaction of this kind may still land."""
-    last: Row | None = await request.read(lambda tx: intents.find_last(tx, action, intents.PROTOCOL))
-    if last is not None and last["status"] in intents.UNSETTLED:
+    known: Row | None = await request.read(lambda tx: intents.find_open(tx, action, intents.PROTOCOL))
+    if known is not None:
         raise Conflict("An earlier change has not been settled yet.", reason="in_flight")
 
 

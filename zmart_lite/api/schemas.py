@@ -58,6 +58,7 @@ COMPONENTS = (
     Component("Sent", "A transaction on its way.", acts.SENT),
     Component("TransactionState", "Where a transaction stands.", acts.TRANSACTION),
     Component("Tally", "The votes of one kind on a market.", acts.TALLY),
+    Component("Recorded", "Counts that stand on chain.", acts.RECORDED),
     Component("Progress", "A tally, and how long the vote goes on.", acts.PROGRESS),
     Component("Job", "A job.", acts.JOB),
     Component("User", "A wallet.", reads.USER),

@@ -87,6 +87,10 @@ threshold_bps      bps         What it has to reach.
 min_votes          count       Votes it needs.
 threshold_met      bool        Whether both are reached.
 last_aggregated_at time?       When votes were last recorded on chain.
+recorded           @Recorded?  The counts that stand on chain; null before the first.
+recorded_at        time?       When they were recorded.
+Recorded.yes       count       Counts for it, as the program got them: weights of disputes scaled to u32.
+Recorded.no        count       Counts against it.
 Progress.ends_at   time?       When the vote ends.
 time_remaining_seconds seconds  Until then; 0 once closed.
 next_aggregation_at time?      When votes are recorded next.
@@ -152,6 +156,8 @@ Intent.error       @IntentError?  Why it failed.
 attempts           count       How often it was tried.
 sent_at            time?       When it was first sent.
 confirmed_at       time?       When it was confirmed.
+Intent.slot        slot?       The slot it landed in.
+Intent.finality    confirmed|finalized?  Whether a fork can still drop it; null until it landed.
 kind               text        What it is.
 first_seen_at      time        When it was first met.
 last_tried_at      time        When it was last tried.

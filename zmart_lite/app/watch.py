@@ -17,6 +17,7 @@ INTERVAL_S = 1.0
 FINALITY_EVERY = 5
 """Rounds between two looks at finality: a cluster finalises every few hundred milliseconds, some 13 s behind."""
 AUTHORITY_EVERY = 60
+SETTLE_EVERY = 15
 JOB_OF_SERVICE = {
     "event_indexer": "poll",
     "vote_aggregator": "aggregate",
@@ -39,6 +40,7 @@ class Watch:
         self._node = node
         self._last_height = 0
         self._round = 0
+        self._settling: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         while True:
@@ -62,8 +64,22 @@ class Watch:
         self._round += 1
         if self._round % FINALITY_EVERY == 0:
             await node.indexer.follow_finality()
+            await node.actions.follow_finality()
+        if self._round % SETTLE_EVERY == 1:
+            self._settle_soon()
         if self._round % AUTHORITY_EVERY == 1:
             await node.indexer.read_config()
+
+    def _settle_soon(self) -> None:
+        """Have the node's transactions taken up that a crash left or a fork undid, whether or not the jobs run."""
+        if self._settling is None or self._settling.done():
+            self._settling = self._node.background.start(self._settle(), "settle")
+
+    async def _settle(self) -> None:
+        try:
+            await self._node.actions.settle(planned_by_jobs=False)
+        except (ChainError, StoreUnavailable) as error:
+            logger.warning("transactions that are under way wait: %s", error)
 
     async def _look_for_revert(self) -> None:
         """The devnet's slots only grow; its block height falls when it drops blocks or goes back to a snapshot."""

@@ -287,7 +287,8 @@ class Applier:
         self._fold_account(record, event, facts, place)
         self._advance(record, event, place, old_state)
         holding = self._fold_holding(record, event, place, event_id)
-        vote = self._apply_vote(record, event, place, event_id)
+        self._record_counts(record, event, facts, place, event_id)
+        vote = self._apply_vote(record, event, event_id)
         attached = isinstance(event, models.MarketCreated) and texts.attach_draft(self._tx, record)
         self._dirty_records.add(record["id"])
         return messages.Cause(record["id"], record["market_id"], event_id, old_state, vote, holding, attached)
@@ -388,13 +389,20 @@ class Applier:
             if isinstance(account, models.UserPosition):
                 self._readings[market, row["wallet"]] = PositionReading(row["slot"], account)
 
-    def _apply_vote(self, record: Record, event: ChainEvent, place: Place, event_id: int) -> int | None:
+    def _record_counts(
+        self, record: Record, event: ChainEvent, facts: Mapping[str, Any], place: Place, event_id: int
+    ) -> None:
+        """Note the counts that the event has put on chain, if it has."""
+        kind = _recorded_kind(event)
+        if kind is None:
+            return
+        self.flush()
+        recording = votes.Recording(fold.event_time(event), *_counts(event, facts), event_id)
+        until_ms = intents.counted_until_ms(self._tx, place.transaction_id)
+        votes.set_recorded(self._tx, record["id"], kind, recording, until_ms, place)
+
+    def _apply_vote(self, record: Record, event: ChainEvent, event_id: int) -> int | None:
         """Enter a vote cast on chain; its id."""
-        recorded = _recorded_kind(event)
-        if recorded is not None:
-            self.flush()
-            until_ms = intents.counted_until_ms(self._tx, place.transaction_id)
-            votes.set_recorded(self._tx, record["id"], recorded, fold.event_time(event), until_ms, place)
         if not isinstance(event, models.ProposalVoteSubmitted | models.DisputeVoteSubmitted):
             return None
         # The weight of a dispute vote is read from the positions in the database.
@@ -531,6 +539,17 @@ def _recorded_kind(event: ChainEvent) -> VoteType | None:
     ):
         return VoteType.DISPUTE
     return None
+
+
+def _counts(event: ChainEvent, facts: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    """The counts for and against that an event put on chain; None where its instruction could not be read."""
+    match event:
+        case models.ProposalAggregated():
+            return event.likes, event.dislikes
+        case models.DisputeAggregated():
+            return event.agrees, event.disagrees
+        case _:
+            return facts.get("dispute_agree"), facts.get("dispute_disagree")
 
 
 def _is_incomplete(record: Record) -> bool:

@@ -19,7 +19,7 @@ from zmart_lite.indexer.accounts import Accounts
 from zmart_lite.indexer.apply import facts_for
 from zmart_lite.indexer.writer import LogWriter
 from zmart_lite.models import ChainTransaction, Commitment
-from zmart_lite.store import chainlog, markets, messages
+from zmart_lite.store import chainlog, intents, markets, messages
 from zmart_lite.store.chainlog import Delivery, LogChange
 from zmart_lite.store.db import Row, Tx
 
@@ -31,6 +31,8 @@ FINALITY_BATCH = 256
 BATCHES_MAX = 16
 """Batches of one look: some 4,000 transactions, so that a backfilled history is settled in minutes."""
 FROM_THE_OLDEST = (-1, 0)
+BLOCKHASH_AGE_MAX = 150
+"""Blocks for which a transaction that names a block is valid."""
 RETRACT_SCAN_MAX = 100_000
 """Transactions looked at after the devnet was reverted, newest first; far more than a devnet holds."""
 
@@ -119,8 +121,10 @@ class Finality:
             return suspect
         return None if found.slot == suspect.row["slot"] else Vanished(suspect.row, found.slot)
 
-    async def retract(self, rows: Sequence[Vanished]) -> None:
-        """Undo transactions that the chain dropped, and look for them anew."""
+    async def retract(self, rows: Sequence[Vanished], height_max: int = intents.HEIGHT_MAX) -> None:
+        """Undo transactions that the chain dropped, and look for them anew. The node's own ones that are valid up to
+        the block height ``height_max`` may land again.
+        """
         logger.warning("retracting %d transactions that the chain dropped", len(rows))
         oldest = min(row["slot"] for row, _ in rows)
 
@@ -131,6 +135,7 @@ class Finality:
                 chainlog.resolve_dead_letters(tx, row["signature"])
                 messages.publish_retracted(tx, row["signature"], row["slot"])
                 messages.resolve_undecodable(tx)
+                intents.reopen(tx, row["signature"], height_max)
                 if new_slot is not None:
                     chainlog.add_deliveries(tx, [Delivery(row["signature"], new_slot, None)], "poll")
             markets.forget_baselines(tx, sorted(change.markets), oldest)
@@ -212,6 +217,7 @@ class Finality:
     async def retract_reverted(self) -> int:
         """After a revert of the embedded devnet: retract whatever it no longer has, finalised or not; how many."""
         retracted, before = 0, 2**62
+        height_max = await self._rpc.get_block_height(Commitment.CONFIRMED) + BLOCKHASH_AGE_MAX
         for _ in range(RETRACT_SCAN_MAX // FINALITY_BATCH):
             bound = before
             rows = await self._store.read(lambda tx, bound=bound: chainlog.list_newest(tx, bound, FINALITY_BATCH))  # type: ignore[misc]
@@ -219,7 +225,7 @@ class Finality:
                 break
             _, vanished = await self.judge(rows)
             if vanished:
-                await self.retract(vanished)
+                await self.retract(vanished, height_max)
             retracted += len(vanished)
             if len(vanished) < len(rows):
                 break

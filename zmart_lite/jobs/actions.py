@@ -2,12 +2,13 @@
 
 The row is written first; the signed bytes are in it before they are sent; the same bytes are sent again until they
 land or expire, and only then is the action signed anew, as a new round. Whatever step a crash falls between,
-:meth:`Actions.settle` goes on from the row. The state of markets changes by the event that comes back through the
+:meth:`Actions.settle` goes on from the row. A confirmed action is followed until it is final; one that the chain
+dropped is taken up again. The state of markets changes by the event that comes back through the
 indexer, never here.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from solders.instruction import Instruction
@@ -20,7 +21,7 @@ from zmart_lite.chain.tx import FeePolicy
 from zmart_lite.codec import Codec
 from zmart_lite.errors import SimulationFailed, TransactionExpired, TransactionFailed
 from zmart_lite.jobs.together import together
-from zmart_lite.models import VoteType
+from zmart_lite.models import Commitment, VoteType
 from zmart_lite.ops.metrics import Metrics
 from zmart_lite.store import intents, messages
 from zmart_lite.store.db import Row, Tx
@@ -29,6 +30,10 @@ from zmart_lite.store.leases import UnitsOfWork
 logger = logging.getLogger(__name__)
 
 SETTLE_BATCH = 100
+FOLLOWED_BATCH = 256
+"""As many signatures as the cluster tells of in one call."""
+UNINDEXED_AFTER_S = 60
+"""A confirmed transaction that is not indexed by then is looked for on the cluster."""
 AT_ONCE = 16
 """Transactions under way at the same time: waiting for confirmations takes long, and costs nothing."""
 FAILED_RETRY_S = 900
@@ -140,15 +145,44 @@ class Actions:
         )
         return await self.pursue(intent)
 
-    async def settle(self) -> int:
-        """Go on with every intent that a crash or an outage left; how many."""
-        unsettled = await self._store.read(lambda tx_: intents.list_unsettled(tx_, SETTLE_BATCH))
+    async def settle(self, *, planned_by_jobs: bool = True) -> int:
+        """Go on with every intent that a crash or an outage left, or a fork undid; how many.
+
+        Without ``planned_by_jobs`` what a job planned and nobody has signed yet waits for that job.
+        """
+        unsettled = await self._store.read(
+            lambda tx_: intents.list_unsettled(tx_, SETTLE_BATCH, planned_by_jobs=planned_by_jobs)
+        )
         await together(unsettled, self.pursue, AT_ONCE)
         return len(unsettled)
+
+    async def follow_finality(self) -> int:
+        """Note which confirmed actions have become final; how many have to be taken up again by :meth:`settle`.
+
+        What the indexer retracts is reopened there. This looks for transactions that vanished before they were indexed.
+        """
+        rows = await self._store.read(lambda tx_: intents.list_unfinalized(tx_, FOLLOWED_BATCH))
+        final = [(row["id"], row["landed_slot"]) for row in rows if row["finality"] == Commitment.FINALIZED]
+        until_ms = self._store.now_ms() - UNINDEXED_AFTER_S * 1_000
+        unindexed = [row for row in rows if row["finality"] is None and row["confirmed_ms"] <= until_ms]
+        lost = []
+        signatures = [row["signature"] for row in unindexed]
+        statuses = await self._rpc.get_signature_statuses(signatures, search_history=True) if signatures else []
+        for signature, status in zip(signatures, statuses, strict=True):
+            if status is None or status.err is not None:
+                lost.append(signature)
+            else:
+                await self._index(signature)
+        if final or lost:
+            await self._store.write(lambda tx_: _note_finality(tx_, final, lost))
+        return len(lost)
 
     async def pursue(self, intent: Row) -> Row:
         """Sign if need be, send, confirm, record how it ended. One task at a time works on an intent."""
         if intent["id"] in self._busy:
+            return intent
+        if intent["status"] == "confirmed":  # and not indexed: nothing is to be sent
+            await self._index(intent["signature"])
             return intent
         self._busy.add(intent["id"])
         try:
@@ -200,14 +234,14 @@ class Actions:
     async def _deliver(self, intent: Row, *, resumed: bool) -> None:
         raw, signature = intent["signed_transaction"], intent["signature"]
         try:
-            await tx.send_and_confirm(self._rpc, raw, intent["last_valid_block_height"], already_sent=resumed)
+            landed = await tx.send_and_confirm(self._rpc, raw, intent["last_valid_block_height"], already_sent=resumed)
         except TransactionExpired as error:
             await self._end(intent, "expired", ProgramFailure("BlockhashExpired", None, None, ()), str(error))
         except (SimulationFailed, TransactionFailed) as error:
             await self._refused(intent, failure_in(error, self._codec))
         else:
             await self._index(signature)
-            await self._store.write(lambda tx_: _confirm(tx_, intent))
+            await self._store.write(lambda tx_: _confirm(tx_, intent, landed.slot))
             self._metrics.transitions_total.labels(intent["action"], "confirmed").inc()
             logger.info("%s confirmed for %s", intent["action"], intent["subject"])
 
@@ -237,6 +271,13 @@ class Actions:
         logger.warning("%s for %s ended %s: %s", intent["action"], intent["subject"], status, failure.name)
 
 
-def _confirm(tx_: Tx, intent: Row) -> None:
-    intents.set_confirmed(tx_, intent["id"])
+def _note_finality(tx_: Tx, final: Sequence[tuple[int, int]], lost: Sequence[bytes]) -> None:
+    for intent_id, slot in final:
+        intents.set_finalized(tx_, intent_id, slot)
+    for signature in lost:
+        intents.reopen(tx_, signature)
+
+
+def _confirm(tx_: Tx, intent: Row, slot: int) -> None:
+    intents.set_confirmed(tx_, intent["id"], slot)
     messages.resolve_alert(tx_, "state_transition_failure", intent["subject"])

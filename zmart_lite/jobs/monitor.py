@@ -78,8 +78,9 @@ class Monitor:
 
     async def run(self, params: Params) -> Summary:
         """Carry out what is due, of one market if ``params`` names it."""
-        await self._actions.settle()
         dry_run = self._options.dry_run or bool(params.get("dry_run"))
+        if not dry_run:
+            await self._actions.settle()
         until_s = asyncio.get_running_loop().time() + BEGIN_UNTIL_S
         summary = Summary()
         for find, settle in (
@@ -151,11 +152,20 @@ class Monitor:
         if yes + no == 0:
             return Outcome(skipped=1)
         agree, disagree = rules.scale_to_u32(yes, no)
-        args = {"dispute_agree": agree, "dispute_disagree": disagree, "votes_until_ms": now_ms}
+        threshold_bps = None if config is None else config.dispute_success_threshold
+        args = {
+            "dispute_agree": agree,
+            "dispute_disagree": disagree,
+            "agree_weight": str(yes),
+            "disagree_weight": str(no),
+            "percentage_bps": rules.ratio_bps(yes, yes + no),
+            "threshold_bps": threshold_bps,
+            "votes_until_ms": now_ms,
+        }
         outcome = await self._act("finalize_market", record, args)
         if outcome.done:
             await self._store.write(lambda tx: votes.set_seen(tx, record["id"], VoteType.DISPUTE, tally))
-        met = config is not None and rules.threshold_met(yes, no, config.dispute_success_threshold, 1)
+        met = threshold_bps is not None and rules.threshold_met(yes, no, threshold_bps)
         self._actions.count_aggregation(VoteType.DISPUTE, tally.total, done=bool(outcome.done), met=met)
         return outcome
 

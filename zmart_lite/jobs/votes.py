@@ -54,16 +54,17 @@ class Aggregator:
 
     async def run(self, params: Params) -> Summary:
         """Record what reached its threshold or its end, then approve what is ready; the markets dealt with."""
-        await self._actions.settle()
+        dry_run = bool(params.get("dry_run"))
+        if not dry_run:
+            await self._actions.settle()
         config = await self._store.read(self._config)
         if config is None:
             raise RpcUnavailable("The global config is not known yet.")
         summary = Summary()
         candidates = await self._candidates(params.get("market_id"))
-        dry_run = bool(params.get("dry_run"))
         for each in await together(candidates, lambda key: self._count(key, config, dry_run=dry_run), AT_ONCE):
             summary = summary.joined(each)
-        if params.get("dry_run"):
+        if dry_run:
             return summary
         return await self._approve_ready(summary)
 
@@ -110,7 +111,13 @@ class Aggregator:
             return Summary(found=1, skipped=1)
         if dry_run:
             return Summary(found=1, skipped=1)
-        args = {"likes": tally.likes, "dislikes": tally.dislikes, "votes_until_ms": now_ms}
+        args = {
+            "likes": tally.likes,
+            "dislikes": tally.dislikes,
+            "percentage_bps": rules.ratio_bps(tally.likes, tally.total),
+            "threshold_bps": config.proposal_approval_threshold,
+            "votes_until_ms": now_ms,
+        }
         subject = record["market_id"].hex()
         intent = await self._actions.act("aggregate_proposal_votes", subject, args, market=market)
         done = intent["status"] == "confirmed"

@@ -144,7 +144,16 @@ def intent_row(row: Row) -> Json:
         "created_at": time_text_ms(row["created_ms"]),
         "sent_at": optional_time_ms(row["sent_ms"]),
         "confirmed_at": optional_time_ms(row["confirmed_ms"]),
+        "slot": row["slot"],
+        "finality": _finality(row),
+        "finalized_at": optional_time_ms(row["finalized_ms"]),
     }
+
+
+def _finality(intent: Row) -> str | None:
+    if intent["status"] != "confirmed":
+        return None
+    return "confirmed" if intent["finalized_ms"] is None else "finalized"
 
 
 def dead_letter_row(row: Row, *, with_payload: bool = False) -> Json:

@@ -32,7 +32,7 @@ from zmart_lite.store.shown import (
     trimmed_u64,
     units,
 )
-from zmart_lite.store.votes import VOTING_STATE, Tally
+from zmart_lite.store.votes import VOTING_STATE, Recorded, Tally
 
 __all__ = ["POSITION_SELECT", "MarketRef", "RowContext", "RowSettings", "position_row", "read_context"]
 
@@ -328,6 +328,23 @@ def tally(found: Tally, kind: VoteType, context: RowContext) -> Json:
         "min_votes": votes_min,
         "threshold_met": reached >= threshold_bps and found.total >= max(votes_min, 1),
         "last_aggregated_at": optional_time(found.last_aggregated_at),
+        "recorded": None if found.recorded is None else _recorded(found.recorded, found.last_aggregated_at),
+    }
+
+
+def _recorded(found: Recorded, recorded_at: int | None) -> Json:
+    """What stands on chain: the counts as the program got them, and what they came to by its threshold of then."""
+    reached = rules.ratio_bps(found.yes, found.yes + found.no)
+    return {
+        "yes": found.yes,
+        "no": found.no,
+        "percentage_bps": reached,
+        "threshold_bps": found.threshold_bps,
+        "threshold_met": reached >= found.threshold_bps,
+        "tx_signature": signature_text(found.signature),
+        "slot": found.slot,
+        "finality": "finalized" if found.is_final else "confirmed",
+        "recorded_at": optional_time(recorded_at),
     }
 
 

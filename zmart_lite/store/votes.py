@@ -8,12 +8,14 @@ vote on chain by somebody without shares is kept with weight 0 and counts for no
 from typing import NamedTuple, cast
 
 from zmart_lite.errors import Conflict, Forbidden
-from zmart_lite.models import MarketState, VoteType
-from zmart_lite.store import positions
+from zmart_lite.models import Commitment, MarketState, VoteType
+from zmart_lite.store import markets, positions
 from zmart_lite.store.db import Row, Tx
 from zmart_lite.store.shown import TIME_MAX_S
 
 VOTING_STATE = {VoteType.PROPOSAL: MarketState.PROPOSED, VoteType.DISPUTE: MarketState.DISPUTED}
+
+FINALIZED = int(Commitment.FINALIZED)
 
 VOTE_COLUMNS = "v.*, m.market_id, w.address AS wallet_address, t.signature"
 VOTE_JOINS = (
@@ -21,6 +23,26 @@ VOTE_JOINS = (
     " LEFT JOIN transactions t ON t.id = e.transaction_id"
 )
 VOTE_SELECT = f"SELECT {VOTE_COLUMNS} FROM votes v{VOTE_JOINS}"
+
+
+class Recording(NamedTuple):
+    """Counts that an event has put on chain at ``recorded_at`` (chain time); None where they are not known."""
+
+    recorded_at: int
+    yes: int | None
+    no: int | None
+    event_id: int
+
+
+class Recorded(NamedTuple):
+    """The counts that stand on chain, the threshold in force when they came there, and the transaction that did it."""
+
+    yes: int
+    no: int
+    threshold_bps: int
+    signature: bytes
+    slot: int
+    is_final: bool
 
 
 class Tally(NamedTuple):
@@ -31,6 +53,7 @@ class Tally(NamedTuple):
     agree_weight: int = 0
     disagree_weight: int = 0
     last_aggregated_at: int | None = None
+    recorded: Recorded | None = None
 
     @property
     def total(self) -> int:
@@ -48,7 +71,12 @@ class Tally(NamedTuple):
 
 def find_tally(tx: Tx, market: int, kind: VoteType) -> Tally:
     """The tally; zeros while nobody has voted."""
-    row = tx.one("SELECT * FROM tallies WHERE market = ? AND kind = ?", (market, int(kind)))
+    row = tx.one(
+        "SELECT y.*, e.slot, e.index_in_block, e.transaction_id, e.event_index, t.signature, t.finality FROM tallies y"
+        " LEFT JOIN events e ON e.id = y.recorded_event LEFT JOIN transactions t ON t.id = e.transaction_id"
+        " WHERE y.market = ? AND y.kind = ?",
+        (market, int(kind)),
+    )
     if row is None:
         return Tally()
     return Tally(
@@ -57,7 +85,21 @@ def find_tally(tx: Tx, market: int, kind: VoteType) -> Tally:
         int(row["agree_weight"]),
         int(row["disagree_weight"]),
         row["last_aggregated_at"],
+        _recorded(tx, row, kind),
     )
+
+
+def _recorded(tx: Tx, row: Row, kind: VoteType) -> Recorded | None:
+    yes, no, signature = row["recorded_yes"], row["recorded_no"], row["signature"]
+    if signature is None or yes is None or no is None:
+        return None
+    place = row["slot"], row["index_in_block"], row["transaction_id"], row["event_index"]
+    config = markets.find_config_at(tx, place)
+    if config is None:
+        return None
+    is_proposal = kind is VoteType.PROPOSAL
+    threshold_bps = config.proposal_approval_threshold if is_proposal else config.dispute_success_threshold
+    return Recorded(yes, no, threshold_bps, signature, row["slot"], row["finality"] == FINALIZED)
 
 
 def save_tally(tx: Tx, market: int, kind: VoteType, tally: Tally, *, changed: bool) -> None:
@@ -177,16 +219,18 @@ def set_seen(tx: Tx, market: int, kind: VoteType, seen: Tally) -> None:
 
 
 def set_recorded(
-    tx: Tx, market: int, kind: VoteType, recorded_at: int, last_vote_ms: int, place: tuple[int, int, int, int]
+    tx: Tx, market: int, kind: VoteType, recording: Recording, last_vote_ms: int, place: tuple[int, int, int, int]
 ) -> None:
-    """The counts stand on chain since ``recorded_at`` (chain time), by the event at ``place`` of the log.
+    """The counts stand on chain, by the event at ``place`` of the log.
 
     In them are the votes through the node up to ``last_vote_ms`` and those on chain before ``place``.
     """
     tx.execute(
-        "INSERT INTO tallies (market, kind, last_aggregated_at) VALUES (?, ?, ?)"
-        " ON CONFLICT (market, kind) DO UPDATE SET last_aggregated_at = excluded.last_aggregated_at",
-        (market, int(kind), recorded_at),
+        "INSERT INTO tallies (market, kind, last_aggregated_at, recorded_yes, recorded_no, recorded_event)"
+        " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (market, kind) DO UPDATE SET"
+        " last_aggregated_at = excluded.last_aggregated_at, recorded_yes = excluded.recorded_yes,"
+        " recorded_no = excluded.recorded_no, recorded_event = excluded.recorded_event",
+        (market, int(kind), *recording),
     )
     tx.execute(
         "UPDATE votes SET aggregated = 1 WHERE market = ? AND kind = ? AND aggregated = 0"
@@ -207,7 +251,11 @@ def restart(tx: Tx, market: int) -> None:
     )
     tx.execute("DELETE FROM votes WHERE market = ? AND source = 'chain' AND event_id IS NULL", (market,))
     tx.execute("UPDATE votes SET aggregated = 0 WHERE market = ? AND aggregated = 1", (market,))
-    tx.execute("UPDATE tallies SET last_aggregated_at = NULL WHERE market = ?", (market,))
+    tx.execute(
+        "UPDATE tallies SET last_aggregated_at = NULL, recorded_yes = NULL, recorded_no = NULL, recorded_event = NULL"
+        " WHERE market = ?",
+        (market,),
+    )
 
 
 def recount(tx: Tx, market: int) -> None:
