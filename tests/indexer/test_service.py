@@ -654,11 +654,11 @@ async def test_a_dead_letter_can_be_tried_again(tmp_path: Path) -> None:
             lambda tx: tx.all("SELECT id FROM dead_letters WHERE resolved_ms IS NULL ORDER BY id")
         )
         assert len(ids) == 2
-        assert await here.indexer.retry_dead_letter(ids[0]["id"]) is None
-        assert await here.indexer.retry_dead_letter(99) is None
+        assert await here.indexer.letters.retry(ids[0]["id"]) is None
+        assert await here.indexer.letters.retry(99) is None
         assert await here.value("SELECT attempts FROM dead_letters WHERE id = ?", ids[0]["id"]) == 2
         log.transactions[-1] = whole
-        assert await here.indexer.retry_dead_letter(ids[0]["id"]) == 1
+        assert await here.indexer.letters.retry(ids[0]["id"]) == 1
         assert await here.store.read(chainlog.count_dead_letters) == 0
         assert await here.alerts() == []
         assert await here.value("SELECT count(*) FROM trades") == 1

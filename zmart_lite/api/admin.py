@@ -188,11 +188,17 @@ async def run_job(request: Request, fields: RunFields) -> Reply:
         raise ValidationFailed([("market_id", f"{job.name} does not work on one market")])
     if fields.from_slot is not None and job.name != FROM_A_SLOT:
         raise ValidationFailed([("from_slot", f"{job.name} does not begin at a slot")])
-    ref = fields.market_id
-    market_id = None if ref is None else await request.read(lambda tx: bytes(lookups.get_market(tx, ref)["market_id"]))
+    market_id = await _market_to_run(request, job.name, fields.market_id)
     more = {} if fields.from_slot is None else {"from_slot": fields.from_slot}
     run_id = await request.parts.jobs.run(job.name, market_id=market_id, dry_run=fields.dry_run, **more)
     return Reply({"success": True, "job": job.name, "run_id": run_id}, 202)
+
+
+async def _market_to_run(request: Request, job: str, ref: MarketRef | None) -> bytes | None:
+    """The id of the market a job is to work on; reconciliation takes one that only the chain knows, too."""
+    if ref is None or (job == "reconcile" and ref.column == "market_id"):
+        return None if ref is None else ref.value
+    return await request.read(lambda tx: bytes(lookups.get_market(tx, ref)["market_id"]))
 
 
 async def set_paused(paused: bool, request: Request, _: object) -> object:

@@ -31,7 +31,7 @@ class IndexerAdapter:
         return Resynced([(each.field, each.stored, each.on_chain) for each in differences])
 
     async def retry_dead_letter(self, dead_letter_id: int) -> int | None:
-        return await self._indexer.retry_dead_letter(dead_letter_id)
+        return await self._indexer.letters.retry(dead_letter_id)
 
 
 class JobAdapter:

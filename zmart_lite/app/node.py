@@ -306,6 +306,7 @@ class Node:
             Job("alerts", config.alerts.interval_s, JOB_TIME_LIMIT_S, self._alerts().run),
             Job("prune", HOUR_S, JOB_TIME_LIMIT_S, pruner.run),
             Job("backfill", DAY_S, BY_HAND_LIMIT_S, history.backfill, enabled=False),
+            Job("retry", DAY_S, BY_HAND_LIMIT_S, history.retry, enabled=False),
             Job("rebuild", DAY_S, BY_HAND_LIMIT_S, history.rebuild, enabled=False),
             Job(
                 "reconcile",

@@ -1,4 +1,4 @@
-"""``backfill``, ``events retry``, ``db rebuild`` and ``webhook``: the node's copy of the chain, kept by hand.
+"""``backfill``, ``reconcile``, ``events retry``, ``db rebuild``, ``webhook``: the copy of the chain, kept by hand.
 
 What changes the database works on it directly while no node runs, and through the admin API of one that does.
 """
@@ -8,6 +8,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from string import hexdigits
 from typing import Any, TypeVar
 
 import click
@@ -24,18 +25,19 @@ from zmart_lite.errors import ChainError, DatabaseInUse, StartupError
 from zmart_lite.indexer import Indexer
 from zmart_lite.indexer.backfill import Backfill, Backfilled
 from zmart_lite.indexer.backfill import Progress as Step
+from zmart_lite.indexer.letters import Retried
 from zmart_lite.indexer.rebuild import Rebuilt, rebuild
+from zmart_lite.indexer.reconcile import Reconciled
 from zmart_lite.ops import ChainClock, Metrics
-from zmart_lite.store import chainlog
-from zmart_lite.store.db import Row, Store, wall_clock_ms
+from zmart_lite.store.db import Store, Tx, wall_clock_ms
 from zmart_lite.store.messages import FeedContext
 from zmart_lite.store.rows import RowSettings
 
 Load = Callable[[Path | None], Config]
 T = TypeVar("T")
 
-LETTERS_MAX = 10_000
-POLL_S = 1.0
+MARKET_ID_DIGITS = 64
+POLL_S = 0.25
 DIFFERENCES_SHOWN_MAX = 20
 DAY_S = 86_400
 
@@ -71,8 +73,24 @@ def add_commands(main: click.Group, load: Load) -> None:
         try:
             tried, resolved = asyncio.run(_retry(config))
         except DatabaseInUse:
-            tried, resolved = _retry_beside(config, url)
+            run = run_job_beside(config, url, "retry", {})
+            tried, resolved = run["found"], run["done"]
         click.echo(f"{tried} dead letters tried, {resolved} resolved.")
+
+    @main.command("reconcile")
+    @click.argument("market_id", required=False)
+    @url_option
+    @click.pass_obj
+    def reconcile_command(config_path: Path | None, market_id: str | None, url: str | None) -> None:
+        """Compare the database with the accounts on chain and correct it: everything, or the market with this id."""
+        config, key = load(config_path), None if market_id is None else _market_id(market_id)
+        try:
+            done = asyncio.run(_reconcile(config, key))
+            accounts, corrected, left = done.accounts, done.differences + done.discovered, done.skipped
+        except DatabaseInUse:
+            run = run_job_beside(config, url, "reconcile", {} if market_id is None else {"market_id": market_id})
+            accounts, corrected, left = run["found"], run["done"], run["skipped"]
+        click.echo(f"{accounts} accounts compared, {corrected} differences corrected, {left} markets left for later.")
 
     database = main.commands["db"]
     assert isinstance(database, click.Group)  # noqa: S101 - made by cli.database
@@ -132,7 +150,13 @@ async def _on_chain(indexer: Indexer, config: Config) -> None:
     """Refuse a database that belongs to another chain. Raises StartupError, ChainError."""
     genesis_hash = (await indexer.writer.rpc.get_genesis_hash()).hex()
     program_id = indexer.writer.codec.program_id.hex()
-    await indexer.writer.store.write(lambda tx: pin(tx, genesis_hash, program_id, str(config.store.sqlite_path)))
+    path = str(config.store.sqlite_path)
+
+    def unit(tx: Tx) -> None:
+        pin(tx, "program_id", program_id, path)
+        pin(tx, "genesis_hash", genesis_hash, path)
+
+    await indexer.writer.store.write(unit)
 
 
 async def _backfill(config: Config, from_slot: int) -> Backfilled:
@@ -157,14 +181,27 @@ def _shown(bars: Progress) -> Callable[[Step], None]:
     return show
 
 
-async def _retry(config: Config) -> tuple[int, int]:
+async def _retry(config: Config) -> Retried:
     async with _opened(config) as (indexer, _):
         await _on_chain(indexer, config)
-        letters: list[Row] = await indexer.writer.store.read(lambda tx: chainlog.list_open_letters(tx, LETTERS_MAX))
-        resolved = 0
-        for letter in letters:
-            resolved += await indexer.retry_dead_letter(letter["id"]) is not None
-        return len(letters), resolved
+        with _bars() as bars:
+            task = bars.add_task("letters")
+            done = await indexer.letters.retry_all(lambda tried, total: bars.update(task, completed=tried, total=total))
+        await indexer.drain()
+        return done
+
+
+def _market_id(text: str) -> bytes:
+    if len(text) != MARKET_ID_DIGITS or any(digit not in hexdigits for digit in text):
+        raise StartupError(f"{text!r} is no market id: it has {MARKET_ID_DIGITS} hexadecimal digits.")
+    return bytes.fromhex(text)
+
+
+async def _reconcile(config: Config, market_id: bytes | None) -> Reconciled:
+    async with _opened(config) as (indexer, _):
+        await _on_chain(indexer, config)
+        reconciler = indexer.reconciler
+        return await (reconciler.run() if market_id is None else reconciler.run_market(market_id))
 
 
 async def _rebuild(config: Config) -> Rebuilt:
@@ -193,13 +230,6 @@ def run_job_beside(config: Config, url: str | None, job: str, body: dict[str, An
                         raise StartupError(run["error"] or "The node was stopped meanwhile.")
                     return run
             pause.wait(POLL_S)
-
-
-def _retry_beside(config: Config, url: str | None) -> tuple[int, int]:
-    with NodeAdmin(config, url) as node:
-        letters = node.get("dead-letters?limit=100")["dead_letters"]
-        answers = [node.post(f"dead-letters/{letter['id']}/retry") for letter in letters if letter["signature"]]
-        return len(answers), sum(answer["resolved"] for answer in answers)
 
 
 # Webhooks
@@ -267,6 +297,8 @@ def wanted_webhook(config: Config) -> WebhookRegistration:
 
 
 def _with_helius(config: Config, work: Callable[[HeliusClient], Awaitable[T]]) -> T:
+    if not config.helius.api_key and config.embedded_devnet:
+        raise StartupError("With the embedded devnet the node registers its webhook itself, at every start.")
     if not config.helius.api_key:
         raise StartupError("Set helius.api_key (HELIUS_API_KEY).")
 

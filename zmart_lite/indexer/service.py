@@ -17,6 +17,7 @@ from zmart_lite.errors import ChainError, RequestError, RpcUnavailable, StoreUna
 from zmart_lite.indexer.accounts import Accounts, Difference
 from zmart_lite.indexer.apply import Applied
 from zmart_lite.indexer.finality import FETCHES_MAX, Finality
+from zmart_lite.indexer.letters import DeadLetters
 from zmart_lite.indexer.poller import PollResult, poll
 from zmart_lite.indexer.reconcile import Reconciler
 from zmart_lite.indexer.writer import LogWriter
@@ -94,6 +95,7 @@ class Indexer:
         self.writer = LogWriter(store, codec, rpc, metrics, feed_context)
         self._accounts = Accounts(self.writer, feed_context)
         self._finality = Finality(self.writer, self._accounts, self.wake)
+        self.letters = DeadLetters(self.writer, self._apply, self.wake)
         self.reconciler = Reconciler(
             self.writer,
             self._accounts,
@@ -324,20 +326,3 @@ class Indexer:
         Raises what the RPC raises; a market that the chain does not have is left as it is.
         """
         return await self._accounts.resync(market_id)
-
-    async def retry_dead_letter(self, dead_letter_id: int) -> int | None:
-        """Try a dead letter again from the chain: the number of its events, or None if it failed again."""
-        letter = await self._store.read(lambda tx: chainlog.find_dead_letter(tx, dead_letter_id))
-        if letter is None or letter["signature"] is None:
-            return None
-        signature = letter["signature"]
-        found = await self._rpc.get_transaction(signature, self._codec.program_id)
-        parsed = None if found is None else events_of(self._codec, found)
-        if found is None or parsed is None or not parsed.complete or any(each.event is None for each in parsed.events):
-            await self._store.write(lambda tx: chainlog.count_retry(tx, dead_letter_id))
-            return None
-        async with self.writer.lock:
-            await self.writer.refold(lambda tx: chainlog.forget_for_retry(tx, signature))
-        await self._apply([(found, "backfill")])
-        letter = await self._store.read(lambda tx: chainlog.find_dead_letter(tx, dead_letter_id))
-        return None if letter is None or letter["resolved_ms"] is None else len(parsed.events)

@@ -1,4 +1,6 @@
-"""Jobs that run only when somebody asks: reading the chain's history again, and folding the log again."""
+"""Jobs that run only when somebody asks: reading the chain's history again, folding the log again, and trying again
+what could not be indexed.
+"""
 
 import logging
 from collections.abc import Callable
@@ -30,6 +32,11 @@ class History:
         for market_id, field, before, after in done.differences:
             logger.warning("folded again, %s of %s is %s, not %s", field, market_id or "the config", after, before)
         return Summary(found=done.markets, done=done.markets, failed=len(done.differences))
+
+    async def retry(self, _: Params) -> Summary:
+        """Dead letters tried, and resolved. Raises what the RPC raises."""
+        done = await self._indexer.letters.retry_all()
+        return Summary(found=done.tried, done=done.resolved)
 
 
 def _log(progress: Progress) -> None:

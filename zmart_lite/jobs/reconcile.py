@@ -31,11 +31,11 @@ class Reconciliation:
         resolved = 0
         for letter in letters:
             try:
-                resolved += await self._indexer.retry_dead_letter(letter["id"]) is not None
+                resolved += await self._indexer.letters.retry(letter["id"]) is not None
             except ChainError:
                 break
         return resolved
 
 
 def _summary(done: Reconciled, retried: int) -> Summary:
-    return Summary(done.accounts, done.differences + done.discovered + retried, 0, done.skipped)
+    return Summary(done.accounts, done.differences + done.discovered + retried, done.unreadable, done.skipped)

@@ -470,12 +470,18 @@ def list_retryable_letters(tx: Tx, limit: int) -> list[Row]:
     )
 
 
-def list_open_letters(tx: Tx, limit: int) -> list[Row]:
-    """All open dead letters that name a transaction, oldest first."""
+def list_open_letters(tx: Tx, after: int, limit: int) -> list[Row]:
+    """Open dead letters from behind an id on, oldest first."""
     return tx.all(
-        "SELECT id, kind, signature, error FROM dead_letters WHERE resolved_ms IS NULL AND signature IS NOT NULL"
-        " ORDER BY id LIMIT ?",
-        (limit,),
+        "SELECT id, signature FROM dead_letters WHERE resolved_ms IS NULL AND id > ? ORDER BY id LIMIT ?",
+        (after, limit),
+    )
+
+
+def resolve_letter(tx: Tx, dead_letter_id: int) -> None:
+    tx.execute(
+        "UPDATE dead_letters SET resolved_ms = ?, last_tried_ms = ? WHERE id = ?",
+        (tx.now_ms, tx.now_ms, dead_letter_id),
     )
 
 

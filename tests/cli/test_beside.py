@@ -1,0 +1,96 @@
+"""Commands while a node runs on the same database: they act through it, or say clearly why not."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner
+from solders.keypair import Keypair
+
+from tests.cli.process import node, write_config
+from zmart_lite.app.node import WEBHOOK_PATH
+from zmart_lite.cli import main
+from zmart_lite.demo.client import Api, Wallet
+from zmart_lite.store import chainlog
+from zmart_lite.store.db import Store, Tx
+
+LETTERS = 250
+MARKET = {
+    "question": "Will this be read twice?",
+    "category": "other",
+    "end_date": "2100-01-01T00:00:00Z",
+    "initial_liquidity": "1000000000",
+}
+
+
+async def _market(url: str, rpc_url: str) -> str:
+    api = Api(url, rpc_url)
+    try:
+        wallet = Wallet(api, "creator")
+        await wallet.fund(10)
+        await wallet.sign_in()
+        built, _ = await wallet.act("/api/markets", MARKET)
+        return str(built["market_id"])
+    finally:
+        await api.close()
+
+
+async def _spoil(path: Path) -> None:
+    """More dead letters than one page of the admin API holds, of a transaction that is whole on chain."""
+    store = await Store(path).open()
+
+    def unit(tx: Tx) -> None:
+        signature = tx.value("SELECT signature FROM transactions ORDER BY id DESC")
+        for index in range(LETTERS):
+            chainlog.add_dead_letter(tx, "event", "too new", signature=signature, event_index=index)
+        tx.execute("UPDATE markets SET shares_no = '00000000000000000005'")
+
+    await store.write(unit)
+    await store.close()
+
+
+def test_commands_beside_a_running_node(tmp_path: Path) -> None:
+    settings: dict[str, dict[str, Any]] = {
+        "auth": {"admin_wallets": [str(Keypair().pubkey())]},
+        "helius": {"webhook_secret": "a secret of the tests"},
+        "reconcile": {"enabled": False},
+    }
+    config = write_config(tmp_path, **settings)
+
+    def run(*arguments: str, code: int = 0) -> str:
+        ended = CliRunner().invoke(main, ["--config", str(config), *arguments])
+        assert ended.exit_code == code, ended.output
+        return ended.output
+
+    with node(config) as process:
+        market_id = asyncio.run(_market(process.url, process.rpc_url))
+        assert process.stop() == 0
+    asyncio.run(_spoil(tmp_path / "data" / "zmart.db"))
+    with node(config) as process:
+        at = ("--url", process.url)
+        assert f"{LETTERS} dead letters tried, {LETTERS} resolved" in run("events", "retry", *at)
+        assert " 0 of them new" in run("backfill", "--from-slot", "0", *at)
+        output = run("reconcile", market_id, *at)
+        assert "The running node does it." in output
+        assert "accounts compared" in run("reconcile", *at)
+        assert "0 fields came out otherwise" in run("db", "rebuild", *at)
+        assert "is no market id" in run("reconcile", "xyz", *at, code=1)
+        here = {"api_url": process.rpc_url, "api_key": "localnet", "webhook_url": process.url + WEBHOOK_PATH}
+        write_config(tmp_path, **settings | {"helius": settings["helius"] | here})
+        assert process.url in run("webhook", "list")
+        assert "as it should be" in run("webhook", "check")
+        webhook_id = run("webhook", "register").split()[0]
+        run("webhook", "delete", webhook_id)
+        assert "No webhook delivers" in run("webhook", "check", code=1)
+        assert process.stop() == 0
+
+
+def test_without_an_administrator_commands_say_what_to_do(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    with node(config):
+        for arguments in (("events", "retry"), ("backfill", "--from-slot", "0"), ("db", "rebuild"), ("reconcile",)):
+            ended = CliRunner().invoke(main, ["--config", str(config), *arguments])
+            assert ended.exit_code == 1
+            assert "auth.admin_wallets" in ended.output
+    ended = CliRunner().invoke(main, ["--config", str(config), "webhook", "list"])
+    assert "registers its webhook itself" in ended.output

@@ -1,0 +1,131 @@
+"""Tries dead letters again: after an upgrade that knows more layouts, or when the cluster knows more transactions.
+
+A letter that names its transaction is tried from the chain. One that does not holds an item of a delivery as received;
+where this version finds a signature in it, the transaction goes into the inbox.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
+
+from zmart_lite.chain.events import events_of
+from zmart_lite.chain.webhook import parse_payload
+from zmart_lite.errors import RequestError, RpcRefused, RpcUnavailable, UndecodableData
+from zmart_lite.indexer.finality import FETCHES_MAX
+from zmart_lite.indexer.writer import LogWriter
+from zmart_lite.models import ChainTransaction
+from zmart_lite.store import chainlog, messages
+from zmart_lite.store.chainlog import Delivery, LogChange
+from zmart_lite.store.db import Row, Tx
+
+BATCH = 100
+"""Letters read at once; their transactions are fetched side by side."""
+SOURCE = "backfill"
+
+Apply = Callable[[Sequence[tuple[ChainTransaction, str]]], Awaitable[object]]
+OnProgress = Callable[[int, int], None]
+
+
+class Retried(NamedTuple):
+    """Letters tried, and those of them that are resolved now."""
+
+    tried: int = 0
+    resolved: int = 0
+
+
+class DeadLetters:
+    """``apply`` puts a transaction into the log; ``wake`` tells that the inbox has something new."""
+
+    def __init__(self, writer: LogWriter, apply: Apply, wake: Callable[[], None]) -> None:
+        self._writer, self._apply, self._wake = writer, apply, wake
+        self._store, self._codec, self._rpc = writer.store, writer.codec, writer.rpc
+
+    async def retry(self, letter_id: int) -> int | None:
+        """Try one again: the number of its transaction's events, or None if it failed again.
+
+        Raises RpcUnavailable where the cluster cannot be asked.
+        """
+        letter = await self._store.read(lambda tx: chainlog.find_dead_letter(tx, letter_id))
+        if letter is None:
+            return None
+        if letter["signature"] is None:
+            return await self._retry_contents(letter)
+        return await self._settle(letter, await self._fetch(letter["signature"]))
+
+    async def retry_all(self, on_progress: OnProgress = lambda _done, _total: None) -> Retried:
+        """Try every open letter, oldest first. Raises RpcUnavailable; those tried until then stay resolved."""
+        total = await self._store.read(chainlog.count_dead_letters)
+        tried = after = 0
+        while rows := await self._store.read(lambda tx, a=after: chainlog.list_open_letters(tx, a, BATCH)):  # type: ignore[misc]
+            await self._retry_batch(rows)
+            tried, after = tried + len(rows), rows[-1]["id"]
+            on_progress(min(tried, total), total)
+        # A transaction that comes through closes all its letters, also those that had not had their turn.
+        left = await self._store.read(chainlog.count_dead_letters)
+        on_progress(total, total)
+        return Retried(total, max(total - left, 0))
+
+    async def _retry_batch(self, rows: Sequence[Row]) -> None:
+        gate = asyncio.Semaphore(FETCHES_MAX)
+
+        async def fetch(signature: bytes) -> ChainTransaction | None:
+            async with gate:
+                return await self._fetch(signature)
+
+        signatures = list(dict.fromkeys(row["signature"] for row in rows if row["signature"] is not None))
+        found = dict(zip(signatures, await asyncio.gather(*map(fetch, signatures)), strict=True))
+        for row in rows:
+            letter = await self._store.read(lambda tx, i=row["id"]: chainlog.find_dead_letter(tx, i))  # type: ignore[misc]
+            if letter is None or letter["resolved_ms"] is not None:
+                continue
+            if letter["signature"] is None:
+                await self._retry_contents(letter)
+            else:
+                await self._settle(letter, found[letter["signature"]])
+
+    async def _fetch(self, signature: bytes) -> ChainTransaction | None:
+        try:
+            return await self._rpc.get_transaction(signature, self._codec.program_id)
+        except RpcUnavailable:
+            raise
+        except (RpcRefused, UndecodableData):
+            return None
+
+    async def _settle(self, letter: Row, found: ChainTransaction | None) -> int | None:
+        parsed = None if found is None else events_of(self._codec, found)
+        if found is None or parsed is None or not parsed.complete or any(each.event is None for each in parsed.events):
+            await self._store.write(lambda tx: chainlog.count_retry(tx, letter["id"]))
+            return None
+
+        def forget(tx: Tx) -> LogChange:
+            change = chainlog.forget_for_retry(tx, found.signature)
+            # Should the node end before the next commit, the inbox still knows.
+            chainlog.add_deliveries(tx, [Delivery(found.signature, found.slot, None)], SOURCE)
+            return change
+
+        async with self._writer.lock:
+            await self._writer.refold(forget)
+        await self._apply([(found, SOURCE)])
+        after = await self._store.read(lambda tx: chainlog.find_dead_letter(tx, letter["id"]))
+        return None if after is None or after["resolved_ms"] is None else len(parsed.events)
+
+    async def _retry_contents(self, letter: Row) -> int | None:
+        """The item of a delivery in which no signature was found: 0 if there is one now."""
+        try:
+            items = parse_payload(letter["payload"] or b"", self._codec.program_id)
+        except RequestError:
+            items = []
+        signatures = [item.signature for item in items if item.signature is not None]
+
+        def unit(tx: Tx) -> None:
+            if not signatures:
+                chainlog.count_retry(tx, letter["id"])
+                return
+            chainlog.add_deliveries(tx, [Delivery(signature, None, None) for signature in signatures], "webhook")
+            chainlog.resolve_letter(tx, letter["id"])
+            messages.resolve_undecodable(tx)
+
+        await self._store.write(unit)
+        if signatures:
+            self._wake()
+        return 0 if signatures else None
