@@ -254,6 +254,18 @@ async def test_a_failed_action_is_over_once_another_round_or_another_wallet_did_
         assert await looking.look() == []
 
 
+async def test_a_fork_is_told_of_for_a_day(tmp_path: Path) -> None:
+    async with devnet_world(tmp_path) as world:
+        await world.market(1)
+        world.localnet.ledger.drop_blocks(1)
+        world.localnet.ledger.produce_blocks(40)
+        await world.indexer.follow_finality()
+        looking = Looking(world, tmp_path)
+        assert await looking.look() == [("event_retracted", "HIGH", "fork")]
+        await world.store.write(lambda tx: tx.execute("UPDATE alerts SET last_seen_ms = last_seen_ms - 86400000"))
+        assert await looking.look() == []
+
+
 # The table alone
 
 

@@ -1,6 +1,7 @@
 """Circuit breakers outlast restarts, and each change is told at once."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -85,3 +86,34 @@ async def test_each_change_is_told_once(store: Store) -> None:
     assert (alert["count"], alert["status"]) == (1, "resolved")
     assert await store.read(lambda tx: tx.value("SELECT count(*) FROM feed WHERE type = 'alert'")) == 2
     assert b'zmart_circuit_breaker_opened_total{breaker="api"} 1.0' in process.metrics.render()
+
+
+async def test_from_open_to_half_open_and_back_each_change_is_pushed_once_and_people_hear_of_it_once(
+    store: Store,
+) -> None:
+    wall = Wall()
+    process = await started(store, wall)
+    breaker = process.breakers["api"]
+    for _ in range(3):
+        breaker.fail("time-out")
+    wall.now += 299
+    process.breakers.notice()
+    wall.now += 1
+    for _ in range(3):
+        process.breakers.notice()
+        assert breaker.view().state == "half_open"
+    assert breaker.permit()
+    breaker.fail("again")
+    await process.settled(store)
+    after = await started(store, wall)
+    wall.now += 600
+    assert after.breakers["api"].permit()
+    after.breakers.notice()
+    after.breakers["api"].succeed()
+    await after.settled(store)
+    pushed = await store.read(lambda tx: tx.all("SELECT data FROM feed WHERE type = 'alert' ORDER BY feed_offset"))
+    told = [(each["status"], "one call" in each["message"]) for each in (json.loads(row["data"]) for row in pushed)]
+    opened, half_open, closed = ("open", False), ("open", True), ("resolved", True)
+    assert told == [opened, half_open, opened, half_open, closed]
+    (alert,) = await store.read(lambda tx: tx.all("SELECT * FROM alerts"))
+    assert (alert["severity"], alert["notified_ms"], alert["status"]) == ("HIGH", None, "resolved")

@@ -15,6 +15,7 @@ from zmart_lite.errors import StartupError
 from zmart_lite.jobs.notify import Notifier, NotifyOptions
 from zmart_lite.ops.targets import Message, targets_of
 from zmart_lite.store import alerts
+from zmart_lite.store.alerts import QUIET_S
 from zmart_lite.store.db import Store
 from zmart_lite.store.messages import raise_alert, resolve_alert
 
@@ -158,6 +159,56 @@ async def test_what_ended_before_anybody_knew_is_not_told(store: Store, wall: Wa
     await raised(store, "HIGH")
     await store.write(lambda tx: resolve_alert(tx, "indexing_lag"))
     assert await notifier(store, wall, http_url(post)).look() == 0
+
+
+async def test_one_that_comes_and_goes_is_told_of_again_only_when_it_stays(
+    store: Store, wall: Wall, post: Post
+) -> None:
+    telling = notifier(store, wall, http_url(post))
+
+    async def after(seconds: int, *, holds: bool) -> int:
+        """How many alerts are told when the cause is there, or gone, some time later."""
+        wall.now_ms += seconds * 1_000
+        if holds:
+            await raised(store, "HIGH")
+        else:
+            await store.write(lambda tx: resolve_alert(tx, "indexing_lag"))
+        return await telling.look()
+
+    assert [await after(0, holds=True), await after(60, holds=False)] == [1, 1]
+    assert [await after(60, holds=number % 2 == 0) for number in range(20)] == [0] * 20
+    assert await after(QUIET_S - 1, holds=True) == 0
+    assert await after(QUIET_S - 1, holds=True) == 0
+    assert await after(1, holds=True) == 1
+    assert await after(60, holds=False) == 0
+    assert await after(QUIET_S - 1, holds=False) == 0
+    assert await after(1, holds=False) == 1
+    assert await after(10 * REMIND_S, holds=False) == 0
+    assert [body["title"].split()[0] for body in post.bodies] == ["[HIGH]", "[RESOLVED]"] * 2
+    assert await store.read(lambda tx: tx.value("SELECT count(*) FROM alerts")) == 1
+
+
+async def test_one_that_never_rests_is_recalled_by_the_reminder(store: Store, wall: Wall, post: Post) -> None:
+    telling, told = notifier(store, wall, http_url(post)), []
+    for minute in range(2 * REMIND_S // 60 + 2):
+        if minute % 2 == 0:
+            await raised(store, "HIGH")
+        else:
+            await store.write(lambda tx: resolve_alert(tx, "indexing_lag"))
+        if await telling.look():
+            told.append(minute)
+        wall.now_ms += 60_000
+    assert told == [0, 1, 62]
+
+
+async def test_one_that_came_back_worse_is_told_of_at_once(store: Store, wall: Wall, post: Post) -> None:
+    telling = notifier(store, wall, http_url(post))
+    await raised(store, "HIGH")
+    await telling.look()
+    await store.write(lambda tx: resolve_alert(tx, "indexing_lag"))
+    await telling.look()
+    await raised(store, "CRITICAL")
+    assert await telling.look() == 1
 
 
 async def test_reminders_until_somebody_acknowledges(store: Store, wall: Wall, post: Post) -> None:

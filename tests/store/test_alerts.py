@@ -42,9 +42,23 @@ def test_a_resolved_alert_is_over_and_the_next_one_is_new() -> None:
     assert closed is not None
     assert (closed["id"], closed["status"], closed["resolved_ms"]) == (first["id"], "resolved", database.now_ms)
     assert database.write(lambda tx: alerts.resolve_alert(tx, "stuck_market")) is None
+    database.now_ms += alerts.QUIET_MS
     second, news = raise_alert(database)
     assert news
     assert second["id"] != first["id"]
+
+
+def test_one_that_comes_back_soon_is_the_same_one_and_as_severe_as_before() -> None:
+    database = Database()
+    first, _ = raise_alert(database, "HIGH")
+    database.write(lambda tx: alerts.acknowledge_alert(tx, first["id"], bytes(32)))
+    database.write(lambda tx: alerts.resolve_alert(tx, "stuck_market"))
+    database.now_ms += alerts.QUIET_MS - 2
+    again, news = raise_alert(database, "LOW")
+    assert (news, again["id"], again["count"], again["severity"]) == (True, first["id"], 2, "HIGH")
+    assert (again["status"], again["resolved_ms"], again["acknowledged_by"]) == ("open", None, None)
+    assert again["reopened_ms"] == database.now_ms
+    assert not raise_alert(database)[1]
 
 
 def test_an_acknowledged_alert_counts_on_and_can_be_resolved() -> None:

@@ -93,6 +93,7 @@ class Watch:
 
     def _report(self) -> None:
         node = self._node
+        node.breakers.notice()
         failed = node.store.failed
         node.health.report("database", "error" if failed else "ok", {"queue": node.store.queue_length}, failed)
         node.health.report("websocket", "ok", node.hub.counts()._asdict())

@@ -55,6 +55,8 @@ BY_CHAIN_TIME = frozenset({"stuck_market", "stuck_markets_many", "resolution_tim
 BY_CONFIG = frozenset({"protocol_paused", "authority_mismatch"})
 HAPPENED = frozenset({"proposal_no_consensus", "state_transition_failure", "early_withdrawal"})
 """Types about something that happened: opened where it does, closed here when it is over."""
+PASSING_MS = {"event_retracted": 86_400_000}
+"""Types about something that leaves nothing to look at: closed when it has not happened again for so long."""
 
 
 class AlertOptions(NamedTuple):
@@ -220,6 +222,11 @@ class Alerts:
             watching.set_seen_event(tx, looked_at)
         messages.resolve_undecodable(tx)
         over = [row for row in alerts.list_unresolved(tx, HAPPENED) if row["subject"] and not _goes_on(tx, row)]
+        over += [
+            row
+            for row in alerts.list_unresolved(tx, PASSING_MS.keys())
+            if row["last_seen_ms"] + PASSING_MS[row["alert_type"]] <= tx.now_ms
+        ]
         for row in over:
             messages.resolve_alert(tx, row["alert_type"], row["subject"])
         return len(over)

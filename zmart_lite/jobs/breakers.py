@@ -1,4 +1,4 @@
-"""Keeps the circuit breakers over restarts, and tells of each that opens or closes at once."""
+"""Keeps the circuit breakers over restarts, and tells at once of each that opens, half-opens or closes."""
 
 import asyncio
 import logging
@@ -6,7 +6,7 @@ import logging
 from zmart_lite.errors import StoreUnavailable
 from zmart_lite.jobs import conditions
 from zmart_lite.ops import Background, Breakers, BreakerView, Metrics, SavedBreaker
-from zmart_lite.store import breakers, messages
+from zmart_lite.store import alerts, breakers, messages
 from zmart_lite.store.db import Store, Tx
 
 logger = logging.getLogger(__name__)
@@ -30,37 +30,38 @@ class BreakerKeeper:
         breakers_.restore(await self._store.read(breakers.list_breakers))
 
     def changed(self, view: BreakerView) -> None:
-        """A breaker opened or closed; from any thread."""
+        """A breaker changed its state; from any thread."""
         if view.state == "open":
             self._metrics.circuit_breaker_opened_total.labels(view.name).inc()
             logger.warning("the circuit breaker %s opened: %s", view.name, view.last_error)
         else:
-            logger.info("the circuit breaker %s closed", view.name)
+            logger.info("the circuit breaker %s is %s", view.name, view.state)
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._keep_soon, view.name)
+            self._loop.call_soon_threadsafe(self._keep_soon, view)
 
-    def _keep_soon(self, name: str) -> None:
-        self._background.start(self._keep(name), f"breaker-{name}")
+    def _keep_soon(self, view: BreakerView) -> None:
+        self._background.start(self._keep(view), f"breaker-{view.name}")
 
-    async def _keep(self, name: str) -> None:
-        """Write down how the breaker stands now; one after the other, so that the last word is the last."""
+    async def _keep(self, view: BreakerView) -> None:
+        """Write down how the breaker stands now and tell of the change; one after the other, in their order."""
         async with self._turn:
             if self._breakers is None:
                 return
-            breaker = self._breakers[name]
-            view, saved = breaker.view(), breaker.saved()
+            saved = self._breakers[view.name].saved()
             try:
                 await self._store.write(lambda tx: _write(tx, view, saved))
             except StoreUnavailable as error:
-                logger.warning("the state of the breaker %s is not kept: %s", name, error)
+                logger.warning("the state of the breaker %s is not kept: %s", view.name, error)
 
 
 def _write(tx: Tx, view: BreakerView, saved: SavedBreaker) -> None:
-    breakers.save_breaker(tx, view, saved)
+    """Each change is pushed; people are told once, of the opening, as long as it does not close."""
+    breakers.save_breaker(tx, view.name, saved)
     found = next(iter(conditions.breakers([view], 0)), None)
     if found is None:
         messages.resolve_alert(tx, ALERT, view.name)
     else:
-        messages.raise_alert(
+        row, _ = alerts.raise_alert(
             tx, found.alert_type, found.severity, found.message, subject=found.subject, data=found.data
         )
+        messages.publish_alert(tx, row)

@@ -160,7 +160,13 @@ def breakers(views: Iterable[BreakerView], now_s: float) -> Iterator[Condition]:
             continue
         severity = "CRITICAL" if now_s - view.opened_at > BREAKER_OPEN_S else "HIGH"
         text = f"The circuit breaker {view.name} is open after repeated failures."
-        yield Condition("circuit_breaker_open", severity, text, view.name, {"error": view.last_error})
+        if view.state == "half_open":
+            text = f"The circuit breaker {view.name} lets one call through, to see whether it works again."
+        yield Condition("circuit_breaker_open", severity, text, view.name, _of_breaker(view))
+
+
+def _of_breaker(view: BreakerView) -> dict[str, Any]:
+    return {"state": view.state, "error": view.last_error}
 
 
 def storage(failed: str | None, free_bytes: int, total_bytes: int) -> Iterator[Condition]:

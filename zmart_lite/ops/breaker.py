@@ -33,8 +33,12 @@ class BreakerView(NamedTuple):
 
 
 class SavedBreaker(NamedTuple):
-    """What outlasts a restart. ``openings``: in a row, without a success between. Times are unix seconds."""
+    """What outlasts a restart. ``state``: the last one told of; ``openings``: in a row, without a success between.
 
+    Times are unix seconds.
+    """
+
+    state: str
     failures: int
     openings: int
     opened_at: float | None
@@ -47,7 +51,7 @@ def _ignore(_: BreakerView) -> None:
 
 
 class CircuitBreaker:
-    """``clock`` gives unix seconds; ``on_change`` is called, outside the lock, when the breaker opens or closes."""
+    """``clock`` gives unix seconds; ``on_change`` is called, outside the lock, once for each change of state."""
 
     def __init__(
         self,
@@ -65,6 +69,7 @@ class CircuitBreaker:
         self._open_until: float | None = None
         self._probe_started: float | None = None
         self._last_error: str | None = None
+        self._told = "closed"
 
     def view(self) -> BreakerView:
         with self._lock:
@@ -72,15 +77,18 @@ class CircuitBreaker:
 
     def saved(self) -> SavedBreaker:
         with self._lock:
-            return SavedBreaker(self._failures, self._openings, self._opened_at, self._open_until, self._last_error)
+            return SavedBreaker(
+                self._told, self._failures, self._openings, self._opened_at, self._open_until, self._last_error
+            )
 
     def restore(self, saved: SavedBreaker) -> None:
         """Go on from where an earlier process stopped; nobody is told."""
         with self._lock:
-            self._failures, self._openings, self._opened_at, self._open_until, self._last_error = saved
+            self._told, self._failures, self._openings, self._opened_at, self._open_until, self._last_error = saved
 
     def permit(self) -> bool:
         """Whether a call may be made now. In the half-open state one caller is told yes: the probe."""
+        self.notice()
         with self._lock:
             now = self._clock()
             state = self._state(now)
@@ -89,11 +97,22 @@ class CircuitBreaker:
                 return True
             return state == "closed"
 
+    def notice(self) -> None:
+        """Tell, once, that the time of an open breaker is over: nothing but time makes it half-open."""
+        with self._lock:
+            view = self._view(self._clock())
+            is_news = view.state == "half_open" and self._told == "open"
+            if is_news:
+                self._told = view.state
+        if is_news:
+            self._on_change(view)
+
     def succeed(self) -> None:
         """The call worked: the count starts anew, an open breaker closes."""
         with self._lock:
             was_open = self._open_until is not None
             self._close()
+            self._told = "closed"
             view = self._view(self._clock())
         if was_open:
             self._on_change(view)
@@ -108,6 +127,7 @@ class CircuitBreaker:
             opens = state == "half_open" or (state == "closed" and self._failures >= FAILURES_TO_OPEN)
             if opens:
                 self._open(now)
+                self._told = "open"
             view = self._view(now)
         if opens:
             self._on_change(view)
@@ -189,6 +209,10 @@ class Breakers:
         for name, state in saved.items():
             if name in self._breakers:
                 self._breakers[name].restore(state)
+
+    def notice(self) -> None:
+        for breaker in self._breakers.values():
+            breaker.notice()
 
     def views(self) -> tuple[BreakerView, ...]:
         return tuple(breaker.view() for breaker in self._breakers.values())

@@ -1,7 +1,10 @@
 """Alerts: one open row per type and subject, however often its cause is seen.
 
 ``notified_ms`` says when people were last told: NULL never, 0 when the alert was less severe than now. A resolved alert
-that people know of is told of once more.
+that people know of is told of once more (``taken_back``).
+
+A cause that comes and goes must not send a message each time: an alert whose cause is back within ``QUIET_S`` of its
+end is opened again instead of anew, and people hear of it, or of its end, only when it has stayed so for that long.
 """
 
 from collections.abc import Collection, Sequence
@@ -11,20 +14,21 @@ import msgspec
 
 from zmart_lite.store.db import Row, Tx
 
+QUIET_S = 900
+"""How long an alert has to stay open or closed to count as stable, once it has come back."""
+QUIET_MS = QUIET_S * 1_000
 SEVERITIES = ("LOW", "MEDIUM", "HIGH", "CRITICAL")
 
 
 def raise_alert(
     tx: Tx, alert_type: str, severity: str, message: str, *, subject: str = "", data: object = None
 ) -> tuple[Row, bool]:
-    """Open the alert or count its repetition: (row, whether it is news: opened, or risen in severity).
+    """Open the alert or count its repetition: (row, whether it is news: opened, opened again, or risen in severity).
 
     ``subject`` is a market id in hex, or whatever else there can be one alert about; a repetition never lowers the
     severity.
     """
-    known = tx.one(
-        "SELECT * FROM alerts WHERE alert_type = ? AND subject = ? AND status <> 'resolved'", (alert_type, subject)
-    )
+    known = _find_current(tx, alert_type, subject)
     text = msgspec.json.encode(data).decode()
     if known is None:
         row = tx.one(
@@ -33,13 +37,29 @@ def raise_alert(
             (alert_type, subject, severity, message, text, tx.now_ms, tx.now_ms),
         )
         return cast(Row, row), True
+    is_back = known["status"] == "resolved"
+    if is_back:
+        tx.execute(
+            "UPDATE alerts SET status = 'open', reopened_ms = ?, resolved_ms = NULL, acknowledged_ms = NULL,"
+            " acknowledged_by = NULL WHERE id = ?",
+            (tx.now_ms, known["id"]),
+        )
     risen = is_worse(severity, known["severity"])
     row = tx.one(
         "UPDATE alerts SET count = count + 1, last_seen_ms = ?, message = ?, data = ?, severity = ?, notified_ms ="
         " CASE WHEN ? = 1 AND notified_ms IS NOT NULL THEN 0 ELSE notified_ms END WHERE id = ? RETURNING *",
         (tx.now_ms, message, text, severity if risen else known["severity"], int(risen), known["id"]),
     )
-    return cast(Row, row), risen
+    return cast(Row, row), risen or is_back
+
+
+def _find_current(tx: Tx, alert_type: str, subject: str) -> Row | None:
+    """The alert that is open, or ended so lately that it would be opened again."""
+    return tx.one(
+        "SELECT * FROM alerts WHERE alert_type = ? AND subject = ? AND (status <> 'resolved' OR resolved_ms > ?)"
+        " ORDER BY id DESC LIMIT 1",
+        (alert_type, subject, tx.now_ms - QUIET_MS),
+    )
 
 
 def is_worse(severity: str, than: str) -> bool:
@@ -81,32 +101,33 @@ def acknowledge_alert(tx: Tx, alert_id: int, wallet: bytes) -> Row | None:
 
 
 def list_untold(tx: Tx, severity_min: str, told_before_ms: int, limit: int) -> list[Row]:
-    """What people are to be told: new alerts of at least a severity, those that rose since, and open ones they were
-    last told of before ``told_before_ms``; oldest first. Who acknowledged an alert is not reminded of it.
+    """What people are to be told, oldest first: new alerts of at least a severity, those that rose since, or came back
+    to stay, and open ones they were last told of by ``told_before_ms``. Whoever acknowledged one is not reminded of it.
     """
     severities = SEVERITIES[SEVERITIES.index(severity_min) :]
     marks = ", ".join("?" * len(severities))
     return tx.all(
         f"SELECT * FROM alerts WHERE status IN ('open', 'acknowledged') AND severity IN ({marks})"
-        " AND (notified_ms = 0 OR (status = 'open' AND (notified_ms IS NULL OR notified_ms < ?))) ORDER BY id LIMIT ?",
-        (*severities, told_before_ms, limit),
+        " AND (notified_ms = 0 OR (status = 'open' AND (notified_ms IS NULL OR notified_ms <= ?"
+        " OR (taken_back = 1 AND reopened_ms <= ?)))) ORDER BY id LIMIT ?",
+        (*severities, told_before_ms, tx.now_ms - QUIET_MS, limit),
     )
 
 
 def list_not_taken_back(tx: Tx, limit: int) -> list[Row]:
-    """Resolved alerts that people were told of, and not of their end, oldest first."""
+    """Resolved alerts that people were told of, and not of their end, oldest first; one that had come back only once it
+    has stayed away.
+    """
     return tx.all(
-        "SELECT * FROM alerts WHERE status = 'resolved' AND notified_ms < resolved_ms ORDER BY id LIMIT ?", (limit,)
+        "SELECT * FROM alerts WHERE status = 'resolved' AND taken_back = 0 AND notified_ms IS NOT NULL"
+        " AND (reopened_ms IS NULL OR resolved_ms <= ?) ORDER BY id LIMIT ?",
+        (tx.now_ms - QUIET_MS, limit),
     )
 
 
 def set_told(tx: Tx, told: Sequence[Row], read_ms: int) -> None:
-    """Note that people know of these alerts as read at ``read_ms``; what got worse since is told again.
-
-    Open ones count as told of a moment earlier, so that one resolved at that very moment is still told of.
-    """
-    moments = [row["resolved_ms"] if row["status"] == "resolved" else read_ms - 1 for row in told]
+    """Note that people know of these alerts as read at ``read_ms``; what got worse since is told again."""
     tx.execute_many(
-        "UPDATE alerts SET notified_ms = ? WHERE id = ? AND severity = ?",
-        [(moment, row["id"], row["severity"]) for row, moment in zip(told, moments, strict=True)],
+        "UPDATE alerts SET notified_ms = ?, taken_back = ? WHERE id = ? AND severity = ?",
+        [(read_ms, int(row["status"] == "resolved"), row["id"], row["severity"]) for row in told],
     )

@@ -502,13 +502,16 @@ CREATE TABLE alerts (
     opened_ms       INTEGER NOT NULL,
     last_seen_ms    INTEGER NOT NULL,
     notified_ms     INTEGER,            -- 0: told of when it was less severe
+    taken_back      INTEGER NOT NULL DEFAULT 0 CHECK (taken_back IN (0, 1)),  -- 1: the last thing people heard was its end
+    reopened_ms     INTEGER,            -- it came back soon after its end, last at this time
     acknowledged_ms INTEGER,
     acknowledged_by BLOB,
     resolved_ms     INTEGER
 ) STRICT;
 CREATE UNIQUE INDEX alerts_one_open ON alerts (alert_type, subject) WHERE status <> 'resolved';
 CREATE INDEX alerts_by_status ON alerts (status, id);
-CREATE INDEX alerts_to_take_back ON alerts (id) WHERE status = 'resolved' AND notified_ms < resolved_ms;
+CREATE INDEX alerts_by_subject ON alerts (alert_type, subject, id);
+CREATE INDEX alerts_to_take_back ON alerts (id) WHERE status = 'resolved' AND taken_back = 0 AND notified_ms IS NOT NULL;
 
 CREATE TABLE discrepancies (
     id          INTEGER PRIMARY KEY,
