@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 
 import bench
-from bench import Measurement
+from bench import Measurement, number_text
 
 HEADINGS = ("what", "value", "promised", "note")
 
@@ -35,14 +35,8 @@ def _table(measurements: list[Measurement]) -> Iterator[str]:
 
 
 def _row(measurement: Measurement) -> tuple[str, str, str, str]:
-    promised = "" if measurement.at_least is None else f"≥ {_number(measurement.at_least)}"
-    if not measurement.kept:
-        promised += " MISSED"
-    return measurement.name, f"{_number(measurement.value)} {measurement.unit}", promised, measurement.note
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    value = f"{number_text(measurement.value)} {measurement.unit}"
+    return measurement.name, value, measurement.promised, measurement.note
 
 
 if __name__ == "__main__":

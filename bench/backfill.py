@@ -77,7 +77,7 @@ async def _backfill(path: Path) -> list[float]:
 
 
 async def _fill(store: Store, codec: Codec, source: random.Random, settings: RowSettings) -> list[float]:
-    await store.write(lambda tx: markets.add_config(tx, _config(), slot=0, index_in_block=0, event_id=None))
+    await store.write(lambda tx: markets.add_config(tx, protocol_config(), slot=0, index_in_block=0, event_id=None))
     chain, seconds = History(codec, source), []
     for _ in range(EVENTS // BATCH):
         payloads = [chain.next() for _ in range(BATCH)]
@@ -140,7 +140,7 @@ def _insert(tx: Tx, table: str, rows: Sequence[Sequence[object]]) -> None:
         tx.execute_many(f"INSERT INTO {table} VALUES ({', '.join('?' * len(rows[0]))})", rows)
 
 
-def _config() -> GlobalConfig:
+def protocol_config() -> GlobalConfig:
     return GlobalConfig(
         bytes(32), bytes(32), bytes(32), *RATES, 7_000, 6_000, 86_400, 259_200, 8_000, False, bytes(64), 255
     )
@@ -149,9 +149,9 @@ def _config() -> GlobalConfig:
 class History:
     """Raw webhook items in chain order: markets are created, approved and activated, then traded in at random."""
 
-    def __init__(self, codec: Codec, source: random.Random) -> None:
-        self._codec, self._source = codec, source
-        self._market_ids = [source.randbytes(32) for _ in range(MARKETS)]
+    def __init__(self, codec: Codec, source: random.Random, start_s: int = START_S, markets: int = MARKETS) -> None:
+        self._codec, self._source, self._now_s = codec, source, start_s
+        self.market_ids = [source.randbytes(32) for _ in range(markets)]
         self._wallets = [source.randbytes(32) for _ in range(WALLETS)]
         self._events = self._make()
         self._slot = 1_000
@@ -159,11 +159,12 @@ class History:
     def next(self) -> bytes:
         event, name, args, accounts = next(self._events)
         self._slot += 1
-        return _payload(self._codec, self._source, self._slot, event, name, args, accounts)
+        item = _item(self._codec, self._source, event, name, args, accounts)
+        return json.dumps(item | {"slot": self._slot, "blockTime": self._now_s}).encode()
 
     def _make(self) -> Iterator[tuple[models.ChainEvent, str, dict[str, object], list[bytes]]]:
-        source, now = self._source, START_S
-        for market_id in self._market_ids:
+        source, now = self._source, self._now_s
+        for market_id in self.market_ids:
             creator, market = source.choice(self._wallets), self._codec.market_address(market_id)
             args = {
                 "market_id": market_id,
@@ -178,8 +179,8 @@ class History:
             yield models.ProposalApproved(market_id, creator, now), "approve_proposal", {}, [creator, market]
             yield models.MarketActivated(market_id, creator, P, now), "activate_market", {}, [creator, market]
         while True:
-            now += 1
-            market_id, user = source.choice(self._market_ids), source.choice(self._wallets)
+            now = self._now_s = now + 1
+            market_id, user = source.choice(self.market_ids), source.choice(self._wallets)
             cost = source.randrange(20_000, P)
             total = cost + cost * sum(RATES) // rules.BPS
             outcome = source.random() < 0.5
@@ -188,15 +189,14 @@ class History:
             yield bought, "buy_shares", {"outcome": outcome, "target_cost": total}, [bytes(32), market, bytes(32), user]
 
 
-def _payload(
+def _item(
     codec: Codec,
     source: random.Random,
-    slot: int,
     event: models.ChainEvent,
     name: str,
     args: dict[str, object],
     accounts: Sequence[bytes],
-) -> bytes:
+) -> dict[str, object]:
     keys = [*dict.fromkeys([source.randbytes(32), *accounts, PROGRAM])]
     program = str(Pubkey(PROGRAM))
     instruction = {
@@ -213,10 +213,8 @@ def _payload(
         f"Program {program} success",
     ]
     balances = [source.randrange(10**12) for _ in keys]
-    item = {
-        "blockTime": START_S,
+    return {
         "indexWithinBlock": source.randrange(2_000),
-        "slot": slot,
         "meta": {
             "err": None,
             "fee": 5_000,
@@ -243,4 +241,3 @@ def _payload(
         },
         "version": "legacy",
     }  # fmt: skip
-    return json.dumps(item).encode()

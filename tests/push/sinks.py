@@ -1,6 +1,6 @@
 """Clients of the Hub for tests, without a network: what they were given, and when they take it."""
 
-from zmart_lite.push.frames import Envelope
+from zmart_lite.push.frames import Batch, Envelope
 from zmart_lite.push.subscriber import Ending
 
 
@@ -17,8 +17,13 @@ class Inbox:
     def ready(self) -> bool:
         return self.open
 
-    def write(self, envelopes: list[Envelope]) -> None:
-        self.writes.append(envelopes)
+    def write(self, batch: Batch) -> None:
+        self.writes.append(batch.envelopes)
+
+    def offer(self, batch: Batch) -> bool:
+        if self.open:
+            self.write(batch)
+        return self.open
 
     def end(self, ending: Ending) -> None:
         self.ending = ending

@@ -7,7 +7,7 @@ from websockets.frames import Frame
 from websockets.streams import StreamReader
 
 from zmart_lite.models import FeedMessage
-from zmart_lite.push.frames import Envelope, envelope_of, iso_time, text_frame
+from zmart_lite.push.frames import Batch, Envelope, envelope_of, iso_time, text_frame
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65_535, 65_536])
@@ -40,6 +40,16 @@ def test_an_event_may_have_an_id_that_its_envelope_does_not_tell() -> None:
     assert b"\nid: 0\n" in found.block
     assert b"offset" not in found.payload
     assert b"id:" not in Envelope("subscribed", {}, timestamp_ms=0).block
+
+
+def test_a_batch_is_its_messages_in_order_as_frames_or_as_one_chunk() -> None:
+    first, second = (Envelope("trade", {"n": n}, timestamp_ms=0, offset=n) for n in (1, 2))
+    batch = Batch([first, second])
+    assert batch.frames == first.frame + second.frame
+    blocks = first.block + second.block
+    assert batch.chunk == f"{len(blocks):x}\r\n".encode() + blocks + b"\r\n"
+    assert (batch.frames is batch.frames, batch.chunk is batch.chunk) == (True, True)
+    assert Batch([first]).frames == first.frame
 
 
 @given(st.text())

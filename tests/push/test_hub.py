@@ -69,6 +69,24 @@ async def test_a_message_is_encoded_once_for_all_and_delivered_once_to_each() ->
     assert bench.metrics.push_messages_total.labels("websocket", "trade")._value.get() == 15
 
 
+async def test_a_round_is_joined_once_for_all_who_listen_to_one_channel() -> None:
+    bench = Bench()
+    alone = [bench.live(PUBLIC)[1] for _ in range(3)]
+    _, both = bench.live(PUBLIC, Channel("price", MARKET))
+    waiting, behind = bench.live(PUBLIC)
+    behind.open = False
+    bench.publish(messages(1, 1))
+    behind.open = True
+    bench.publish([*messages(2, 3), *messages(4, 4, "price"), *messages(5, 5, "vote")])
+    assert all(inbox.offsets == [1, 2, 3, 5] for inbox in alone)
+    assert len({id(inbox.writes[1]) for inbox in alone}) == 1
+    assert (both.offsets, len(both.writes)) == ([1, 2, 3, 4, 5], 2)
+    assert (behind.offsets, len(behind.writes)) == ([1, 2, 3, 5], 1), "what waited goes first"
+    assert (waiting.cursor, len(waiting.queue)) == (5, 0)
+    assert bench.metrics.push_messages_total.labels("websocket", "trade")._value.get() == 15
+    assert bench.metrics.push_messages_total.labels("websocket", "vote")._value.get() == 5
+
+
 async def test_repeated_and_late_messages_are_not_handed_out_again() -> None:
     bench = Bench()
     _, inbox = bench.live()

@@ -33,6 +33,11 @@ def text_frame(payload: bytes) -> bytes:
     return struct.pack("!BBQ", _TEXT_FRAME, 127, length) + payload
 
 
+def http_chunk(data: bytes) -> bytes:
+    """One chunk of the chunked body (RFC 9112, 7.1)."""
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
 class Envelope:
     """A message for clients: the JSON of it, and on demand its WebSocket frame and its SSE block.
 
@@ -71,6 +76,22 @@ class Envelope:
         """JSON escapes every line break, so the envelope always is one line."""
         id_line = b"" if self.event_id is None else b"id: %d\n" % self.event_id
         return b"event: %s\n%sdata: %s\n\n" % (self.type.encode(), id_line, self.payload)
+
+
+class Batch:
+    """Messages that go out together, joined once however many clients get them."""
+
+    def __init__(self, envelopes: list[Envelope]) -> None:
+        self.envelopes = envelopes
+
+    @cached_property
+    def frames(self) -> bytes:
+        return b"".join([envelope.frame for envelope in self.envelopes])
+
+    @cached_property
+    def chunk(self) -> bytes:
+        """The blocks as one chunk of a chunked body."""
+        return http_chunk(b"".join([envelope.block for envelope in self.envelopes]))
 
 
 def envelope_of(message: FeedMessage) -> Envelope:

@@ -15,7 +15,7 @@ from zmart_lite.config import Push
 from zmart_lite.models import FeedMessage
 from zmart_lite.ops import Metrics
 from zmart_lite.push.channels import Channel, channels_of
-from zmart_lite.push.frames import Envelope, envelope_of
+from zmart_lite.push.frames import Batch, Envelope, envelope_of
 from zmart_lite.push.subscriber import CROWDED, FULL, SLOW, STOPPING, Ending, Subscriber
 
 PAGE_MESSAGES = 128
@@ -59,6 +59,14 @@ class Reset(NamedTuple):
 
     reason: str
     head: int
+
+
+class _News(NamedTuple):
+    """A message on its way out, with those of its channels that have listeners."""
+
+    offset: int
+    envelope: Envelope
+    channels: list[Channel]
 
 
 class Hub:
@@ -196,47 +204,84 @@ class Hub:
             asyncio.get_running_loop().call_soon(self._round)
 
     def _hand_out(self) -> None:
+        news = self._next_round()
+        by_channel: dict[Channel, list[_News]] = {}
+        for one in news:
+            for channel in one.channels:
+                by_channel.setdefault(channel, []).append(one)
+        others = {channel: self._deliver(channel, found) for channel, found in by_channel.items()}
         touched: list[Subscriber] = []
+        for one in news:
+            self._enqueue(one, [subscriber for channel in one.channels for subscriber in others[channel]], touched)
+        for subscriber in touched:
+            subscriber.touched = False
+            subscriber.flush()
+            self._check_queue(subscriber)
+        self._metrics.feed_offset.set(self.head)
+
+    def _next_round(self) -> list[_News]:
+        """The next messages that somebody listens for."""
+        found = []
         for _ in range(min(len(self._backlog), ROUND_MESSAGES)):
             message = self._backlog.popleft()
             # A message that comes twice, or late by way of another node, is in the log: whoever is live has had it.
             if message.offset > self.head:
                 self.head = message.offset
-                self._enqueue(message, touched)
-        messages_max, bytes_max = self.limits.queue_messages_max, self.limits.queue_bytes_max
-        for subscriber in touched:
-            subscriber.touched = False
-            subscriber.flush()
-            if len(subscriber.queue) > messages_max or subscriber.queued_bytes > bytes_max:
-                self.drop(subscriber, SLOW)
-        self._metrics.feed_offset.set(self.head)
+                heard = [channel for channel in channels_of(message) if channel in self._listeners]
+                if heard:
+                    found.append(_News(message.offset, envelope_of(message), heard))
+        return found
 
-    def _enqueue(self, message: FeedMessage, touched: list[Subscriber]) -> None:
-        """Put a message into the queue of everyone who listens. The innermost loop of the node: one turn per client."""
-        listening = [found for channel in channels_of(message) if (found := self._listeners.get(channel))]
-        if not listening:
-            return
-        envelope = envelope_of(message)
-        offset, size_bytes = message.offset, envelope.size_bytes
+    def _deliver(self, channel: Channel, news: list[_News]) -> list[Subscriber]:
+        """Send what a round brought in a channel to those who listen to nothing else and have nothing waiting, joined
+        once for all of them; the other listeners.
+
+        The innermost loop of the node: one turn per client.
+        """
+        batch, others = Batch([one.envelope for one in news]), []
+        first, last = news[0].offset, news[-1].offset
         delivered = {"websocket": 0, "sse": 0}
-        for subscribers in listening:
-            for subscriber in subscribers:
-                # The cursor moves with the first channel that matches, so the others find the message already queued.
-                if subscriber.cursor >= offset:
-                    continue
-                if subscriber.live:
-                    subscriber.cursor = offset
-                    subscriber.queue.append(envelope)
-                    subscriber.queued_bytes += size_bytes
-                    delivered[subscriber.sink.kind] += 1
-                    if not subscriber.touched:
-                        subscriber.touched = True
-                        touched.append(subscriber)
-                elif subscriber.held is not None:
-                    subscriber.hold(envelope, offset, self.limits.queue_messages_max)
+        for subscriber in self._listeners[channel]:
+            if (
+                subscriber.live
+                and subscriber.cursor < first
+                and len(subscriber.channels) == 1
+                and not subscriber.queue
+                and subscriber.sink.offer(batch)
+            ):
+                subscriber.cursor = last
+                delivered[subscriber.sink.kind] += 1
+            else:
+                others.append(subscriber)
         for kind, count in delivered.items():
             if count:
-                self._metrics.push_messages_total.labels(kind, message.type).inc(count)
+                self._count(kind, batch.envelopes, count)
+        return others
+
+    def _enqueue(self, news: _News, subscribers: list[Subscriber], touched: list[Subscriber]) -> None:
+        """Put a message into the queues of those who listen to several channels or do not keep up."""
+        offset, envelope, delivered = news.offset, news.envelope, {"websocket": 0, "sse": 0}
+        for subscriber in subscribers:
+            # The cursor moves with the first channel that matches, so the others find the message already queued.
+            if subscriber.cursor >= offset:
+                continue
+            if subscriber.live:
+                subscriber.cursor = offset
+                subscriber.put((envelope,))
+                delivered[subscriber.sink.kind] += 1
+                if not subscriber.touched:
+                    subscriber.touched = True
+                    touched.append(subscriber)
+            elif subscriber.held is not None:
+                subscriber.hold(envelope, offset, self.limits.queue_messages_max)
+        for kind, count in delivered.items():
+            if count:
+                self._count(kind, (envelope,), count)
+
+    def _check_queue(self, subscriber: Subscriber) -> None:
+        limits = self.limits
+        if len(subscriber.queue) > limits.queue_messages_max or subscriber.queued_bytes > limits.queue_bytes_max:
+            self.drop(subscriber, SLOW)
 
     # From the log
 
@@ -259,7 +304,7 @@ class Hub:
             held = subscriber.take_held()
             if held is not None and subscriber.is_open:
                 subscriber.put(held)
-                self._count(subscriber, held)
+                self._count(subscriber.sink.kind, held)
                 subscriber.cursor = max(subscriber.cursor, self.head)
                 subscriber.live = True
                 subscriber.flush()
@@ -278,7 +323,7 @@ class Hub:
             count += len(news)
             if subscriber.is_open:
                 subscriber.put(news)
-                self._count(subscriber, news)
+                self._count(subscriber.sink.kind, news)
                 await subscriber.drained()
         return count
 
@@ -306,6 +351,6 @@ class Hub:
             return "too_many"
         return None
 
-    def _count(self, subscriber: Subscriber, envelopes: Sequence[Envelope]) -> None:
+    def _count(self, kind: str, envelopes: Sequence[Envelope], clients: int = 1) -> None:
         for type_, count in Counter(envelope.type for envelope in envelopes).items():
-            self._metrics.push_messages_total.labels(subscriber.sink.kind, type_).inc(count)
+            self._metrics.push_messages_total.labels(kind, type_).inc(count * clients)

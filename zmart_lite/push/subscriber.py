@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from zmart_lite.models import FeedMessage
 from zmart_lite.push.channels import Channel, channels_of
-from zmart_lite.push.frames import Envelope
+from zmart_lite.push.frames import Batch, Envelope
 
 BATCH_MESSAGES_MAX = 64
 """Messages joined in one write."""
@@ -41,8 +41,11 @@ class Sink(Protocol):
     def ready(self) -> bool:
         """Whether the client has taken enough of what was written that more may be."""
 
-    def write(self, envelopes: list[Envelope]) -> None:
-        """Send them, joined."""
+    def write(self, batch: Batch) -> None:
+        """Send it in one piece."""
+
+    def offer(self, batch: Batch) -> bool:
+        """Send it, if the client is ready; False if not. The two above in one call."""
 
     def end(self, ending: Ending) -> None:
         """Say why and close; a client that does not even take that is cut off."""
@@ -117,7 +120,7 @@ class Subscriber:
                 batch = [queue.popleft() for _ in range(BATCH_MESSAGES_MAX)]
                 self.queued_bytes -= sum([envelope.size_bytes for envelope in batch])
             self.stalled_since = None
-            sink.write(batch)
+            sink.write(Batch(batch))
         if not queue and self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
 
