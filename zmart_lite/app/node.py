@@ -92,19 +92,35 @@ class Node:
         """Start everything. Raises StartupError with what to do; whatever was started is then stopped again."""
         async with AsyncExitStack() as stack:
             sockets = self._bind(stack)
-            self._build_operations(stack)
-            await self._open_store(stack)
-            self._build_chain(stack)
-            await self._pin_to_chain()
-            self._build_ipfs(stack)
-            self._build_indexer()
-            await self._say_keys()
-            self._build_jobs()
+            await self._build(stack)
             await self._serve(stack, sockets)
             await self._start_work(stack)
             self._stack = stack.pop_all()
         logger.info("node started", extra={"port": self.port, "cluster": self.config.chain.cluster})
         return self
+
+    async def run_job(self, name: str, params: Params) -> Summary:
+        """Run one job to its end without serving, then stop; in the place of :meth:`start`.
+
+        Raises DatabaseInUse while a node runs, StartupError, and what the job raises.
+        """
+        async with AsyncExitStack() as stack:
+            await self._build(stack)
+            stack.push_async_callback(self.jobs.stop)
+            self.background.start(self.indexer.run(), "indexer")
+            await self.jobs.take_over()
+            return await self.jobs.run_to_end(name, params)
+
+    async def _build(self, stack: AsyncExitStack) -> None:
+        """Every part but the ones that listen or repeat something."""
+        self._build_operations(stack)
+        await self._open_store(stack)
+        self._build_chain(stack)
+        await self._pin_to_chain()
+        self._build_ipfs(stack)
+        self._build_indexer()
+        await self._say_keys()
+        self._build_jobs()
 
     async def stop(self) -> None:
         """End streams, requests, jobs and indexing, in this order, and close the database."""

@@ -3,10 +3,12 @@
 Whoever can read the node's key file may act as one of its administrators; that is how a command signs in.
 """
 
+import threading
 import time
 from types import TracebackType
 from typing import Any, Self
 
+import click
 import httpx
 from solders.pubkey import Pubkey
 
@@ -16,6 +18,7 @@ from zmart_lite.config import Config
 from zmart_lite.errors import StartupError
 
 TIMEOUT_S = 15.0
+POLL_S = 0.25
 
 
 def node_url(config: Config) -> str:
@@ -68,3 +71,17 @@ class NodeAdmin:
         if response.is_error:
             raise StartupError(f"The node refused: {answer.get('message') or answer.get('error')}")
         return answer
+
+
+def run_job_beside(config: Config, url: str | None, job: str, body: dict[str, Any]) -> Any:
+    """Have the node run a job, and wait for its end; the run. Raises StartupError with the node's own words."""
+    with NodeAdmin(config, url) as node:
+        run_id, pause = node.post(f"jobs/{job}/run", body)["run_id"], threading.Event()
+        click.echo("The running node does it.")
+        while True:
+            for run in node.get(f"jobs/{job}/runs?limit=20")["runs"]:
+                if run["id"] == run_id and run["finished_at"] is not None:
+                    if run["result"] != "ok":
+                        raise StartupError(run["error"] or "The node was stopped meanwhile.")
+                    return run
+            pause.wait(POLL_S)

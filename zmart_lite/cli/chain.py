@@ -4,7 +4,6 @@ What changes the database works on it directly while no node runs, and through t
 """
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ from solders.pubkey import Pubkey
 from zmart_lite.app.node import WEBHOOK_PATH, indexer_options, pin
 from zmart_lite.chain.helius import HeliusClient, WebhookRegistration
 from zmart_lite.chain.rpc import RetryPolicy, Rpc
-from zmart_lite.cli.beside import NodeAdmin
+from zmart_lite.cli.beside import run_job_beside
 from zmart_lite.codec import Codec
 from zmart_lite.config import Config
 from zmart_lite.errors import ChainError, DatabaseInUse, StartupError
@@ -37,7 +36,6 @@ Load = Callable[[Path | None], Config]
 T = TypeVar("T")
 
 MARKET_ID_DIGITS = 64
-POLL_S = 0.25
 DIFFERENCES_SHOWN_MAX = 20
 DAY_S = 86_400
 
@@ -216,20 +214,6 @@ async def _rebuild(config: Config) -> Rebuilt:
 
 
 # Beside a node
-
-
-def run_job_beside(config: Config, url: str | None, job: str, body: dict[str, Any]) -> Any:
-    """Have the node run a job, and wait for its end; the run. Raises StartupError with the node's own words."""
-    with NodeAdmin(config, url) as node:
-        run_id, pause = node.post(f"jobs/{job}/run", body)["run_id"], threading.Event()
-        click.echo("The running node does it.")
-        while True:
-            for run in node.get(f"jobs/{job}/runs?limit=20")["runs"]:
-                if run["id"] == run_id and run["finished_at"] is not None:
-                    if run["result"] != "ok":
-                        raise StartupError(run["error"] or "The node was stopped meanwhile.")
-                    return run
-            pause.wait(POLL_S)
 
 
 # Webhooks

@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 
 import click
 
-from zmart_lite.cli.beside import NodeAdmin
+from zmart_lite.cli.beside import NodeAdmin, run_job_beside
+from zmart_lite.cli.serving import run_job
 from zmart_lite.config import Config
-from zmart_lite.errors import DatabaseInUse, NotFound, StartupError
+from zmart_lite.errors import DatabaseInUse, NotFound
 from zmart_lite.ops.targets import Message, targets_of
 from zmart_lite.store import runs
 from zmart_lite.store.db import Store, Tx
@@ -58,14 +59,8 @@ def _add_jobs(main: click.Group, load: Load) -> None:
     @URL
     @click.pass_obj
     def run_job(config_path: Path | None, name: str, dry_run: bool, url: str | None) -> None:
-        """Start a job now, in the running node."""
-
-        def refuse(_: Tx) -> None:
-            raise StartupError("Jobs run inside a node, and none is running: start one with zmart-lite serve.")
-
-        body = {"reason": "by hand on the command line"} | ({"dry_run": True} if dry_run else {})
-        answer = _on_database_or_node(load(config_path), url, refuse, lambda node: node.post(f"jobs/{name}/run", body))
-        click.echo(f"{name}: run {answer['run_id']} started")
+        """Run a job now, in the running node or, where none runs, in this process; exit 1 if anything failed."""
+        sys.exit(run_by_hand(load(config_path), url, name, dry_run=dry_run))
 
     for action, paused in (("pause", True), ("resume", False)):
         job.add_command(_pausing(load, action, paused))
@@ -88,6 +83,17 @@ def _pausing(load: Load, action: str, paused: bool) -> click.Command:
         click.echo(f"{name}: {'paused' if paused else 'resumed'}")
 
     return command
+
+
+def run_by_hand(config: Config, url: str | None, name: str, *, dry_run: bool) -> int:
+    """Run a job to its end and say what it came to; the exit code. Raises what keeps it from running."""
+    params = {"dry_run": True} if dry_run else {}
+    try:
+        done = asyncio.run(run_job(config, name, params))._asdict()
+    except DatabaseInUse:
+        done = run_job_beside(config, url, name, params)
+    click.echo(f"{name}: found {done['found']}, done {done['done']}, failed {done['failed']}, left {done['skipped']}")
+    return 1 if done["failed"] else 0
 
 
 def _on_database_or_node(config: Config, url: str | None, unit: Callable[[Tx], T], ask: Callable[[NodeAdmin], T]) -> T:

@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
+import os
 import secrets
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
 import uvloop
@@ -18,9 +19,10 @@ from solders.pubkey import Pubkey
 from zmart_lite import __version__
 from zmart_lite.app import Node
 from zmart_lite.config import Config, Secret, cautions, read_keypair
-from zmart_lite.jobs import Keys
+from zmart_lite.jobs import Keys, Summary
 from zmart_lite.localnet import Localnet, LocalnetOptions  # noqa: TID251 - the one place that starts it
 from zmart_lite.logs import configured
+from zmart_lite.store.db import lock_database
 
 logger = logging.getLogger(__name__)
 
@@ -54,8 +56,7 @@ async def _serve(config: Config) -> int:
         for caution in cautions(config):
             logger.warning(caution)
         stop = stop_event()
-        ledger = config.store.folder / LEDGER_FILE if config.localnet.persist else None
-        async with running(config, ledger_path=ledger) as started:
+        async with running(config, ledger_path=ledger_of(config)) as started:
             print_banner(started)
             await stop.wait()
             logger.info("stopping")
@@ -83,24 +84,46 @@ async def running(
     ``devnet_admin`` makes the devnet's admin the node's admin, too. Its key is public: only for nodes that keep
     nothing.
     """
-    if not config.embedded_devnet:
-        node = await Node(config, configured_keys(config)).start()
-        try:
-            yield Running(node, None)
-        finally:
-            await node.stop()
-        return
-    localnet = Localnet(_localnet_options(config, ledger_path, genesis_time))
-    await localnet.start()
-    try:
-        joined, keys = _on_devnet(config, localnet, devnet_admin)
-        node = await Node(joined, keys).start()
+    async with prepared(config, ledger_path, genesis_time, devnet_admin=devnet_admin) as (node, localnet):
+        await node.start()
         try:
             yield Running(node, localnet)
         finally:
             await node.stop()
+
+
+@asynccontextmanager
+async def prepared(
+    config: Config, ledger_path: Path | None, genesis_time: int | None = None, *, devnet_admin: bool = False
+) -> AsyncIterator[Running]:
+    """A node that has not started, on a devnet that has, if the configuration embeds one."""
+    if not config.embedded_devnet:
+        yield Running(Node(config, configured_keys(config)), None)
+        return
+    localnet = Localnet(_localnet_options(config, ledger_path, genesis_time))
+    await localnet.start()
+    try:
+        yield Running(Node(*_on_devnet(config, localnet, devnet_admin)), localnet)
     finally:
         await localnet.stop()
+
+
+def ledger_of(config: Config) -> Path | None:
+    """Where the embedded devnet keeps its chain."""
+    return config.store.folder / LEDGER_FILE if config.localnet.persist else None
+
+
+async def run_job(config: Config, name: str, params: Mapping[str, Any]) -> Summary:
+    """Run a job in this process, as long as no node has the database.
+
+    Raises DatabaseInUse if one does, StartupError, and what the job raises.
+    """
+    if config.store.sqlite_path.exists():
+        # The devnet's ledger belongs to whoever has the database.
+        os.close(lock_database(config.store.sqlite_path))
+    with configured(config.log):
+        async with prepared(config, ledger_of(config)) as (node, _):
+            return await node.run_job(name, params)
 
 
 def _localnet_options(config: Config, ledger_path: Path | None, genesis_time: int | None) -> LocalnetOptions:
@@ -146,8 +169,7 @@ async def run_localnet(config: Config) -> None:
     """The devnet alone, until a signal comes."""
     with configured(config.log):
         stop = stop_event()
-        ledger = config.store.folder / LEDGER_FILE if config.localnet.persist else None
-        localnet = Localnet(_localnet_options(config, ledger, None))
+        localnet = Localnet(_localnet_options(config, ledger_of(config), None))
         await localnet.start()
         try:
             click.secho("ZMART devnet", bold=True)

@@ -186,10 +186,9 @@ class JobRunner:
         self._consumer: Consumer | None = None
 
     async def start(self) -> None:
-        """Load what is paused, close runs that a crash left open, and begin to tick."""
+        """Take over from an earlier process, and begin to tick."""
         self._loop = asyncio.get_running_loop()
-        state = await self._store.write(runs.take_over)
-        self._paused = state.paused
+        state = await self.take_over()
         await asyncio.to_thread(self._huey.flush)
         now_ms = self._store.now_ms()
         for job in self._jobs.values():
@@ -207,6 +206,12 @@ class JobRunner:
             shutdown_timeout=STOP_TIMEOUT_S,
         )
         self._consumer.start()
+
+    async def take_over(self) -> runs.JobsState:
+        """Load what is paused, and close what an earlier process left open."""
+        state = await self._store.write(runs.take_over)
+        self._paused = state.paused
+        return state
 
     async def stop(self) -> None:
         """End the waiting of Huey's threads, then Huey. Work under way is cancelled; its intents take it up again."""
