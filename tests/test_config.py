@@ -335,6 +335,26 @@ class TestDerived:
         own = {"SOLANA_NETWORK": "devnet", "SOLANA_RPC_URL": "https://rpc.example/?api-key=1"}
         assert load(None, own).rpc_url.reveal() == "https://rpc.example/?api-key=1"
 
+    def test_further_rpc_addresses(self) -> None:
+        urls = {"ZMART_CHAIN_RPC_URLS": "https://two.example/?key=a, https://three.example/b"}
+        config = load(None, {"SOLANA_NETWORK": "devnet", "SOLANA_RPC_URL": "https://one.example/k"} | urls)
+        assert config.rpc_addresses == [
+            "https://one.example/k",
+            "https://two.example/?key=a",
+            "https://three.example/b",
+        ]
+        assert "key=a" not in repr(config)
+        assert "rpc_urls" in refusal(urls)
+        same = {"ZMART_CHAIN_RPC_URLS": "https://api.devnet.solana.com", "SOLANA_NETWORK": "devnet"}
+        assert "twice" in refusal(same)
+        for number, fits in ((9, True), (10, False)):
+            many = ",".join(f"https://{each}.example" for each in range(number))
+            environ = {"SOLANA_NETWORK": "devnet", "ZMART_CHAIN_RPC_URLS": many}
+            if fits:
+                assert len(load(None, environ).rpc_addresses) == 10
+            else:
+                assert "more than 10" in refusal(environ)
+
     def test_another_local_validator(self) -> None:
         config = load(None, {"ZMART_LOCALNET_ENABLED": "false", "SOLANA_RPC_URL": "http://127.0.0.1:18899"})
         assert not config.embedded_devnet

@@ -219,7 +219,7 @@ class TestMetrics:
         store_queue_length store_commit_duration_seconds transitions_total markets stuck_markets manual_reviews_open
         circuit_breaker_opened_total circuit_breaker_state intents backend_balance_lamports alerts_open
         event_loop_lag_seconds job_last_success_timestamp_seconds build_info rpc_requests_total job_runs_total
-        snapshots_total backups_total rpc_request_duration_seconds""".split()
+        snapshots_total backups_total rpc_request_duration_seconds rpc_endpoint_serving rpc_endpoint_failures""".split()
     )
 
     def test_every_name_of_the_contract_and_no_other(self) -> None:

@@ -1,5 +1,6 @@
 """zmart_lite/chain/rpc.py, endpoint.py and answers.py against an HTTP server that fails in every way clusters do."""
 
+import asyncio
 import base64
 import struct
 from collections.abc import AsyncIterator
@@ -13,7 +14,7 @@ from solders.signature import Signature
 
 from tests.chain.instruction_cases import CODEC, PROGRAM_ID
 from tests.chain.scripted_rpc import Reply, ScriptedRpc, Time, error, result, valued
-from zmart_lite.chain.rpc import DataSize, Memcmp, RetryPolicy, Rpc
+from zmart_lite.chain.rpc import PROOF_S, DataSize, Memcmp, RetryPolicy, Rpc
 from zmart_lite.errors import RpcRefused, RpcUnavailable, SimulationFailed, Unavailable, UndecodableData
 from zmart_lite.localnet import Localnet, LocalnetOptions
 from zmart_lite.models import Commitment, GlobalConfig
@@ -191,6 +192,53 @@ async def test_failover_when_an_address_is_forbidden(server: ScriptedRpc, time: 
         second.on("getSlot", result(2))
         assert [await rpc.get_slot() for _ in range(3)] == [2, 2, 2]
     assert server.asked("getSlot") == 1
+
+
+async def test_an_address_of_another_cluster_is_not_used(server: ScriptedRpc, time: Time) -> None:
+    ours, theirs = result(str(Hash(bytes([1]) * 32))), result(str(Hash(bytes([2]) * 32)))
+    server.on("getGenesisHash", theirs).on("getSlot", result(1))
+    async with ScriptedRpc() as second, connect(time, server, second) as rpc:
+        second.on("getGenesisHash", ours).on("getSlot", result(2))
+        rpc.require_cluster(bytes([1]) * 32)
+        assert await asyncio.gather(*(rpc.get_slot() for _ in range(5))) == [2] * 5
+        assert (server.asked("getSlot"), second.asked("getGenesisHash")) == (0, 1)
+        first, other = rpc.endpoints()
+        assert (first.is_foreign, first.is_serving, other.is_foreign, other.is_serving) == (True, False, False, True)
+        assert await rpc.list_foreign() == ["127.0.0.1"]
+        second.on("getSlot", Reply(b"", 500))
+        with pytest.raises(RpcUnavailable):
+            await rpc.get_slot()
+        assert server.asked("getSlot") == 0
+
+
+async def test_an_address_is_asked_for_its_cluster_again_after_a_failure_and_every_so_often(
+    server: ScriptedRpc, rpc: Rpc, time: Time
+) -> None:
+    server.on("getGenesisHash", result(str(Hash(bytes([1]) * 32)))).on("getSlot", result(1))
+    rpc.require_cluster(None)
+    assert [await rpc.get_slot(), await rpc.get_slot(), rpc.genesis_hash] == [1, 1, bytes([1]) * 32]
+    assert server.asked("getGenesisHash") == 1
+    time.now_s += PROOF_S
+    await rpc.get_slot()
+    assert server.asked("getGenesisHash") == 2
+    server.on("getSlot", Reply(b"", 503), result(2))
+    assert await rpc.get_slot() == 2
+    assert server.asked("getGenesisHash") == 3
+    # The devnet was made anew: the same address, another chain.
+    server.on("getGenesisHash", result(str(Hash(bytes([2]) * 32)))).on("getSlot", Reply(b"", 503), result(3))
+    with pytest.raises(RpcUnavailable, match="another cluster"):
+        await rpc.get_slot()
+    assert await rpc.get_genesis_hash() == bytes([2]) * 32
+    server.on("getGenesisHash", result(str(Hash(bytes([1]) * 32))))
+    assert await rpc.get_slot() == 3
+
+
+async def test_nobody_answers_for_a_cluster(server: ScriptedRpc, rpc: Rpc) -> None:
+    server.on("getGenesisHash", Reply(b"", 500))
+    with pytest.raises(RpcUnavailable):
+        await rpc.list_foreign()
+    server.on("getGenesisHash", result(str(Hash(bytes([1]) * 32))))
+    assert await rpc.list_foreign() == []
 
 
 async def test_all_addresses_down(server: ScriptedRpc, time: Time) -> None:

@@ -118,6 +118,25 @@ async def test_a_cluster_on_which_all_is_well(devnet: Devnet, tmp_path: Path) ->
     )
 
 
+async def test_further_addresses_are_tested_one_by_one(devnet: Devnet, tmp_path: Path) -> None:
+    other = Devnet(LocalnetOptions(program_id=bytes([9]) * 32, rpc_port=0, slot_ms=0))
+    await other.start()
+    same = Secret(f"{devnet.rpc_url}/?api-key=hunter2")
+    gone = Secret("http://127.0.0.1:1/?api-key=hunter2")
+    try:
+        urls = (same, gone, Secret(other.rpc_url))
+        found = await doctor_chain.examine(on(devnet, tmp_path, rpc_urls=urls))
+    finally:
+        await other.stop()
+    marked = marks(found)
+    assert [marked[f"RPC {number}"] for number in (2, 3, 4)] == [Mark.GOOD, Mark.WARNING, Mark.GOOD]
+    assert marked["RPC clusters"] is Mark.BAD
+    assert "hunter2" not in repr(found)
+    well = marks(await doctor_chain.examine(on(devnet, tmp_path, rpc_urls=(same,))))
+    assert well["RPC 2"] is Mark.GOOD
+    assert "RPC clusters" not in well
+
+
 async def test_another_cluster_program_and_keys(devnet: Devnet, tmp_path: Path) -> None:
     config = on(devnet, tmp_path, cluster="devnet", backend_keypair=Secret(str(ONE)), program_id=str(TWO.pubkey()))
     found = marks(await doctor_chain.examine(config))

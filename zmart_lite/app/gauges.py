@@ -64,6 +64,9 @@ class Gauges:
         metrics.store_queue_length.set(node.store.queue_length)
         for state, count in node.store.connections().items():
             metrics.database_connections.labels(state).set(count)
+        for endpoint in node.rpc.endpoints():
+            metrics.rpc_endpoint_serving.labels(str(endpoint.number)).set(endpoint.is_serving)
+            metrics.rpc_endpoint_failures.labels(str(endpoint.number)).set(endpoint.failures)
         for view in node.breakers.views():
             metrics.circuit_breaker_state.labels(view.name).set(BREAKER_STATES[view.state])
         for kind, lag_s in node.aggregation_lag_s().items():

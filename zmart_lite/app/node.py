@@ -79,6 +79,7 @@ class Node:
         self.port = 0
         self._stack = AsyncExitStack()
         self._webhook_check_at = float("-inf")
+        self._is_pinned = False
 
     @property
     def url(self) -> str:
@@ -180,7 +181,7 @@ class Node:
     def _build_chain(self, stack: AsyncExitStack) -> None:
         chain = self.config.chain
         policy = RetryPolicy(timeout_s=chain.rpc_timeout_s, attempts_max=chain.rpc_attempts_max)
-        self.rpc = Rpc([self.config.rpc_url.reveal()], policy, on_request=self._count_rpc)
+        self.rpc = Rpc(self.config.rpc_addresses, policy, on_request=self._count_rpc)
         stack.push_async_callback(self.rpc.close)
         # What runs in the background uses the RPC and the store: it ends before they do.
         stack.push_async_callback(self.background.stop)
@@ -195,18 +196,35 @@ class Node:
         self.metrics.rpc_request_duration_seconds.labels(method).observe(seconds)
 
     async def _pin_to_chain(self) -> None:
-        """Refuse a database that belongs to another cluster or program; one that belongs to none yet is bound now."""
+        """Refuse a database that belongs to another cluster or program; one that belongs to none yet is bound now, or
+        when the cluster is first reached.
+        """
         program_id, path = self.codec.program_id.hex(), str(self.store.path)
         await self.store.write(lambda tx: pin(tx, "program_id", program_id, path))
         try:
             async with asyncio.timeout(START_RPC_DEADLINE_S):
-                genesis_hash = (await self.rpc.get_genesis_hash()).hex()
+                genesis_hash = await self.rpc.get_genesis_hash()
                 reading = await self.rpc.get_clock()
+                await self.store.write(lambda tx: pin(tx, "genesis_hash", genesis_hash.hex(), path))
+                self.rpc.require_cluster(genesis_hash)
+                foreign = await self.rpc.list_foreign()
         except (ChainError, TimeoutError) as error:
             logger.warning("the cluster cannot be reached yet: %s", error)
+            pinned = await self.store.read(lambda tx: chainlog.find_meta(tx, "genesis_hash"))
+            self.rpc.require_cluster(None if pinned is None else bytes.fromhex(pinned))
             return
+        if foreign:
+            raise StartupError(f"chain.rpc_urls: {', '.join(foreign)} is a node of another cluster than chain.rpc_url.")
         self.clock.observe(reading.slot, reading.unix_timestamp)
-        await self.store.write(lambda tx: pin(tx, "genesis_hash", genesis_hash, path))
+        self._is_pinned = True
+
+    async def note_cluster(self) -> None:
+        """Bind the database to the cluster that was out of reach at the start, now that it answered."""
+        genesis_hash = self.rpc.genesis_hash
+        if self._is_pinned or genesis_hash is None:
+            return
+        await self.store.write(lambda tx: pin(tx, "genesis_hash", genesis_hash.hex(), str(self.store.path)))
+        self._is_pinned = True
 
     def _build_indexer(self) -> None:
         self.rows = RowSettings.of(self.config, self.codec)
@@ -369,6 +387,7 @@ class Node:
         return {"proposal": self.jobs.lag_s("aggregate"), "dispute": self.jobs.lag_s("monitor")}
 
     async def _poll(self, _: Params) -> Summary:
+        await self.note_cluster()
         missed = total_of(self.metrics.missed_events_total, _any)
         result = await self.indexer.poll()
         if result.new:

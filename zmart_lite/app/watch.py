@@ -46,9 +46,9 @@ class Watch:
         while True:
             try:
                 await self._look()
-                self._node.health.report("solana_rpc", "ok", {"slot": self._node.clock.slot})
+                self._report_rpc(None)
             except (ChainError, UndecodableData) as error:
-                self._node.health.report("solana_rpc", "error", {"slot": self._node.clock.slot}, str(error))
+                self._report_rpc(str(error))
             except StoreUnavailable as error:
                 logger.warning("watching pauses: %s", error)
             self._report()
@@ -59,6 +59,7 @@ class Watch:
         node = self._node
         reading = await node.rpc.get_clock()
         node.clock.observe(reading.slot, reading.unix_timestamp)
+        await node.note_cluster()
         if node.config.embedded_devnet:
             await self._look_for_revert()
         self._round += 1
@@ -90,6 +91,17 @@ class Watch:
             retracted = await node.indexer.retract_reverted()
             logger.warning("the devnet went back to block %d: %d transactions retracted", height, retracted)
         self._last_height = height
+
+    def _report_rpc(self, error: str | None) -> None:
+        """The way to the cluster. Addresses are told by their number only: they may hold keys."""
+        node, endpoints = self._node, self._node.rpc.endpoints()
+        numbers = {
+            "slot": node.clock.slot,
+            "endpoint": next(each.number for each in endpoints if each.is_serving),
+            "endpoints": len(endpoints),
+            "endpoints_failing": sum(each.failures > 0 or each.is_foreign for each in endpoints),
+        }
+        node.health.report("solana_rpc", "ok" if error is None else "error", numbers, error)
 
     def _report(self) -> None:
         node = self._node

@@ -5,6 +5,7 @@ know no ``getRecentPrioritizationFees``, drop ``transactionIndex``, hand unknown
 plain ``int``, and lose the Retry-After header. Addresses may carry an API key, so messages name the host only.
 """
 
+import asyncio
 import email.utils
 import time
 from collections.abc import Callable
@@ -85,14 +86,18 @@ class _Client(AsyncClient):
 class Endpoint:
     """One RPC address with its health: failures in a row, and the moment before which it should be left alone.
 
-    ``now`` and ``ready_at`` are seconds of the caller's monotonic clock; ``backoff(n)`` is the pause after the n-th
-    failure in a row.
+    ``now``, ``ready_at`` and ``proven_at`` (when it last answered for the right cluster) are seconds of the caller's
+    monotonic clock; ``backoff(n)`` is the pause after the n-th failure in a row. ``number`` counts from 1.
     """
 
-    def __init__(self, url: str, timeout_s: float, backoff: Backoff) -> None:
+    def __init__(self, number: int, url: str, timeout_s: float, backoff: Backoff) -> None:
+        self.number = number
         self.host = urlsplit(url).hostname or "?"
         self.client = _Client(url, timeout=timeout_s)
         self.ready_at = float("-inf")
+        self.proven_at = float("-inf")
+        self.is_foreign = False
+        self.proving = asyncio.Lock()
         self._backoff = backoff
         self._failures = 0
         self._failed_at = float("-inf")
@@ -120,6 +125,8 @@ class Endpoint:
         if now >= self.ready_at:  # requests that were under way together count as one failure
             self._failures = self.score(now) + 1
         self._failed_at = now
+        # What comes back after a failure may be another node, even of another cluster.
+        self.proven_at = float("-inf")
         pause = self._backoff(self._failures) if retry_after_s is None else min(retry_after_s, RETRY_AFTER_MAX_S)
         self.ready_at = max(self.ready_at, now + pause)
         return RpcUnavailable(message, retry_after_s)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from based58 import b58encode
@@ -35,7 +35,7 @@ from zmart_lite.chain.answers import (
 )
 from zmart_lite.chain.endpoint import Endpoint
 from zmart_lite.chain.transactions import transaction_of_rpc
-from zmart_lite.errors import RpcRefused, RpcUnavailable, UndecodableData
+from zmart_lite.errors import ChainError, RpcRefused, RpcUnavailable, UndecodableData
 from zmart_lite.models import ChainTransaction, Commitment, SignatureInfo
 
 __all__ = [
@@ -65,6 +65,9 @@ MEMCMP_BYTES_MAX = 128
 TRANSACTION_VERSION_MAX = 0
 ADDRESSES_MAX = 10
 """RPC addresses one Rpc may be given."""
+GENESIS_METHOD = "getGenesisHash"
+PROOF_S = 600.0
+"""How long an address that answered for the right cluster is believed to go on doing so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,21 @@ class RetryPolicy:
         """The pause after so many failures in a row, doubling; ``jitter`` in 0 … 1 takes away up to half of it."""
         doubled = self.pause_first_s * 2 ** min(max(failures, 1) - 1, 16)
         return float(min(doubled, self.pause_max_s) * (1 - jitter / 2))
+
+
+class EndpointView(NamedTuple):
+    """An RPC address. ``failures`` in a row, 0 = healthy; ``is_serving``: the next request goes there."""
+
+    number: int
+    host: str
+    failures: int
+    is_foreign: bool
+    is_serving: bool
+
+
+@dataclass
+class _Cluster:
+    genesis_hash: bytes | None
 
 
 class Rpc:
@@ -113,7 +131,10 @@ class Rpc:
         self.sleep = sleep
         self.monotonic = monotonic
         self._jitter = jitter or secrets.SystemRandom().random
-        self._endpoints = tuple(Endpoint(url, self.policy.timeout_s, self._backoff) for url in urls)
+        self._endpoints = tuple(
+            Endpoint(number, url, self.policy.timeout_s, self._backoff) for number, url in enumerate(urls, 1)
+        )
+        self._cluster: _Cluster | None = None
         self._ids = itertools.count(1)
 
     def guarded(self, guard: Guard, policy: RetryPolicy | None = None) -> "Rpc":
@@ -158,7 +179,11 @@ class Rpc:
 
     def _healthiest(self) -> Endpoint:
         now = self.monotonic()
-        return min(self._endpoints, key=lambda endpoint: (max(endpoint.ready_at, now), endpoint.score(now)))
+
+        def rank(endpoint: Endpoint) -> tuple[bool, float, int]:
+            return endpoint.is_foreign, max(endpoint.ready_at, now), endpoint.score(now)
+
+        return min(self._endpoints, key=rank)
 
     async def _pause(
         self, endpoint: Endpoint, before: Endpoint | None, attempt: int, deadline: float, failure: RpcUnavailable | None
@@ -179,10 +204,12 @@ class Rpc:
 
     async def _attempt(self, endpoint: Endpoint, method: str, params: list[Any], read: Reader[R], deadline: float) -> R:
         started = self.monotonic()
-        body = msgspec.json.encode({"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": params})
+        body = _body(next(self._ids), method, params)
         result = "unavailable"
         try:
             async with asyncio.timeout(min(self.policy.timeout_s, deadline - started)):
+                if self._cluster is not None and method != GENESIS_METHOD:
+                    await self._prove(endpoint, self._cluster)
                 raw = await endpoint.ask(body, self.monotonic)
             answer = read(raw)
             endpoint.praise()
@@ -204,6 +231,63 @@ class Rpc:
         finally:
             self._on_request(method, result, self.monotonic() - started)
 
+    # One cluster
+
+    def require_cluster(self, genesis_hash: bytes | None) -> None:
+        """From now on use an address only after it has answered for this cluster: at first, after each failure, and
+        every so often. None: the cluster of whichever answers first.
+        """
+        self._cluster = _Cluster(genesis_hash)
+
+    @property
+    def genesis_hash(self) -> bytes | None:
+        """That of the cluster that is required, once it is known."""
+        return None if self._cluster is None else self._cluster.genesis_hash
+
+    async def _prove(self, endpoint: Endpoint, cluster: "_Cluster") -> None:
+        """Raises RpcUnavailable if an address answers for another cluster, and what asking it raises."""
+        async with endpoint.proving:
+            if self.monotonic() - endpoint.proven_at < PROOF_S:
+                return
+            found = answers.hash_bytes(await endpoint.ask(_body(next(self._ids), GENESIS_METHOD, []), self.monotonic))
+            if cluster.genesis_hash is None:
+                cluster.genesis_hash = found
+            endpoint.is_foreign = found != cluster.genesis_hash
+            if endpoint.is_foreign:
+                raise RpcUnavailable(f"The RPC node {endpoint.host} answers for another cluster.")
+            endpoint.proven_at = self.monotonic()
+
+    async def list_foreign(self) -> list[str]:
+        """Hosts of the addresses that now answer for another cluster than the first of them does that answers, or than
+        the required one. An address that does not answer says nothing. Raises RpcUnavailable if none does.
+        """
+        found = await asyncio.gather(*map(self._genesis_of, self._endpoints))
+        known = [genesis for genesis in (self.genesis_hash, *found) if genesis is not None]
+        if all(genesis is None for genesis in found):
+            raise RpcUnavailable("No RPC node answers.")
+        return [
+            each.host
+            for each, genesis in zip(self._endpoints, found, strict=True)
+            if genesis is not None and genesis != known[0]
+        ]
+
+    async def _genesis_of(self, endpoint: Endpoint) -> bytes | None:
+        try:
+            async with asyncio.timeout(self.policy.timeout_s):
+                return answers.hash_bytes(
+                    await endpoint.ask(_body(next(self._ids), GENESIS_METHOD, []), self.monotonic)
+                )
+        except (ChainError, TimeoutError, *answers.MALFORMED):
+            return None
+
+    def endpoints(self) -> list[EndpointView]:
+        """How each address is doing, in the order of the configuration."""
+        serving, now = self._healthiest(), self.monotonic()
+        return [
+            EndpointView(each.number, each.host, each.score(now), each.is_foreign, each is serving)
+            for each in self._endpoints
+        ]
+
     def _backoff(self, failures: int) -> float:
         return self.policy.pause_s(failures, self._jitter())
 
@@ -216,7 +300,7 @@ class Rpc:
         return await self.call("getBlockHeight", [_at(commitment)], answers.plain(int))
 
     async def get_genesis_hash(self) -> bytes:
-        return await self.call("getGenesisHash", [], answers.hash_bytes)
+        return await self.call(GENESIS_METHOD, [], answers.hash_bytes)
 
     async def get_latest_blockhash(self, commitment: Commitment = Commitment.CONFIRMED) -> LatestBlockhash:
         return await self.call("getLatestBlockhash", [_at(commitment)], answers.latest_blockhash)
@@ -384,6 +468,10 @@ class Rpc:
             "replaceRecentBlockhash": replace_blockhash,
         }
         return await self.call("simulateTransaction", [_base64(raw), config], answers.simulation)
+
+
+def _body(number: int, method: str, params: list[Any]) -> bytes:
+    return msgspec.json.encode({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
 
 
 def _at(commitment: Commitment) -> dict[str, Any]:

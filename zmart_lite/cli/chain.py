@@ -130,7 +130,7 @@ async def _opened(config: Config) -> AsyncIterator[tuple[Indexer, Callable[[], F
     codec, metrics = Codec(bytes(Pubkey.from_string(config.chain.program_id))), Metrics()
     store = await Store(config.store.sqlite_path, readers=1).open()
     policy = RetryPolicy(timeout_s=config.chain.rpc_timeout_s, attempts_max=config.chain.rpc_attempts_max)
-    rpc, clock = Rpc([config.rpc_url.reveal()], policy), ChainClock()
+    rpc, clock = Rpc(config.rpc_addresses, policy), ChainClock()
     settings = RowSettings.of(config, codec)
 
     def feed() -> FeedContext:
@@ -146,7 +146,10 @@ async def _opened(config: Config) -> AsyncIterator[tuple[Indexer, Callable[[], F
 
 async def _on_chain(indexer: Indexer, config: Config) -> None:
     """Refuse a database that belongs to another chain. Raises StartupError, ChainError."""
-    genesis_hash = (await indexer.writer.rpc.get_genesis_hash()).hex()
+    rpc = indexer.writer.rpc
+    genesis = await rpc.get_genesis_hash()
+    rpc.require_cluster(genesis)
+    genesis_hash = genesis.hex()
     program_id = indexer.writer.codec.program_id.hex()
     path = str(config.store.sqlite_path)
 

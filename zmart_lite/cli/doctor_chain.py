@@ -30,28 +30,54 @@ RPC_ADVICE = "Set chain.rpc_url to an address that answers; public ones limit ho
 
 
 async def examine(config: Config) -> list[Finding]:
-    """All of it, or the one line that says why the cluster cannot be asked."""
+    """All of it, or the one line that says why the cluster cannot be asked; then the further addresses."""
     policy = RetryPolicy(timeout_s=TIMEOUT_S, deadline_s=TIMEOUT_S, attempts_max=1)
-    async with Rpc([config.rpc_url.reveal()], policy) as rpc:
-        started = time.perf_counter()
+    found = await _examine_first(config, config.rpc_addresses[0], policy)
+    return [*found, *await _examine_further(config, policy)] if config.chain.rpc_urls else found
+
+
+async def _examine_first(config: Config, url: str, policy: RetryPolicy) -> list[Finding]:
+    async with Rpc([url], policy) as rpc:
         try:
-            slot = await rpc.get_slot()
+            found = [await _latency("RPC", rpc)]
         except ChainError as error:
             if config.embedded_devnet:
                 return [off("RPC", "the embedded devnet starts and stops with the node")]
             return [bad("RPC", error.message, RPC_ADVICE)]
-        found = [_latency(slot, (time.perf_counter() - started) * 1_000)]
         try:
             return [*found, *await _examine_chain(config, rpc)]
         except ChainError as error:
             return [*found, bad("RPC", error.message, RPC_ADVICE)]
 
 
-def _latency(slot: int, taken_ms: float) -> Finding:
+async def _examine_further(config: Config, policy: RetryPolicy) -> list[Finding]:
+    """The addresses of chain.rpc_urls: whether each answers, and for the same cluster as the others."""
+    found = []
+    for number, url in enumerate(config.rpc_addresses[1:], 2):
+        async with Rpc([url], policy) as rpc:
+            try:
+                found.append(await _latency(f"RPC {number}", rpc))
+            except ChainError as error:
+                found.append(warning(f"RPC {number}", error.message, "Take it out of chain.rpc_urls, or repair it."))
+    async with Rpc(config.rpc_addresses, policy) as rpc:
+        try:
+            foreign = await rpc.list_foreign()
+        except ChainError:
+            return found
+    if foreign:
+        text = f"{', '.join(foreign)}: another cluster than the first address"
+        found.append(bad("RPC clusters", text, "Take it out of chain.rpc_urls: the node refuses to start with it."))
+    return found
+
+
+async def _latency(name: str, rpc: Rpc) -> Finding:
+    started = time.perf_counter()
+    slot = await rpc.get_slot()
+    taken_ms = (time.perf_counter() - started) * 1_000
     text = f"slot {slot} in {taken_ms:.0f} ms"
     if taken_ms > SLOW_MS:
-        return warning("RPC", text, "Choose an RPC node that is nearer: every action takes several calls.")
-    return good("RPC", text)
+        return warning(name, text, "Choose an RPC node that is nearer: every action takes several calls.")
+    return good(name, text)
 
 
 async def _examine_chain(config: Config, rpc: Rpc) -> list[Finding]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from zmart_lite.config import environment
 from zmart_lite.config.keypair import open_to_others, read_keypair
+from zmart_lite.config.sections import RPC_ADDRESSES_MAX
 from zmart_lite.config.settings import Config, rows
 from zmart_lite.config.values import Row, Secret, from_text, from_toml
 from zmart_lite.errors import ConfigError
@@ -149,6 +150,12 @@ def _contradictions(config: Config) -> Iterator[str]:
             f"chain.rpc_url is not the embedded devnet's ({devnet.reveal()}): set chain.cluster to the one it belongs "
             "to, or localnet.enabled = false for another local validator"
         )
+    if config.embedded_devnet and config.chain.rpc_urls:
+        yield "chain.rpc_urls is of no use with the embedded devnet, which has one address"
+    if len(set(config.rpc_addresses)) < len(config.rpc_addresses):
+        yield "chain.rpc_urls names an address twice, or that of chain.rpc_url"
+    if len(config.rpc_addresses) > RPC_ADDRESSES_MAX:
+        yield f"chain.rpc_urls and chain.rpc_url together name more than {RPC_ADDRESSES_MAX} addresses"
     if bool(config.ipfs.pinata_key) != bool(config.ipfs.pinata_secret):
         yield "ipfs.pinata_key and ipfs.pinata_secret are only of use together"
 

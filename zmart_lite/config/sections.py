@@ -19,6 +19,7 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 DATABASE_FILE = "zmart.db"
 PORT_MAX = 65_535
+RPC_ADDRESSES_MAX = 10
 COUNT_MAX = 1_000_000
 DAY_S = 86_400
 YEAR_S = 365 * DAY_S
@@ -88,6 +89,11 @@ class Chain:
     )
     rpc_url: Secret = setting(
         Secret(), "JSON-RPC address. Empty = the embedded devnet, or the cluster's public one.", check=http_url
+    )
+    rpc_urls: tuple[Secret, ...] = setting(
+        (),
+        "Further JSON-RPC addresses of the same cluster, at most 9: asked when those before them are not well.",
+        check=http_url,
     )
     program_id: str = setting("7h3gXfBfYFueFVLYyfL5Qo1QGsf4GQUfW96FKVgnUsJS", "Address of zmart-core.", check=address)
     backend_keypair: Secret = setting(

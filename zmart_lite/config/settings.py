@@ -72,6 +72,11 @@ class Config:
             PUBLIC_RPC.get(self.chain.cluster) or f"http://{_bracketed(self.localnet.host)}:{self.localnet.port}"
         )
 
+    @property
+    def rpc_addresses(self) -> list[str]:
+        """Every JSON-RPC address, the preferred one first. They may hold API keys."""
+        return [self.rpc_url.reveal(), *(url.reveal() for url in self.chain.rpc_urls)]
+
 
 @cache
 def rows() -> dict[str, Row]:

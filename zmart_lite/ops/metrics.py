@@ -107,6 +107,10 @@ class Metrics:
         self.rpc_request_duration_seconds = self._histogram(
             "rpc_request_duration_seconds", "Time of an RPC call.", LATENCY_BUCKETS_S, "method"
         )
+        self.rpc_endpoint_serving = self._gauge("rpc_endpoint_serving", "1 where requests go now.", "endpoint")
+        self.rpc_endpoint_failures = self._gauge(
+            "rpc_endpoint_failures", "Failures in a row of an RPC address, 0 = healthy.", "endpoint"
+        )
 
     def _define_jobs(self) -> None:
         self.circuit_breaker_opened_total = self._counter("circuit_breaker_opened_total", "Breakers opened.", "breaker")
