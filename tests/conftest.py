@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -10,6 +11,10 @@ from hypothesis import settings
 SEEDS_DEFAULT = 25
 # CI sets it: there a test whose tool is missing fails, on a developer's machine it is skipped.
 REQUIRED_VARIABLE = "REQUIRE_EXTERNAL_TOOLS"
+
+# No test speaks TLS, and reading the world's certificates takes each new HTTP client a tenth of a second.
+os.environ.pop("SSL_CERT_FILE", None)
+os.environ["SSL_CERT_DIR"] = str(Path(__file__).parent)
 
 # On a busy machine any single example may be slow; a limit for each would only make tests fail at random.
 settings.register_profile("zmart", deadline=None)

@@ -116,7 +116,11 @@ async def test_a_dry_run_and_a_run_for_one_market_touch_nothing_else(tmp_path: P
         await cast(world, first, 10, 0)
         await cast(world, second, 10, 0)
         assert (await aggregator(world).run({"dry_run": True})).done == 0
+        third = await world.market(3)
+        await cast(world, third, 10, 0)
+        await aggregator(world, keys=Keys(world.localnet.backend, None)).run({"market_id": third})
         await aggregator(world).run({"market_id": second})
+        assert (await world.record(third))["ready_for_approval"] == 1
         states = [(await world.record(market_id))["state"] for market_id in (first, second)]
         assert states == [MarketState.PROPOSED, MarketState.APPROVED]
 

@@ -66,7 +66,7 @@ class Aggregator:
             summary = summary.joined(each)
         if dry_run:
             return summary
-        return await self._approve_ready(summary)
+        return await self._approve_ready(summary, params.get("market_id"))
 
     def _failed_since_ms(self) -> int:
         return self._store.now_ms() - FAILED_RETRY_S * 1_000
@@ -150,10 +150,10 @@ class Aggregator:
 
         await self._store.write(unit)
 
-    async def _approve_ready(self, summary: Summary) -> Summary:
+    async def _approve_ready(self, summary: Summary, only: bytes | None) -> Summary:
         """Sign for the admin, if the node has that key; else the proposals wait, and an alert says so."""
         failed_since_ms = self._failed_since_ms()
-        ready = await self._store.read(lambda tx: due.list_approvals(tx, BATCH, failed_since_ms))
+        ready = await self._store.read(lambda tx: due.list_approvals(tx, BATCH, failed_since_ms, only))
         if self._actions.keys.admin is None:
             return summary.plus(found=len(ready), skipped=len(ready))
         for each in await together(ready, self._approve, AT_ONCE):

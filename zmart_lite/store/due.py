@@ -65,11 +65,12 @@ def list_changed_proposals(tx: Tx, limit: int, failed_since_ms: int = NEVER_MS) 
     return [row["market"] for row in rows]
 
 
-def list_approvals(tx: Tx, limit: int, failed_since_ms: int = NEVER_MS) -> list[Record]:
-    """Proposals whose counts on chain pass the vote, oldest first."""
+def list_approvals(tx: Tx, limit: int, failed_since_ms: int = NEVER_MS, only: bytes | None = None) -> list[Record]:
+    """Proposals whose counts on chain pass the vote, oldest first; of one market id, if ``only`` that is asked for."""
+    one = "" if only is None else " AND m.market_id = ?"
     rows = tx.all(
-        f"{RECORD_SELECT} WHERE m.ready_for_approval = 1 AND m.state = 0 AND {_not_failed('approve_proposal')}"
+        f"{RECORD_SELECT} WHERE m.ready_for_approval = 1 AND m.state = 0 AND {_not_failed('approve_proposal')}{one}"
         " ORDER BY m.created_at, m.id LIMIT ?",
-        (failed_since_ms, limit),
+        (failed_since_ms, *(() if only is None else (only,)), limit),
     )
     return [dict(row) for row in rows]
