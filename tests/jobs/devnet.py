@@ -1,6 +1,7 @@
 """A devnet, a store and an indexer without HTTP around them: what the jobs work on."""
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from zmart_lite.indexer import Indexer
 from zmart_lite.indexer.service import IndexerOptions
 from zmart_lite.jobs import Actions, Keys
 from zmart_lite.localnet import Localnet, LocalnetOptions
+from zmart_lite.models import Commitment, MarketAccount
 from zmart_lite.ops import ChainClock, Metrics
 from zmart_lite.store import markets
 from zmart_lite.store.db import Store
@@ -106,6 +108,24 @@ class World:
             instructions.resolve_market(self.codec, market_id, bytes(resolver.pubkey()), True, HASH), resolver
         )
         return market_id
+
+    async def resolving_markets(self, count: int) -> list[bytes]:
+        """As many markets in the state RESOLVING, proposed in the same second, on the chain and in the database."""
+        template_id = await self.resolving_market(1)
+        account = self.localnet.ledger.bank(Commitment.CONFIRMED).account(self.codec.market_address(template_id))
+        assert account is not None
+        market = self.codec.decode_account(account.data)
+        assert isinstance(market, MarketAccount)
+        ids = [number.to_bytes(2, "big") * 16 for number in range(1_000, 1_000 + count - 1)]
+        for market_id in ids:
+            address, bump = self.codec.market_pda(market_id)
+            data = self.codec.encode_account(market._replace(market_id=market_id, bump=bump))
+            self.localnet.ledger.set_account(address, dataclasses.replace(account, data=data))
+            await self.store.write(
+                lambda each, market_id=market_id, address=address: markets.add_record(each, market_id, address)  # type: ignore[misc]
+            )
+            await self.indexer.resync(market_id)
+        return [template_id, *ids]
 
     async def disputed_market(self, number: int, holders: int) -> bytes:
         """A DISPUTED market in which the first ``holders`` wallets hold shares."""

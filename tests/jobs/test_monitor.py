@@ -1,6 +1,5 @@
 """The monitor: on time, by the chain's clock, with the counts of the votes."""
 
-import dataclasses
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,7 @@ from tests.jobs.devnet import HASH, World, devnet_world
 from zmart_lite import rules
 from zmart_lite.jobs import Summary
 from zmart_lite.jobs.monitor import FINALIZE_SLACK_S, Monitor, MonitorOptions
-from zmart_lite.models import Commitment, MarketState, VoteType
+from zmart_lite.models import MarketState, VoteType
 from zmart_lite.store import intents, markets, votes
 
 PERIOD_S = 259_200
@@ -129,28 +128,9 @@ async def test_a_dry_run_only_tells(tmp_path: Path) -> None:
         assert (await world.record(market_id))["state"] == MarketState.RESOLVING
 
 
-async def many_resolving(world: World, count: int) -> list[bytes]:
-    """As many markets in the state RESOLVING, proposed in the same minute, on the chain and in the database."""
-    template_id = await world.resolving_market(1)
-    ledger, codec = world.localnet.ledger, world.codec
-    account = ledger.bank(Commitment.CONFIRMED).account(codec.market_address(template_id))
-    assert account is not None
-    market = codec.decode_account(account.data)
-    ids = [number.to_bytes(2, "big") * 16 for number in range(1_000, 1_000 + count - 1)]
-    for market_id in ids:
-        address, bump = codec.market_pda(market_id)
-        data = codec.encode_account(market._replace(market_id=market_id, bump=bump))  # type: ignore[union-attr, call-arg]
-        ledger.set_account(address, dataclasses.replace(account, data=data))
-        await world.store.write(
-            lambda tx, market_id=market_id, address=address: markets.add_record(tx, market_id, address)
-        )  # type: ignore[misc]
-        await world.indexer.resync(market_id)
-    return [template_id, *ids]
-
-
 async def test_hundreds_due_in_the_same_minute_are_all_finalised_none_twice_none_missed(tmp_path: Path) -> None:
     async with devnet_world(tmp_path) as world:
-        ids = await many_resolving(world, 120)
+        ids = await world.resolving_markets(120)
         world.localnet.ledger.warp(PERIOD_S + FINALIZE_SLACK_S + 60)
         summary = await monitor(world).run({})
         assert summary == Summary(found=120, done=120)
