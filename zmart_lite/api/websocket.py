@@ -78,7 +78,8 @@ class WebSocketConnection:
     async def run(self, receive: Receive, destination: Destination, point: ResumePoint | None) -> None:
         """From the welcome to the end. The seat has been taken and is given back here."""
         streams, subscriber = self._streams, self.subscriber
-        self._wire.on_drain, self._wire.on_lost = subscriber.flush, self._lost
+        wire = self._wire
+        wire.on_drain, wire.on_lost, wire.on_flood = subscriber.flush, self._lost, self._flooded
         streams.hub.join(subscriber, resumed=point is not None)
         streams.connections.add(self)
         timer = None
@@ -104,6 +105,9 @@ class WebSocketConnection:
 
     def _lost(self) -> None:
         self._streams.hub.leave(self.subscriber, lost=self._wire.broke)
+
+    def _flooded(self) -> None:
+        self._end(MISBEHAVED)
 
     def _welcome(self) -> Envelope:
         limits = self._streams.limits
@@ -223,15 +227,21 @@ async def serve_websocket(streams: "Streams", scope: Scope, receive: Receive, se
         wire.end(refusal)
         return
     connection = WebSocketConnection(streams, wire, address, caller, browser=b"origin" in headers)
-    await connection.run(receive, destination, resume_point(query["from"]) if "from" in query else None)
+    await connection.run(receive, destination, resume_point(query["from"]) if query and "from" in query else None)
 
 
 async def _admit(
-    streams: "Streams", headers: dict[bytes, bytes], query: dict[str, str], destination: Destination, address: str
+    streams: "Streams",
+    headers: dict[bytes, bytes],
+    query: dict[str, str] | None,
+    destination: Destination,
+    address: str,
 ) -> tuple[Caller, Ending | None]:
     """Who comes, and why not; without a refusal a seat has been taken."""
     if not streams.origin_allowed(headers):
         return ANONYMOUS, Ending(MISBEHAVED.code, "Origin not allowed", "origin")
+    if query is None:
+        return ANONYMOUS, UNAUTHORIZED
     try:
         caller = await streams.identify(headers, query)
     except Unauthorized:
@@ -252,8 +262,9 @@ def _may_enter(caller: Caller, destination: Destination) -> bool:
     return caller.is_admin or caller.service_key or caller.wallet == channel.subject
 
 
-def _query(scope: Scope) -> dict[str, str]:
+def _query(scope: Scope) -> dict[str, str] | None:
+    """None where it cannot be read: a credential may be in it."""
     try:
         return parse_query(scope["query_string"])
     except BadRequest:
-        return {}
+        return None

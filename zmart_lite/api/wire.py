@@ -12,16 +12,14 @@ from typing import Any, cast
 
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request as Handshake
 
+from zmart_lite.api.patient_websocket import CLOSE_GRACE_S, PatientWebSocket
 from zmart_lite.config.sections import Push
 from zmart_lite.push.frames import Batch, http_chunk
 from zmart_lite.push.subscriber import SLOW, Ending
 
 EXTENSION = "zmart_lite.wire"
-CLOSE_GRACE_S = 2.0
-"""How long a peer may take to read the rest and answer the close frame before the socket is cut off."""
 HEAD_BYTES_MAX = 64 * 1024
 """Request line and headers, besides the piece in which they begin and that in which they end."""
 PATIENCE_S = 30.0
@@ -32,14 +30,13 @@ def _nothing() -> None:
     pass
 
 
-class WebSocketWire(WebSocketsSansIOProtocol):
+class WebSocketWire(PatientWebSocket):
     """A WebSocket as the Hub's sink."""
 
     kind = "websocket"
-    is_flowing = True
-    """Whether the transport has little enough to send. uvicorn's event says the same at three times the cost."""
     on_drain: Callable[[], None] = staticmethod(_nothing)
     on_lost: Callable[[], None] = staticmethod(_nothing)
+    on_flood: Callable[[], None] = staticmethod(_nothing)
 
     def handle_connect(self, event: Handshake) -> None:
         super().handle_connect(event)
@@ -68,6 +65,7 @@ class WebSocketWire(WebSocketsSansIOProtocol):
     def end(self, ending: Ending) -> None:
         """Close with this code now, even if earlier bytes still wait for the peer."""
         if self.close_sent or self.transport.is_closing():
+            self.end_soon()
             return
         self.stop_keepalive()
         self.queue.put_nowait({"type": "websocket.disconnect", "code": ending.code, "reason": ending.reason})
@@ -79,27 +77,18 @@ class WebSocketWire(WebSocketsSansIOProtocol):
             self.transport.resume_reading()
         self.close_timer = self.loop.call_later(CLOSE_GRACE_S, self.transport.abort)
 
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self.is_flowing = False
+    def flooded(self) -> None:
+        self.on_flood()
+        if not self.close_sent:
+            super().flooded()
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self.is_flowing = True
         self.on_drain()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self.on_lost()
-
-    def shutdown(self) -> None:
-        super().shutdown()
-        self.loop.call_later(CLOSE_GRACE_S, self.transport.abort)
-
-    def keepalive_timeout(self) -> None:
-        super().keepalive_timeout()
-        # The peer is silent: what it has not read by now would keep the socket open for ever.
-        self.transport.abort()
 
 
 class _Timer:
