@@ -11,6 +11,7 @@ from zmart_lite.cli.serving import running
 from zmart_lite.config import Config, Ipfs
 from zmart_lite.demo.client import Api, Wallet
 from zmart_lite.jobs import Summary
+from zmart_lite.store.leases import FencedStore
 
 MARKET = {
     "question": "Will this discussion be kept?",
@@ -55,3 +56,13 @@ async def test_without_credentials_nothing_is_kept(tmp_path: Path) -> None:
         assert await started.node.jobs.run_to_end("snapshot") == Summary()
         async with httpx.AsyncClient(base_url=started.node.url) as client:
             assert (await client.get("/health/ipfs")).json()["status"] == "disabled"
+
+
+async def test_every_job_that_acts_writes_under_its_lease(tmp_path: Path) -> None:
+    """Those that read the chain write through the indexer, where the same again changes nothing."""
+    config = replace(on_free_ports(fresh(Config(), tmp_path / "data")), ipfs=Ipfs(kubo_url="http://127.0.0.1:9"))
+    async with running(config) as started:
+        jobs = started.node.jobs
+        for name in ("aggregate", "monitor", "backup", "prune", "alerts", "snapshot"):
+            work = jobs._jobs[name].run
+            assert isinstance(work.__self__._store, FencedStore), name  # type: ignore[attr-defined]

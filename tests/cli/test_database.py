@@ -1,7 +1,9 @@
 """``zmart-lite db``: beside a running node, without one, and the round trip of a node through a copy."""
 
 import time
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from solders.keypair import Keypair
@@ -14,6 +16,10 @@ ADMIN = str(Keypair.from_seed(bytes([9]) * 32).pubkey())
 
 def votes_of(running: Process, market_id: str) -> int:
     return int(running.get(f"/api/votes/{market_id}")["proposal_votes"]["likes"])
+
+
+def job_of(running: Process, name: str) -> Any:
+    return next(job for job in running.get("/status")["jobs"] if job["name"] == name)
 
 
 async def test_a_node_comes_back_from_its_copy_and_catches_up_with_the_chain(tmp_path: Path) -> None:
@@ -37,6 +43,7 @@ async def test_a_node_comes_back_from_its_copy_and_catches_up_with_the_chain(tmp
     assert restored.returncode == 0, restored.stderr
     assert "zmart.db.replaced-" in restored.stdout
     assert run(*command, "check", cwd=tmp_path).returncode == 0
+    restored_at = datetime.now(UTC).isoformat()
     with node(config) as running:
         assert votes_of(running, market_id) == votes
         # Made on chain after the copy: only reading the chain can bring it back.
@@ -45,6 +52,9 @@ async def test_a_node_comes_back_from_its_copy_and_catches_up_with_the_chain(tmp
             pass
         assert running.get(f"/api/markets/{later}")["state"] == "PROPOSED"
         assert votes_of(running, later) == 0
+        while not (reconciled := job_of(running, "reconcile"))["last_finished_at"] and time.monotonic() < deadline:
+            pass
+        assert (reconciled["last_result"], reconciled["last_finished_at"] > restored_at) == ("ok", True)
         assert running.stop() == 0
 
 

@@ -12,7 +12,7 @@ from zmart_lite.errors import BackupFailed, DatabaseInUse
 from zmart_lite.store import backup, chainlog, feed, people
 from zmart_lite.store.db import Store, Tx
 from zmart_lite.store.feed import FeedFilter
-from zmart_lite.store.restore import FEED_JUMP, RESTORED_KEY, restore
+from zmart_lite.store.restore import FEED_JUMP, REPLACED_KEPT, RESTORED_KEY, restore
 
 NOW_MS = 1_800_000_000_000
 ALICE = bytes([1]) * 32
@@ -75,6 +75,21 @@ async def test_the_state_of_the_copy_comes_back_and_the_former_database_is_kept(
         f"zmart.db.replaced-{NOW_MS}",
         f"zmart.db.replaced-{NOW_MS}.lock",
     }
+
+
+async def test_of_former_databases_the_newest_are_kept(replaced: tuple[Path, Path]) -> None:
+    database, packed = replaced
+    stranger = database.with_name("zmart.db.replaced-by-me")
+    stranger.write_text("not ours")
+    kept = []
+    for number in range(REPLACED_KEPT + 2):
+        done = await asyncio.to_thread(restore, database, packed, NOW_MS + number, never())
+        assert done.replaced is not None
+        kept.append(done.replaced)
+        gone = kept[:-REPLACED_KEPT][-1:]
+        assert done.removed == gone
+        assert [path for path in kept if path.exists()] == kept[-REPLACED_KEPT:]
+    assert stranger.exists()
 
 
 async def test_no_offset_is_given_twice_and_old_clients_are_told_to_reload(replaced: tuple[Path, Path]) -> None:

@@ -41,6 +41,12 @@ def add(tx: Tx, kind: str, number: int, moment_ms: int) -> None:
                 " VALUES ('delivery', ?, x'00', 'e', 0, ?)",
                 (key * 2, moment_ms),
             )
+        case "signed_bytes":
+            tx.execute(
+                "INSERT INTO intents (action, subject, round, args, status, signed_transaction, created_ms)"
+                " VALUES ('a', ?, 1, '{}', 'expired', x'00', ?)",
+                (str(number), moment_ms),
+            )
         case "dead_letters":
             tx.execute(
                 "INSERT INTO dead_letters (kind, signature, error, first_seen_ms, last_tried_ms, resolved_ms)"
@@ -61,6 +67,8 @@ def add(tx: Tx, kind: str, number: int, moment_ms: int) -> None:
 def rows_of(tx: Tx, kind: str) -> int:
     if kind == "payloads":
         return int(tx.value("SELECT count(*) FROM dead_letters WHERE payload IS NOT NULL"))
+    if kind == "signed_bytes":
+        return int(tx.value("SELECT count(*) FROM intents WHERE signed_transaction IS NOT NULL"))
     return int(tx.value(f"SELECT count(*) FROM {retention.RULES[kind].table}"))
 
 
@@ -70,6 +78,7 @@ async def test_the_limits_are_the_settings() -> None:
         "feed": 7,
         "payloads": 14,
         "relayed_transactions": 7,
+        "signed_bytes": 7,
         "job_runs": 30,
         "dead_letters": 90,
         "alerts": 90,
@@ -173,3 +182,23 @@ async def test_the_feed_goes_in_bites_and_never_its_newest_message(store: Store)
     assert await store.write(lambda tx: retention.prune(tx, retention.FEED, limit)) == 1
     assert await store.write(lambda tx: retention.prune(tx, retention.FEED, limit)) == 0
     assert await store.read(feed.feed_head) == feed.PRUNE_ROWS_MAX + 2
+
+
+async def test_bytes_that_may_still_be_sent_stay(store: Store) -> None:
+    sql = (
+        "INSERT INTO intents (action, subject, round, args, status, signed_transaction, created_ms, finalized_ms)"
+        " VALUES ('a', ?, 1, '{}', ?, x'00', 0, ?)"
+    )
+    cases = [
+        ("planned", None),
+        ("sent", None),
+        ("confirmed", None),
+        ("confirmed", 5),
+        ("failed", None),
+        ("expired", None),
+    ]
+    for number, (status, finalized_ms) in enumerate(cases):
+        await store.write(lambda tx, row=(str(number), status, finalized_ms): tx.execute(sql, row))  # type: ignore[misc]
+    assert await store.write(lambda tx: retention.prune(tx, "signed_bytes", NOW_MS)) == 3
+    left = await store.read(lambda tx: tx.all("SELECT subject FROM intents WHERE signed_transaction IS NOT NULL"))
+    assert [row["subject"] for row in left] == ["0", "1", "2"]

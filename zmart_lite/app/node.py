@@ -268,7 +268,7 @@ class Node:
         config = self.config
         price = config.chain.compute_unit_price
         fees = FeePolicy(fixed=price or None, cap=config.chain.compute_unit_price_max)
-        fenced = FencedStore(self.store)
+        self.fenced = fenced = FencedStore(self.store)
         self.actions = Actions(
             fenced, self.codec, self.rpc, self.keys, self.metrics, fees, self.indexer.index_signature
         )
@@ -327,10 +327,10 @@ class Node:
         """Jobs that concern the node's own data."""
         config = self.config
         backed_up = config.backup.enabled and not config.store.is_postgres
-        backups = Backups(self.store, self.metrics, BackupOptions(config.backup_folder, config.backup.keep))
+        backups = Backups(self.fenced, self.metrics, BackupOptions(config.backup_folder, config.backup.keep))
         history = History(self.indexer, self._feed_context, config.indexer.start_slot)
         pruner = Pruner(
-            self.store,
+            self.fenced,
             feed_days=config.retention.feed_days,
             payload_days=config.retention.payload_days,
             judges=(judge_backups,) if backed_up else (),
@@ -356,7 +356,7 @@ class Node:
         options = SnapshotOptions(self.config.ipfs.snapshots, self.config.ipfs.snapshot_days)
         if self.ipfs is None:
             return Job("snapshot", DAY_S, LONG_JOB_LIMIT_S, keep_nothing, enabled=False)
-        snapshots = Snapshots(self.store, self.ipfs, self.breakers["ipfs"], self.metrics, options)
+        snapshots = Snapshots(self.fenced, self.ipfs, self.breakers["ipfs"], self.metrics, options)
         return Job("snapshot", DAY_S, LONG_JOB_LIMIT_S, snapshots.run)
 
     def _alerts(self) -> Alerts:
@@ -377,7 +377,7 @@ class Node:
         options = AlertOptions(
             votes.dispute_voting_s, config.monitor.dispute_period_fallback_s, config.store.folder, webhook
         )
-        return Alerts(self.store, around, options)
+        return Alerts(self.fenced, around, options)
 
     def _job_health(self) -> list[JobHealth]:
         return self.jobs.health()

@@ -18,7 +18,7 @@ from zmart_lite.ops import Metrics
 from zmart_lite.store import backup
 from zmart_lite.store.backup import Contents
 from zmart_lite.store.db import Store, lock_database, wall_clock_ms
-from zmart_lite.store.restore import restore
+from zmart_lite.store.restore import REPLACED_KEPT, restore
 
 Load = Callable[[Path | None], Config]
 
@@ -65,8 +65,10 @@ def add_commands(main: click.Group, load: Load) -> None:
         restored = restore(database, packed, wall_clock_ms(), threading.Event())
         click.echo(f"Restored {packed.name}: {describe(restored.contents)}.")
         if restored.replaced is not None:
-            click.echo(f"The former database is kept as {restored.replaced}; delete it when all is well.")
-        click.echo("The next start reads from the chain what happened since.")
+            click.echo(f"The former database is kept as {restored.replaced}, with at most {REPLACED_KEPT} such files.")
+        for path in restored.removed:
+            click.echo(f"Removed {path}, which was older.")
+        click.echo("The next start reads from the chain what happened since, and reconciles.")
 
     @db.command("check")
     @click.argument("file", type=click.Path(path_type=Path), required=False)

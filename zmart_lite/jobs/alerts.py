@@ -25,7 +25,8 @@ from zmart_lite.ops import Breakers, ChainClock, Metrics
 from zmart_lite.ops.rates import Growth, total_of
 from zmart_lite.push.hub import Hub
 from zmart_lite.store import alerts, chainlog, markets, messages, watching
-from zmart_lite.store.db import Row, Store, Tx
+from zmart_lite.store.db import Row, Tx
+from zmart_lite.store.leases import JobStore
 from zmart_lite.store.watching import Stuck
 
 logger = logging.getLogger(__name__)
@@ -106,7 +107,7 @@ class Sight(NamedTuple):
 class Alerts:
     """The job ``alerts``."""
 
-    def __init__(self, store: Store, around: Surroundings, options: AlertOptions) -> None:
+    def __init__(self, store: JobStore, around: Surroundings, options: AlertOptions) -> None:
         self._store = store
         self._around = around
         self._options = options

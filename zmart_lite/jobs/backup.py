@@ -16,7 +16,8 @@ from zmart_lite.jobs.runner import Params, Summary
 from zmart_lite.ops.metrics import Metrics
 from zmart_lite.store import backup, messages
 from zmart_lite.store.backup import Backup, Stop
-from zmart_lite.store.db import Store, Tx
+from zmart_lite.store.db import Tx
+from zmart_lite.store.leases import JobStore
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ class BackupOptions(NamedTuple):
 class Backups:
     """The job ``backup``."""
 
-    def __init__(self, store: Store, metrics: Metrics, options: BackupOptions) -> None:
+    def __init__(self, store: JobStore, metrics: Metrics, options: BackupOptions) -> None:
         self._store = store
         self._metrics = metrics
         self._options = options

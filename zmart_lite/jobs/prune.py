@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from zmart_lite.jobs.runner import Params, Summary
 from zmart_lite.store import retention
-from zmart_lite.store.db import Store, Tx
+from zmart_lite.store.db import Tx
+from zmart_lite.store.leases import UnitsOfWork
 
 logger = logging.getLogger(__name__)
 
@@ -17,7 +18,7 @@ class Pruner:
     """The job ``prune``. ``judges`` are units of work that look hourly after what only time can tell."""
 
     def __init__(
-        self, store: Store, *, feed_days: int, payload_days: int, judges: Sequence[Callable[[Tx], None]] = ()
+        self, store: UnitsOfWork, *, feed_days: int, payload_days: int, judges: Sequence[Callable[[Tx], None]] = ()
     ) -> None:
         self._store = store
         self._days = {"feed_days": feed_days, "payload_days": payload_days}

@@ -16,7 +16,8 @@ from zmart_lite.jobs.runner import Params, Summary
 from zmart_lite.ops.breaker import CircuitBreaker
 from zmart_lite.ops.metrics import Metrics
 from zmart_lite.store import messages, plans, snapshots
-from zmart_lite.store.db import Row, Store, Tx
+from zmart_lite.store.db import Row, Tx
+from zmart_lite.store.leases import UnitsOfWork
 from zmart_lite.store.snapshots import Document
 
 logger = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ class Snapshots:
 
     def __init__(
         self,
-        store: Store,
+        store: UnitsOfWork,
         service: Service,
         breaker: CircuitBreaker,
         metrics: Metrics,

@@ -7,6 +7,7 @@ is refused. With one node on one SQLite file nobody competes, and a lease still 
 
 from collections.abc import Callable
 from contextvars import ContextVar
+from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
 from zmart_lite.errors import LeaseLost
@@ -66,6 +67,15 @@ class UnitsOfWork(Protocol):
     async def write(self, run: Callable[[Tx], T]) -> T: ...
 
 
+class JobStore(UnitsOfWork, Protocol):
+    """What jobs need that look after the database itself."""
+
+    path: Path
+
+    @property
+    def failed(self) -> str | None: ...
+
+
 HELD: ContextVar[Lease | None] = ContextVar("held_lease", default=None)
 """The lease of the run that is going on in this task, and in the tasks it started."""
 
@@ -76,6 +86,12 @@ class FencedStore:
     def __init__(self, store: Store) -> None:
         self._store = store
         self.now_ms = store.now_ms
+        self.path = store.path
+
+    @property
+    def failed(self) -> str | None:
+        """As the store's."""
+        return self._store.failed
 
     async def read(self, run: Callable[[Tx], T]) -> T:
         return await self._store.read(run)

@@ -24,15 +24,20 @@ FEED_JUMP = 1_000_000_000
 FEED_MARK = "restored"
 """Type of the message that holds the feed's place: no channel carries it, no client sees it."""
 RESTORED_KEY = "restored_ms"
+REPLACED_KEPT = 3
+"""Former databases that stay; older ones go with the next restoring that works."""
 JOBS_DUE = ("poll", "reconcile")
 CARRIED_TOKENS_MAX = 1_000_000
 
 
 class Restored(NamedTuple):
-    """How it went. ``replaced``: where the former database lies now, None if there was none."""
+    """How it went. ``replaced``: where the former database lies now, None if there was none; ``removed``: older ones
+    that are gone now.
+    """
 
     contents: Contents
     replaced: Path | None
+    removed: list[Path]
 
 
 def restore(database: Path, packed: Path, now_ms: int, stop: Stop) -> Restored:
@@ -49,7 +54,7 @@ def restore(database: Path, packed: Path, now_ms: int, stop: Stop) -> Restored:
         replaced = _set_aside(database, now_ms)
         fresh.replace(database)
         backup.fsync_folder(database.parent)
-        return Restored(contents, replaced)
+        return Restored(contents, replaced, _remove_old(database))
     except backup.FAILURES as error:
         raise BackupFailed(f"{packed} could not be restored: {error}") from error
     finally:
@@ -132,6 +137,15 @@ def _set_aside(database: Path, now_ms: int) -> Path | None:
             beside.replace(f"{aside}{suffix}")
     _link(database, aside)
     return aside
+
+
+def _remove_old(database: Path) -> list[Path]:
+    """Keep the newest former databases only."""
+    former = [path for path in database.parent.glob(f"{database.name}.replaced-*") if path.suffix[10:].isdigit()]
+    old = sorted(former, key=lambda path: int(path.suffix[10:]))[:-REPLACED_KEPT]
+    for path in old:
+        backup.remove_database(path)
+    return old
 
 
 def _fold_wal(database: Path) -> None:

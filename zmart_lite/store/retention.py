@@ -1,7 +1,7 @@
 """What is old enough to go, and how it goes: a bounded bite at a time, so that no commit keeps votes waiting.
 
-Votes, trades, events, intents and the audit are kept for ever. Nothing goes that belongs to a transaction the chain has
-not finalised.
+Votes, trades, events, intents (but for their signed bytes) and the audit are kept for ever. Nothing goes that belongs
+to a transaction the chain has not finalised.
 """
 
 from collections.abc import Mapping
@@ -16,6 +16,8 @@ RUNS_DAYS = 30
 RESOLVED_DAYS = 90
 RELAYS_DAYS = 7
 """A relayed transaction lands within two minutes or never; after a week nobody asks how it ended."""
+BYTES_DAYS = 7
+"""The node's own signed bytes, once nothing can come of them any more."""
 
 _NOT_FINAL = "EXISTS (SELECT 1 FROM transactions t WHERE t.signature = x.signature AND t.finality = 1)"
 _WITHOUT_PAYLOAD = (
@@ -23,6 +25,10 @@ _WITHOUT_PAYLOAD = (
     " resolved_ms END"
 )
 """What names no transaction and has no contents any more, nobody can try again: it is closed."""
+_WITH_BYTES = (
+    "signed_transaction IS NOT NULL AND (status IN ('failed', 'expired', 'abandoned')"
+    " OR status = 'confirmed' AND finalized_ms IS NOT NULL)"
+)
 _NOT_LAST_OF_JOB = "EXISTS (SELECT 1 FROM job_runs n WHERE n.job = x.job AND n.id > x.id)"
 _OLDEST_RUNS = f"(SELECT * FROM job_runs ORDER BY id LIMIT {BITE_ROWS + 100})"
 """Runs are in the order of their time: there is no need to look at all of them."""
@@ -50,6 +56,7 @@ RULES: Mapping[str, Old] = {
     "payloads": Old(
         "dead_letters", "id", "last_tried_ms", f"payload IS NOT NULL AND NOT {_NOT_FINAL}", _WITHOUT_PAYLOAD
     ),
+    "signed_bytes": Old("intents", "id", "created_ms", _WITH_BYTES, "signed_transaction = NULL"),
     "dead_letters": Old("dead_letters", "id", "resolved_ms", f"NOT {_NOT_FINAL}"),
     "job_runs": Old("job_runs", "id", "finished_ms", _NOT_LAST_OF_JOB, source=_OLDEST_RUNS),
     "alerts": Old("alerts", "id", "resolved_ms", "status = 'resolved'"),
@@ -64,6 +71,7 @@ def limits_ms(now_ms: int, *, feed_days: int, payload_days: int) -> dict[str, in
         FEED: feed_days,
         "payloads": payload_days,
         "relayed_transactions": RELAYS_DAYS,
+        "signed_bytes": BYTES_DAYS,
         "job_runs": RUNS_DAYS,
         "dead_letters": RESOLVED_DAYS,
         "alerts": RESOLVED_DAYS,

@@ -450,6 +450,7 @@ CREATE TABLE intents (
 ) STRICT;
 CREATE INDEX intents_unsettled ON intents (id) WHERE status IN ('planned', 'sent');
 CREATE INDEX intents_unfinalized ON intents (id) WHERE status = 'confirmed' AND finalized_ms IS NULL;
+CREATE INDEX intents_with_bytes ON intents (created_ms) WHERE signed_transaction IS NOT NULL;
 CREATE INDEX intents_by_market ON intents (market, action, round);
 CREATE INDEX intents_by_status ON intents (status);
 CREATE INDEX intents_by_signature ON intents (signature);
