@@ -14,11 +14,9 @@ from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
 from tests.api.chain_node import DAY_S, GENESIS_S, ChainNode, chain_node
-from zmart_lite.api.votes import DISPUTE_WORDS, PROPOSAL_WORDS, cast_vote
+from zmart_lite.api.votes import DISPUTE_WORDS, PROPOSAL_WORDS
 from zmart_lite.config import Config
 from zmart_lite.models import VoteType
-from zmart_lite.store.db import Tx
-from zmart_lite.store.rows import MarketRef
 from zmart_lite.store.shown import time_text
 
 MARKET_NAMES = ("market_id", "marketId", "proposal_id", "proposalId", "marketPubkey", "market_pubkey")
@@ -289,22 +287,3 @@ async def test_votes_are_counted_in_the_metrics(node: ChainNode) -> None:
     await node.post(f"/api/votes/proposal/{market_id}", {"vote": True}, node.net.wallets[1])
     value = node.parts.metrics.registry.get_sample_value
     assert value("zmart_votes_total", {"kind": VoteType.PROPOSAL.name.lower(), "source": "api"}) == 1
-
-
-STATEMENTS_MAX = 10
-"""Statements of one vote of a wallet that is known: they decide how many votes a node takes in a second."""
-
-
-async def test_a_vote_takes_few_statements(node: ChainNode) -> None:
-    creator, voter = node.net.wallets[:2]
-    first, second = (await node.create(creator)).hex(), (await node.create(creator, question="Is it the second?")).hex()
-    assert (await node.post(f"/api/votes/proposal/{first}", {"vote": True}, voter)).status_code == 201
-    ref, counted = MarketRef("market_id", bytes.fromhex(second)), list[str]()
-
-    def unit(tx: Tx) -> None:
-        tx._connection.set_trace_callback(counted.append)
-        cast_vote(tx, node.parts.feed(), ref, bytes(voter.pubkey()), VoteType.PROPOSAL, True)
-        tx._connection.set_trace_callback(None)
-
-    await node.store.write(unit)
-    assert 5 < len(counted) <= STATEMENTS_MAX, counted

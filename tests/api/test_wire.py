@@ -2,10 +2,16 @@
 
 import asyncio
 import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from tests.api.raw_client import Raw, close_code, masked, on_both_loops
-from tests.api.stream_node import Client, StreamNode
-from zmart_lite.api.wire import server_options
+from tests.api.stream_node import Client, StreamNode, stream_node
+from zmart_lite.api.wire import _answer_whole, server_options
 from zmart_lite.config import Push
 
 BIG = {"text": "x" * 4_000}
@@ -138,3 +144,36 @@ def test_compression_is_off_and_frames_are_limited() -> None:
     options = server_options(Push(frame_bytes_max=512, ping_interval_s=7))
     assert options["ws_per_message_deflate"] is False
     assert (options["ws_max_size"], options["ws_ping_interval"], options["ws_ping_timeout"]) == (512, 7.0, 7.0)
+
+
+GET_HEALTH = b"GET /ready HTTP/1.1\r\nHost: localhost\r\nX-Request-ID: %s\r\n%s\r\n"
+
+
+@on_both_loops
+async def test_requests_sent_at_once_are_answered_in_their_order(node: StreamNode) -> None:
+    with Raw(node) as raw:
+        ids = [b"first", b"second", b"third"]
+        await raw.send(b"".join(GET_HEALTH % (each, b"Connection: close\r\n" * (each == b"third")) for each in ids))
+        answers = await raw.read_all()
+        found = [line.split(b": ")[1] for line in answers.split(b"\r\n") if line.startswith(b"x-request-id: ")]
+        assert found == ids
+        assert answers.count(b"HTTP/1.1 ") == 3
+        assert answers.count(b"connection: close\r\n") == 1
+
+
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+async def test_an_answer_is_one_piece_and_its_length_is_right(tmp_path: Path, version: bytes) -> None:
+    async with stream_node(tmp_path) as node:
+        with Raw(node) as raw:
+            close = b"Connection: close\r\n"
+            await raw.send((GET_HEALTH % (b"one", close)).replace(b"HTTP/1.1", b"HTTP/" + version))
+            head, _, body = (await raw.read_all()).partition(b"\r\n\r\n")
+            assert f"content-length: {len(body)}".encode() in head.split(b"\r\n")
+            assert b"connection: close" in head.split(b"\r\n")
+            assert b"date" in head
+
+
+async def test_a_header_cannot_end_its_line() -> None:
+    cycle = cast(RequestResponseCycle, SimpleNamespace(default_headers=[(b"date", b"today")]))
+    with pytest.raises(ValueError, match="line break"):
+        await _answer_whole(cycle, 200, [(b"x-name", b"a\r\nset-cookie: b")], b"")

@@ -8,6 +8,7 @@ import pytest
 from tests.indexer.chain_log import ChainLog, Walk, data_line, logs_of, market_id_of, signature_of, whole_life
 from tests.indexer.projection import CODEC, Database, in_order
 from tests.localnet.program_harness import ALICE, BOB, CREATOR, EVE, EVIDENCE_HASH, PROGRAM_ID, RESOLVER, P
+from tests.store.voting import add_vote
 from zmart_lite import models
 from zmart_lite.drafts import MarketText, canonical_json, cid_v0
 from zmart_lite.indexer.apply import Applier
@@ -617,7 +618,7 @@ def test_a_dropped_vote_gives_the_nodes_vote_back() -> None:
     database = in_order(log.transactions)
     key = database.market(market_id)["id"]
     wallet = database.write(lambda tx: markets.wallet_key(tx, ALICE))
-    database.write(lambda tx: votes.add_vote(tx, key, wallet, VoteType.PROPOSAL, False))
+    database.write(lambda tx: add_vote(tx, key, wallet, VoteType.PROPOSAL, False))
     before = database.dump()
     log.on(market_id, "submit_proposal_vote", {"vote": True}, user=ALICE)
     log.on(market_id, "submit_proposal_vote", {"vote": True}, user=BOB)

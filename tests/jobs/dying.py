@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from solders.keypair import Keypair
 
 from tests.jobs.devnet import NOW_S, PROGRAM_ID
+from tests.store.voting import add_vote
 from zmart_lite.chain.rpc import Rpc
 from zmart_lite.chain.tx import FeePolicy
 from zmart_lite.codec import Codec
@@ -93,7 +94,7 @@ def _vote(tx: Tx, market_id: bytes) -> None:
     if votes.find_tally(tx, record["id"], VoteType.PROPOSAL).total == 0:
         for number in range(VOTERS):
             wallet = markets.wallet_key(tx, bytes([number + 1]) * 32)
-            votes.add_vote(tx, record["id"], wallet, VoteType.PROPOSAL, True)
+            add_vote(tx, record["id"], wallet, VoteType.PROPOSAL, True)
 
 
 async def aggregate(order: Order) -> dict[str, Any]:

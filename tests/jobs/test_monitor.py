@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.jobs.devnet import HASH, World, devnet_world
+from tests.store.voting import add_vote
 from zmart_lite import rules
 from zmart_lite.jobs import Summary
 from zmart_lite.jobs.monitor import FINALIZE_SLACK_S, Monitor, MonitorOptions
@@ -24,7 +25,7 @@ async def vote(world: World, market_id: bytes, wallet: int, agrees: bool) -> Non
     record = await world.record(market_id)
     address = bytes(world.localnet.wallets[wallet].pubkey())
     await world.store.write(
-        lambda tx: votes.add_vote(tx, record["id"], markets.wallet_key(tx, address), VoteType.DISPUTE, agrees)
+        lambda tx: add_vote(tx, record["id"], markets.wallet_key(tx, address), VoteType.DISPUTE, agrees)
     )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.jobs.devnet import World, devnet_world
+from tests.store.voting import add_vote
 from zmart_lite.jobs import Keys, Summary
 from zmart_lite.jobs.votes import Aggregator, VoteOptions
 from zmart_lite.models import MarketState, VoteType
@@ -24,7 +25,7 @@ async def cast(world: World, market_id: bytes, likes: int, dislikes: int) -> Non
     for number in range(likes + dislikes):
         address = bytes([number + 1]) * 31 + market_id[:1]
         await world.store.write(
-            lambda tx, address=address, number=number: votes.add_vote(  # type: ignore[misc]
+            lambda tx, address=address, number=number: add_vote(  # type: ignore[misc]
                 tx, record["id"], markets.wallet_key(tx, address), VoteType.PROPOSAL, number < likes
             )
         )
@@ -149,7 +150,7 @@ async def test_votes_after_the_end_without_consensus_go_on_chain_only_if_they_de
             for number in range(first, first + count):
                 address = bytes([number]) * 32
                 await world.store.write(
-                    lambda tx, address=address: votes.add_vote(  # type: ignore[misc]
+                    lambda tx, address=address: add_vote(  # type: ignore[misc]
                         tx, record["id"], markets.wallet_key(tx, address), VoteType.PROPOSAL, True
                     )
                 )

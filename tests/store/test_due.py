@@ -6,6 +6,7 @@ import pytest
 
 from tests.indexer.projection import Database
 from tests.store.market_rows import ALICE, add_market, add_wallet, hold
+from tests.store.voting import add_vote
 from zmart_lite.models import MarketState, VoteType
 from zmart_lite.store import due, intents, votes
 from zmart_lite.store.markets import Record
@@ -60,7 +61,7 @@ def test_disputes_are_due_once_somebody_voted() -> None:
     assert due.list_disputes(database.tx, 30, 9, LONG_AGO_MS) == []
     for market in (*added[:2], added[3]):
         wallet = hold(database, market, ALICE, 5)
-        database.write(lambda tx, m=market, w=wallet: votes.add_vote(tx, m, w, VoteType.DISPUTE, True))
+        database.write(lambda tx, m=market, w=wallet: add_vote(tx, m, w, VoteType.DISPUTE, True))
     assert keys(due.list_disputes(database.tx, 30, 9, LONG_AGO_MS)) == [added[1], added[0]]
     assert keys(due.list_disputes(database.tx, 30, 1, LONG_AGO_MS)) == [added[1]]
     check_left_out(database, lambda ms: keys(due.list_disputes(database.tx, 30, 9, ms)), added[1], "finalize_market")
@@ -85,7 +86,7 @@ def test_proposals_with_new_votes_are_listed() -> None:
     database = Database()
     market, wallet = add_market(database), add_wallet(database, ALICE)
     assert due.list_changed_proposals(database.tx, 9, LONG_AGO_MS) == []
-    database.write(lambda tx: votes.add_vote(tx, market, wallet, VoteType.PROPOSAL, True))
+    database.write(lambda tx: add_vote(tx, market, wallet, VoteType.PROPOSAL, True))
     assert due.list_changed_proposals(database.tx, 9, LONG_AGO_MS) == [market]
     check_left_out(
         database,

@@ -8,6 +8,7 @@ import pytest
 from tests.indexer.chain_log import signature_of
 from tests.indexer.projection import Database
 from tests.store.market_rows import ALICE, add_market, hold
+from tests.store.voting import add_vote
 from zmart_lite.models import MarketState, VoteType
 from zmart_lite.store import chainlog, messages, retention, votes
 from zmart_lite.store.db import Tx
@@ -19,7 +20,7 @@ def test_a_vote_is_told_with_the_counts_after_it(kind: VoteType, state: MarketSt
     database = Database()
     market = add_market(database, state=state, hidden=hidden)
     wallet = hold(database, market, ALICE, 5)
-    vote_id, _ = database.write(lambda tx: votes.add_vote(tx, market, wallet, kind, True))
+    vote_id, _ = database.write(lambda tx: add_vote(tx, market, wallet, kind, True))
     row = database.write(lambda tx: messages.publish_vote(tx, database.context, market, vote_id, kind))
     (first, vote), (second, progress) = database.feed()
     assert (first, second) == ("vote", "voting_progress")

@@ -9,6 +9,7 @@ from tests.indexer.chain_log import signature_of
 from tests.indexer.projection import Database
 from tests.store.market_rows import ALICE, BOB, EVE, add_market, add_wallet, hold, log_event
 from tests.store.test_markets import CONFIG
+from tests.store.voting import add_vote
 from zmart_lite.errors import Conflict, Forbidden
 from zmart_lite.models import DisputeVoteSubmitted, MarketState, ProposalVoteSubmitted, VoteType
 from zmart_lite.store import markets, votes
@@ -18,7 +19,7 @@ PROPOSAL, DISPUTE = VoteType.PROPOSAL, VoteType.DISPUTE
 
 
 def vote(database: Database, market: int, wallet: int, value: bool, kind: VoteType = PROPOSAL) -> tuple[int, Tally]:
-    return database.write(lambda tx: votes.add_vote(tx, market, wallet, kind, value))
+    return database.write(lambda tx: add_vote(tx, market, wallet, kind, value))
 
 
 def vote_on_chain(

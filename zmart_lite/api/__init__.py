@@ -27,6 +27,7 @@ from zmart_lite.api import (
 )
 from zmart_lite.api.answers import Answers
 from zmart_lite.api.auth import Authenticator
+from zmart_lite.api.ballot_box import BallotBox
 from zmart_lite.api.context import Api, ApiParts, Traffic
 from zmart_lite.api.endpoints import Endpoint
 from zmart_lite.api.limits import Limiter
@@ -100,6 +101,7 @@ def make_api(parts: ApiParts) -> Api:
         streams=stream.Streams(parts, auth, addresses),
         answers=Answers(parts.store, is_shared=config.store.is_postgres),
         markets=KnownMarkets(parts.store.changes, is_shared=config.store.is_postgres),
+        ballots=BallotBox(parts.store, parts.feed, parts.background),
         document=_document(config.embedded_devnet, parts.version, config.server.public_url),
     )
 

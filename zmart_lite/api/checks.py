@@ -129,7 +129,7 @@ def _spend_scoped(request: Request, endpoint: Endpoint, spent: list[Spent]) -> N
 
 def _require_all(request: Request, spent: list[Spent]) -> None:
     limits = request.api.limits
-    request.limit_headers = limits.headers(spent)
+    request.spent = spent
     for one in spent:
         limits.require(one)
 

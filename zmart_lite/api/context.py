@@ -21,6 +21,7 @@ from zmart_lite.store.rows import RowSettings
 if TYPE_CHECKING:
     from zmart_lite.api.answers import Answers
     from zmart_lite.api.auth import Authenticator
+    from zmart_lite.api.ballot_box import BallotBox
     from zmart_lite.api.limits import Limiter
     from zmart_lite.api.pages import Cursors
     from zmart_lite.api.pages_static import Shipped
@@ -219,6 +220,7 @@ class Api:
     streams: "Streams"
     answers: "Answers"
     markets: KnownMarkets
+    ballots: "BallotBox"
     figures: Remembered = field(default_factory=Remembered)
     status: Remembered = field(default_factory=Remembered)
     costly: "defaultdict[str, Remembered]" = field(default_factory=lambda: defaultdict(Remembered))

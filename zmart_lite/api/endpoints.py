@@ -4,7 +4,7 @@ Every ``api/*.py`` exports ``ENDPOINTS``; ``api/__init__.py`` joins them into th
 dispatch, the checks before a handler, the limits and the OpenAPI document are all derived.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from zmart_lite.api.answers import Place
     from zmart_lite.api.context import Api, ApiParts
+    from zmart_lite.api.limits import Spent
     from zmart_lite.api.pages import Position
     from zmart_lite.store.db import Store, Tx
 
@@ -151,7 +152,6 @@ class Request:
         "endpoint",
         "identity",
         "kept_at",
-        "limit_headers",
         "method",
         "params",
         "path",
@@ -159,6 +159,7 @@ class Request:
         "request_id",
         "scope",
         "service_key",
+        "spent",
         "started",
     )
 
@@ -180,7 +181,8 @@ class Request:
         self.address = ""
         self.request_id = ""
         self.started = 0.0
-        self.limit_headers: list[tuple[bytes, bytes]] = []
+        self.spent: Sequence[Spent] = ()
+        """The limits that the request was counted for so far."""
         self.kept_at: Place | None = None
         """Where the answer may be kept, once it is finished."""
         self._headers: dict[bytes, bytes] | None = None

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
 from limits.storage import Storage
-from limits.strategies import FixedWindowRateLimiter
 
 from zmart_lite.config import Limits
 from zmart_lite.errors import RateLimited
@@ -34,6 +33,10 @@ class Counters(Storage):
         return ()
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
+        return self.count(key, expiry, amount)[0]
+
+    def count(self, key: str, expiry: int, amount: int = 1) -> tuple[int, float]:
+        """As ``incr``: (count, unix seconds at which its window ends), of one look at the table."""
         now = self._clock()
         count, expires = self._counters.get(key, (0, 0.0))
         if expires <= now:
@@ -42,8 +45,8 @@ class Counters(Storage):
             if len(self._counters) >= self._max:
                 self._make_room(now)
             count, expires = 0, now + expiry
-        self._counters[key] = (count + amount, expires)
-        return count + amount
+        found = self._counters[key] = (count + amount, expires)
+        return found
 
     def get(self, key: str) -> int:
         count, expires = self._counters.get(key, (0, 0.0))
@@ -93,7 +96,6 @@ class Limiter:
         self._clock = clock
         self._metrics = metrics
         self.counters = Counters(clock)
-        self._strategy = FixedWindowRateLimiter(self.counters)
         self._items: dict[str, RateLimitItem] = {
             "address": RateLimitItemPerMinute(settings.address_per_minute),
             "wallet": RateLimitItemPerMinute(settings.wallet_per_minute),
@@ -109,9 +111,8 @@ class Limiter:
     def spend(self, scope: str, *keys: str) -> Spent:
         """Count one request."""
         item = self._items[scope]
-        allowed = self._strategy.hit(item, scope, *keys)
-        reset_s, remaining = self._strategy.get_window_stats(item, scope, *keys)
-        return Spent(scope, allowed, item.amount, remaining, reset_s)
+        count, reset_s = self.counters.count("/".join((scope, *keys)), item.get_expiry())
+        return Spent(scope, count <= item.amount, item.amount, max(0, item.amount - count), reset_s)
 
     def require(self, spent: Spent) -> None:
         """Raise RateLimited if the limit was exceeded."""

@@ -5,11 +5,12 @@ order, cost more than most handlers do.
 """
 
 import logging
-import secrets
+import os
 import time
 from typing import Any
 
 import msgspec
+from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from zmart_lite.api.checks import API_PREFIX, ClientGone, answer
@@ -18,6 +19,7 @@ from zmart_lite.api.endpoints import Caching, Level, Reply, Request, Stream
 from zmart_lite.api.errors import error_reply
 from zmart_lite.api.headers import REQUEST_ID, CommonHeaders, Conditional, RawHeaders, etag_of
 from zmart_lite.api.routing import RouteTable, allowed_methods
+from zmart_lite.api.wire import whole_answer
 from zmart_lite.errors import NotFound
 from zmart_lite.logs import request_id
 
@@ -41,6 +43,8 @@ class Application:
         self.table = table
         self._websocket = websocket
         self._common = CommonHeaders(api.parts.config.server)
+        self._observed: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        """The series of each method, route and status, looked up once."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -58,7 +62,7 @@ class Application:
         peer = scope.get("client")
         request.address = self.api.addresses.of(peer[0] if peer else None, scope["headers"])
         given = request.header(b"x-request-id")
-        request.request_id = given if given is not None and REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        request.request_id = given if given is not None and REQUEST_ID.fullmatch(given) else os.urandom(8).hex()
         token = request_id.set(request.request_id)
         try:
             status = await self._respond(request, send)
@@ -129,15 +133,20 @@ class Application:
         if status != 304:
             headers.append((b"content-type", reply.media_type.encode()))
             headers.append((b"content-length", b"%d" % len(body)))
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        hidden = status == 304 or request.method == "HEAD"
-        await send({"type": "http.response.body", "body": b"" if hidden else body})
+        if status == 304 or request.method == "HEAD":
+            body = b""
+        whole = whole_answer(request.scope)
+        if whole is not None:
+            await whole(status, headers, body)
+        else:
+            await send({"type": "http.response.start", "status": status, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
         return status
 
     def _headers(self, request: Request, *, policy: bool) -> RawHeaders:
         headers = self._common.of(request.header(b"origin"), policy=policy)
         headers.append((b"x-request-id", request.request_id.encode()))
-        headers += request.limit_headers
+        headers += self.api.limits.headers(request.spent)
         return headers
 
     def _record(self, request: Request, status: int) -> None:
@@ -145,9 +154,15 @@ class Application:
         seconds = time.perf_counter() - request.started
         route = request.endpoint.path if request.endpoint is not None else UNROUTED
         method = request.method if request.method in METHODS_COUNTED else "OTHER"
-        metrics = self.api.parts.metrics
-        metrics.http_requests_total.labels(method, route, str(status)).inc()
-        metrics.http_request_duration_seconds.labels(method, route).observe(seconds)
+        observed = self._observed.get((method, route, status))
+        if observed is None:
+            metrics = self.api.parts.metrics
+            observed = self._observed[method, route, status] = (
+                metrics.http_requests_total.labels(method, route, str(status)),
+                metrics.http_request_duration_seconds.labels(method, route),
+            )
+        observed[0].inc()
+        observed[1].observe(seconds)
         self.api.traffic.count(status)
         if logger.isEnabledFor(logging.INFO):
             fields: dict[str, Any] = {

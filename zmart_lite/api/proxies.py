@@ -21,10 +21,8 @@ class ClientAddresses:
     def of(self, peer: str | None, headers: Iterable[tuple[bytes, bytes]]) -> str:
         """The socket's peer, or behind trusted proxies the right-most untrusted entry of X-Forwarded-For."""
         address = _parsed(peer or "")
-        if address is None:
-            return UNKNOWN
-        if not self._trusted or not self._is_trusted(address):
-            return str(address)
+        if address is None or not self._trusted or not self._is_trusted(address):
+            return _normal(peer or "")
         for entry in reversed(_forwarded(headers)):
             hop = _parsed(entry)
             if hop is None:
@@ -36,6 +34,13 @@ class ClientAddresses:
 
     def _is_trusted(self, address: IpAddress) -> bool:
         return any(address in network for network in self._trusted)
+
+
+@lru_cache(4096)
+def _normal(text: str) -> str:
+    """An address in the one way it is written."""
+    address = _parsed(text)
+    return UNKNOWN if address is None else str(address)
 
 
 def _forwarded(headers: Iterable[tuple[bytes, bytes]]) -> list[str]:

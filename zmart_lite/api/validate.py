@@ -86,7 +86,11 @@ def decode(fields: type[F], given: Mapping[str, Any]) -> F:
     """The request's fields; raises ValidationFailed naming all bad ones. Unknown fields are ignored."""
     values: dict[str, Any] = {}
     problems: list[tuple[str, str]] = []
+    names = given.keys()
     for spec in specs_of(cast(Any, fields)):
+        if spec.default is not REQUIRED and names.isdisjoint(spec.names):
+            values[spec.name] = spec.default
+            continue
         try:
             values[spec.name] = _value(spec, given)
         except ValueError as error:

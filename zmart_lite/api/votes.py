@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from zmart_lite.api import action_examples, onchain
 from zmart_lite.api.endpoints import Endpoint, Handler, Level, Reply, Request, Scoped
@@ -12,13 +12,13 @@ from zmart_lite.api.refusals import BUILDS
 from zmart_lite.api.validate import field
 from zmart_lite.chain import instructions
 from zmart_lite.chain.program_errors import ACCOUNT_IN_USE
-from zmart_lite.errors import Conflict, Forbidden
-from zmart_lite.models import MarketState, VoteType
-from zmart_lite.store import lookups, markets, messages, people, positions, rows, votes
+from zmart_lite.errors import Conflict
+from zmart_lite.models import VoteType
+from zmart_lite.store import lookups, people, rows, votes
+from zmart_lite.store.ballots import Ballot, Cast
 from zmart_lite.store.db import Row, Tx
-from zmart_lite.store.messages import FeedContext
 from zmart_lite.store.rows import Json, MarketRef
-from zmart_lite.store.votes import VOTING_STATE, Tally
+from zmart_lite.store.shown import address_text
 
 PROPOSAL_WORDS = {
     "true": True, "like": True, "approve": True, "yes": True,
@@ -71,51 +71,13 @@ class NamedDisputeVote(DisputeVote):
 # Casting
 
 
-class Cast(NamedTuple):
-    """A stored vote and the counts after it."""
-
-    row: Json
-    tally: Tally
-
-
-def cast_vote(tx: Tx, feed: FeedContext, ref: MarketRef, wallet: bytes, kind: VoteType, vote: bool) -> Cast:
-    """Store a vote and tell of it. Raises NotFound, Conflict or Forbidden; nothing is stored then."""
-    market = lookups.get_market(tx, ref)
-    key = markets.wallet_key(tx, wallet)
-    vote_id, tally = votes.add_vote(tx, market["id"], key, kind, vote)
-    # What was just written is known: reading it back would cost two joins for each vote.
-    stored = {
-        "id": vote_id,
-        "market_id": market["market_id"],
-        "wallet_address": wallet,
-        "kind": int(kind),
-        "vote": vote,
-        "weight": votes.vote_weight(tx, market["id"], key, kind),
-        "source": "api",
-        "signature": None,
-        "aggregated": 0,
-        "voted_ms": tx.now_ms,
-    }
-    row = rows.vote_row(stored)
-    messages.publish_vote_row(tx, feed, market, row, tally, kind)
-    return Cast(row, tally)
-
-
 async def vote(kind: VoteType, request: Request, fields: Any) -> Reply:
     """Cast a vote through the node, or build the transaction that casts it on chain."""
     ref = path_market(request) if request.params else fields.market_id
     if fields.on_chain:
         return await _vote_on_chain(kind, request, fields, ref)
 
-    feed = request.parts.feed()
-
-    def run(tx: Tx) -> Cast:
-        if fields.user is not None:
-            lookups.get_market(tx, ref)
-            require_own(request, fields.user)
-        return cast_vote(tx, feed, ref, request.wallet, kind, fields.vote)
-
-    done = await request.write(run)
+    done = await request.api.ballots.cast(Ballot(ref, request.wallet, kind, fields.vote, fields.user))
     request.parts.metrics.votes_total.labels(kind.name.lower(), "api").inc()
     return Reply(_cast_answer(done), 201)
 
@@ -155,7 +117,7 @@ async def _vote_on_chain(kind: VoteType, request: Request, fields: Any, ref: Mar
     except Conflict as error:
         # The record of an earlier vote stands where this one would be made.
         if error.details["program_error"]["name"] == ACCOUNT_IN_USE:
-            raise _already_voted() from error
+            raise votes.already_voted() from error
         raise
     name = f"submit_{kind.name.lower()}_vote"
     return Reply(onchain.action_answer(name, market_id, "Sign and send this transaction to vote on chain.", built))
@@ -164,21 +126,12 @@ async def _vote_on_chain(kind: VoteType, request: Request, fields: Any, ref: Mar
 def _require_open(tx: Tx, market: Row, wallet: bytes, kind: VoteType) -> None:
     """Raises as add_vote does, for a vote on chain; one through the node does not stand in its way."""
     key = people.find_wallet_key(tx, wallet)
-    if kind is VoteType.DISPUTE and (key is None or positions.held_shares(tx, market["id"], key) == 0):
-        raise Forbidden("Only holders of a position in this market vote on its dispute.", reason="no_position")
-    if market["state"] != VOTING_STATE[kind]:
-        state = MarketState(market["state"]).name
-        raise Conflict(
-            f"The market is {state}; {kind.name.lower()} votes are open while it is {VOTING_STATE[kind].name}.",
-            reason="wrong_state",
-        )
+    if kind is VoteType.DISPUTE:
+        votes.require_weight(tx, market["id"], key, kind)
+    votes.require_open(market, kind)
     known = None if key is None else votes.find_vote(tx, market["id"], key, kind)
     if known is not None and known["source"] == "chain":
-        raise _already_voted()
-
-
-def _already_voted() -> Conflict:
-    return Conflict("This wallet has voted already; votes cannot be changed.", reason="already_voted")
+        raise votes.already_voted()
 
 
 def _attempts_key(kind: VoteType, request: Request) -> str:
@@ -189,7 +142,7 @@ def _attempts_key(kind: VoteType, request: Request) -> str:
     if ref is None:
         return kind.name
     address = ref.value if ref.column == "address" else request.parts.codec.market_address(ref.value)
-    return f"{kind.name}:{address.hex()}"
+    return f"{kind.name}:{address_text(address)}"
 
 
 # Reading

@@ -82,7 +82,7 @@ async def _authentic_body(request: Request) -> bytes:
             missing = authorization is None and signature is None
             raise Unauthorized("Invalid signature", reason="missing" if missing else "bad_signature")
     spent = limits.spend("webhook")
-    request.limit_headers = limits.headers([spent])
+    request.spent = [spent]
     limits.require(spent)
     return body
 

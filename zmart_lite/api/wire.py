@@ -7,11 +7,12 @@ does not. All else (handshake, reading, pings, answers) stays uvicorn's; handler
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, cast
 
 from starlette.types import Scope
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from websockets.http11 import Request as Handshake
 
 from zmart_lite.api.patient_websocket import CLOSE_GRACE_S, PatientWebSocket
@@ -20,6 +21,7 @@ from zmart_lite.push.frames import Batch, http_chunk
 from zmart_lite.push.subscriber import SLOW, Ending
 
 EXTENSION = "zmart_lite.wire"
+WHOLE = "zmart_lite.whole"
 HEAD_BYTES_MAX = 64 * 1024
 """Request line and headers, besides the piece in which they begin and that in which they end."""
 PATIENCE_S = 30.0
@@ -194,17 +196,46 @@ class PatientHttp(HttpToolsProtocol):
             self._for_reader.start(self.transport.abort)
 
 
+Headers = list[tuple[bytes, bytes]]
+AnswerWhole = Callable[[int, Headers, bytes], Awaitable[None]]
+"""Sends a whole answer: status, headers, body."""
+
+
+async def _answer_whole(cycle: RequestResponseCycle, status: int, headers: Headers, body: bytes) -> None:
+    """Head and body in one write: one system call, and the peer wakes up once. The ASGI ``send`` needs two.
+
+    Raises ValueError for a header that would end its line itself. An answer that nobody waits for any more is dropped.
+    """
+    lines = b"".join([b"%s: %s\r\n" % header for header in (*cycle.default_headers, *headers)])
+    if lines.count(b"\n") != len(headers) + len(cycle.default_headers):
+        raise ValueError("a header contains a line break")
+    if cycle.flow.write_paused and not cycle.disconnected:
+        await cycle.flow.drain()
+    if cycle.disconnected:
+        return
+    cycle.response_started = cycle.response_complete = True
+    cycle.waiting_for_100_continue = False
+    closing = b"" if cycle.keep_alive else b"connection: close\r\n"
+    cycle.transport.write(b"".join((STATUS_LINE[status], lines, closing, b"\r\n", body)))
+    cycle.message_event.set()
+    if not cycle.keep_alive:
+        cycle.transport.close()
+    cycle.on_response()
+
+
 class HttpWire(PatientHttp):
-    """An HTTP connection as the Hub's sink, once its response of type text/event-stream has begun."""
+    """An HTTP connection that takes whole answers, and is the Hub's sink once a response of type text/event-stream has
+    begun.
+    """
 
     kind = "sse"
     on_drain: Callable[[], None] = staticmethod(_nothing)
     on_lost: Callable[[], None] = staticmethod(_nothing)
     on_end: Callable[[Ending], None] = staticmethod(lambda _: None)
 
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        cast(dict[str, Any], self.scope)["extensions"] = {EXTENSION: self}
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        cast(dict[str, Any], cycle.scope)["extensions"] = {EXTENSION: self, WHOLE: partial(_answer_whole, cycle)}
+        super()._start_asgi_task(cycle, app)
 
     @property
     def ready(self) -> bool:
@@ -247,6 +278,12 @@ def websocket_wire(scope: Scope) -> WebSocketWire:
 
 def http_wire(scope: Scope) -> HttpWire:
     return cast(HttpWire, _wire(scope))
+
+
+def whole_answer(scope: Scope) -> AnswerWhole | None:
+    """How this server sends a whole answer; None if it can only be sent in parts."""
+    found = scope.get("extensions", {}).get(WHOLE)
+    return cast(AnswerWhole | None, found)
 
 
 def _wire(scope: Scope) -> object:

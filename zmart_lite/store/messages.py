@@ -193,28 +193,28 @@ def _publish_claims_enabled(tx: Tx, market: Row) -> None:
 
 def publish_vote(tx: Tx, context: FeedContext, market: int, vote_id: int, kind: VoteType) -> Json:
     """Tell of a vote and of the progress after it; the vote's row as clients see it."""
-    row = rows.vote_row(votes.get_vote(tx, vote_id))
-    publish_vote_row(tx, context, find_market_row(tx, market), row, votes.find_tally(tx, market, kind), kind)
+    row, found = rows.vote_row(votes.get_vote(tx, vote_id)), find_market_row(tx, market)
+    tally = votes.find_tally(tx, market, kind)
+    publish_vote_row(tx, found, row, tally)
+    publish_progress_row(tx, context, found, tally, kind)
     return row
 
 
-def publish_vote_row(tx: Tx, context: FeedContext, market: Row, row: Json, tally: Tally, kind: VoteType) -> None:
-    """As :func:`publish_vote`, with nothing looked up: ``market`` has the columns of markets, ``tally`` holds the
-    vote.
-    """
+def publish_vote_row(tx: Tx, market: Row, row: Json, tally: Tally) -> None:
+    """Tell of a vote alone. ``market`` has the columns of markets, ``tally`` holds the vote."""
     counts = {"likes": tally.likes, "dislikes": tally.dislikes, "total": tally.total}
     tx.publish("vote", row | counts, market_id=market["market_id"], listed=not market["hidden"])
-    _publish_progress(tx, context, market, tally, kind, aggregated=False)
 
 
 def publish_progress(tx: Tx, context: FeedContext, market: Row, kind: VoteType, *, aggregated: bool) -> None:
     """Tell how a vote stands. ``aggregated``: the counts have just been recorded on chain."""
-    _publish_progress(tx, context, market, votes.find_tally(tx, market["id"], kind), kind, aggregated=aggregated)
+    publish_progress_row(tx, context, market, votes.find_tally(tx, market["id"], kind), kind, aggregated=aggregated)
 
 
-def _publish_progress(
-    tx: Tx, context: FeedContext, market: Row, tally: Tally, kind: VoteType, *, aggregated: bool
+def publish_progress_row(
+    tx: Tx, context: FeedContext, market: Row, tally: Tally, kind: VoteType, *, aggregated: bool = False
 ) -> None:
+    """As :func:`publish_progress`, with nothing looked up."""
     progress = rows.progress(market, tally, kind, context.rows(tx), context.chain_now(), context.next_aggregation_ms())
     tx.publish(
         "voting_progress",

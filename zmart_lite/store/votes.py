@@ -135,30 +135,38 @@ def vote_weight(tx: Tx, market: int, wallet: int, kind: VoteType) -> int:
     return positions.held_shares(tx, market, wallet) if kind is VoteType.DISPUTE else 1
 
 
-def add_vote(tx: Tx, market: int, wallet: int, kind: VoteType, vote: bool) -> tuple[int, Tally]:
-    """Store a wallet's vote through the node: (vote id, tally after it).
-
-    Raises Conflict ``wrong_state`` or ``already_voted``, Forbidden ``no_position``; nothing is stored then.
-    """
-    state = MarketState(tx.value("SELECT state FROM markets WHERE id = ?", (market,)))
-    weight = vote_weight(tx, market, wallet, kind)
+def require_weight(tx: Tx, market: int, wallet: int | None, kind: VoteType) -> int:
+    """What a wallet's vote weighs. Raises Forbidden ``no_position`` where only holders vote."""
+    weight = 0 if wallet is None and kind is VoteType.DISPUTE else vote_weight(tx, market, wallet or 0, kind)
     if weight == 0:
         raise Forbidden("Only holders of a position in this market vote on its dispute.", reason="no_position")
-    if state is not VOTING_STATE[kind]:
+    return weight
+
+
+def require_open(market: Row, kind: VoteType) -> None:
+    """``market``: any row with its state. Raises Conflict ``wrong_state``."""
+    if market["state"] != VOTING_STATE[kind]:
+        state = MarketState(market["state"]).name
         raise Conflict(
-            f"The market is {state.name}; {kind.name.lower()} votes are open while it is {VOTING_STATE[kind].name}.",
+            f"The market is {state}; {kind.name.lower()} votes are open while it is {VOTING_STATE[kind].name}.",
             reason="wrong_state",
         )
-    row = tx.one(
+
+
+def insert_vote(tx: Tx, market: int, wallet: int, kind: VoteType, vote: bool, weight: int) -> int:
+    """Store a vote through the node, without its tally; its id. Raises Conflict ``already_voted``."""
+    vote_id = tx.value(
         "INSERT INTO votes (market, wallet, kind, vote, weight, source, voted_ms) VALUES (?, ?, ?, ?, ?, 'api', ?)"
         " ON CONFLICT (market, wallet, kind) DO NOTHING RETURNING id",
         (market, wallet, int(kind), int(vote), str(weight), tx.now_ms),
     )
-    if row is None:
-        raise Conflict("This wallet has voted already; votes cannot be changed.", reason="already_voted")
-    tally = find_tally(tx, market, kind).plus(vote, weight)
-    save_tally(tx, market, kind, tally, changed=True)
-    return row["id"], tally
+    if vote_id is None:
+        raise already_voted()
+    return cast(int, vote_id)
+
+
+def already_voted() -> Conflict:
+    return Conflict("This wallet has voted already; votes cannot be changed.", reason="already_voted")
 
 
 def apply_chain_vote(
