@@ -12,8 +12,9 @@ import tempfile
 import time
 from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import uvloop
 from based58 import b58encode
@@ -23,6 +24,7 @@ from solders.signature import Signature
 from bench import Measurement
 from zmart_lite import models, rules
 from zmart_lite.chain.webhook import parse_payload
+from zmart_lite.cli.serving import relax_collector
 from zmart_lite.codec import Codec
 from zmart_lite.config import Config
 from zmart_lite.indexer.apply import apply_transactions
@@ -36,8 +38,10 @@ PROGRAM = bytes(Pubkey.from_string("7h3gXfBfYFueFVLYyfL5Qo1QGsf4GQUfW96FKVgnUsJS
 SYSTEM = "11111111111111111111111111111111"
 EVENTS = 200_000
 MARKETS, WALLETS = 200, 2_000
-BATCH = 500
+BATCH = Config().indexer.batch_size
 EVENTS_PER_SECOND_MIN = 8_000
+MEMORY_GROWTH_MIB_MAX = 16
+"""SQLite's cache of 64 MiB fills within the first half."""
 START_S = 1_700_000_000
 P = 10**9
 B_PARAMETER = 1_000 * P
@@ -45,22 +49,65 @@ TABLES = ("transactions", "events", "trades")
 RATES = rules.FeeRates(300, 200, 500)
 
 
+class Spent(NamedTuple):
+    """Seconds that a batch took, and of them those of the processor; MiB the process held after it."""
+
+    wall_s: float
+    cpu_s: float
+    memory_mib: float
+
+
+class Watch:
+    """Notes what each batch takes."""
+
+    def __init__(self) -> None:
+        self.spent: list[Spent] = []
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        wall_s, cpu_s = time.perf_counter(), time.process_time()
+        yield
+        taken = time.perf_counter() - wall_s, time.process_time() - cpu_s
+        self.spent.append(Spent(*taken, _memory_mib()))
+
+    def rate(self, part: slice = slice(None), *, cpu: bool = False) -> float:
+        """Events per second."""
+        spent = self.spent[part]
+        return len(spent) * BATCH / sum(each.cpu_s if cpu else each.wall_s for each in spent)
+
+
+def _memory_mib() -> float:
+    """What the process holds now; 0 where that cannot be told."""
+    statm = Path("/proc/self/statm")
+    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20 if statm.exists() else 0.0
+
+
 def run() -> list[Measurement]:
     _use_one_core()
+    relax_collector()
     with (
         tempfile.TemporaryDirectory(prefix="zmart-bench-") as folder,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        seconds = runner.run(_backfill(Path(folder) / "zmart.db"))
-        bare_s = runner.run(_bare(Path(folder)))
-    tenth = len(seconds) // 10
-    rate, last = EVENTS / sum(seconds), EVENTS / 10 / sum(seconds[-tenth:])
-    note = f"{EVENTS:,} events, {MARKETS} markets, {BATCH} per commit"
-    return [
-        Measurement("backfill", rate, "events/s", EVENTS_PER_SECOND_MIN, note),
-        Measurement("its last tenth", last, "events/s", EVENTS_PER_SECOND_MIN),
-        Measurement("bare inserts", EVENTS / bare_s, "events/s", note="the same rows of transactions, events, trades"),
-    ]
+        filled = runner.run(_backfill(Path(folder) / "zmart.db"))
+        bare = runner.run(_bare(Path(folder)))
+    return list(_measured(filled, bare))
+
+
+def _measured(filled: Watch, bare: Watch) -> Iterator[Measurement]:
+    note = f"{EVENTS:,} events, {MARKETS} markets, {BATCH:,} per commit"
+    last = slice(-len(filled.spent) // 10, None)
+    half = filled.spent[len(filled.spent) // 2].memory_mib
+    yield Measurement("backfill", filled.rate(), "events/s", EVENTS_PER_SECOND_MIN, note)
+    yield Measurement("its last tenth", filled.rate(last), "events/s", EVENTS_PER_SECOND_MIN)
+    yield Measurement("backfill, by processor time", filled.rate(cpu=True), "events/s")
+    yield Measurement("its last tenth, by processor time", filled.rate(last, cpu=True), "events/s")
+    yield Measurement("bare inserts", bare.rate(), "events/s", note="the same rows of transactions, events, trades")
+    yield Measurement("their last tenth", bare.rate(last), "events/s")
+    yield Measurement("bare inserts, by processor time", bare.rate(cpu=True), "events/s")
+    yield Measurement("memory after half of the events", half, "MiB")
+    grown = filled.spent[-1].memory_mib - half
+    yield Measurement("its growth by the other half", grown, "MiB", at_most=MEMORY_GROWTH_MIB_MAX)
 
 
 def _use_one_core() -> None:
@@ -68,29 +115,29 @@ def _use_one_core() -> None:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 
-async def _backfill(path: Path) -> list[float]:
-    """Seconds of each batch, reading the payloads included, making them not."""
+async def _backfill(path: Path) -> Watch:
+    """What each batch took, reading the payloads included, making them not."""
     codec, source = Codec(PROGRAM), random.Random(1)
     settings = RowSettings.of(Config(), codec)
     async with _open(path) as store:
         return await _fill(store, codec, source, settings)
 
 
-async def _fill(store: Store, codec: Codec, source: random.Random, settings: RowSettings) -> list[float]:
+async def _fill(store: Store, codec: Codec, source: random.Random, settings: RowSettings) -> Watch:
     await store.write(lambda tx: markets.add_config(tx, protocol_config(), slot=0, index_in_block=0, event_id=None))
-    chain, seconds = History(codec, source), []
+    # With a codec of its own: the addresses that it derives are not to be known already.
+    chain, watch = History(Codec(PROGRAM), source), Watch()
     for _ in range(EVENTS // BATCH):
         payloads = [chain.next() for _ in range(BATCH)]
-        started = time.perf_counter()
-        batch = [(_read(payload), "backfill") for payload in payloads]
-        context = FeedContext(settings, lambda: START_S, feed_since=2**40)
-        applied = await store.write(lambda tx, b=batch, c=context: apply_transactions(tx, codec, c, b, finality=1))
-        seconds.append(time.perf_counter() - started)
+        with watch.batch():
+            batch = [(_read(payload), "backfill") for payload in payloads]
+            context = FeedContext(settings, lambda: START_S, feed_since=2**40)
+            applied = await store.write(lambda tx, b=batch, c=context: apply_transactions(tx, codec, c, b, finality=1))
         if len(applied.events) != BATCH or applied.dead_letters:
             raise RuntimeError(f"{len(applied.events)} events of {BATCH} were applied")
     if await store.read(lambda tx: tx.value("SELECT count(*) FROM markets WHERE needs_resync = 1")):
         raise RuntimeError("the history does not add up")
-    return seconds
+    return watch
 
 
 def _read(payload: bytes) -> ChainTransaction:
@@ -100,19 +147,18 @@ def _read(payload: bytes) -> ChainTransaction:
     return item.transaction
 
 
-async def _bare(folder: Path) -> float:
-    """Seconds to insert the rows of the first database into a second one, as many per commit, as fast as it goes."""
+async def _bare(folder: Path) -> Watch:
+    """What it takes to insert the rows of the first database into a second one, as many per commit."""
     async with _open(folder / "zmart.db") as first, _open(folder / "bare.db") as second:
         for table in ("wallets", "markets"):
             rows = await first.read(lambda tx, t=table: _rows(tx, t))
             await second.write(lambda tx, t=table, r=rows: _insert(tx, t, r))
-        total = 0.0
+        watch = Watch()
         for start in range(1, EVENTS + 1, BATCH):
             parts = [await first.read(lambda tx, t=table, s=start: _rows(tx, t, s)) for table in TABLES]
-            started = time.perf_counter()
-            await second.write(lambda tx, p=parts: [_insert(tx, *each) for each in zip(TABLES, p, strict=True)])
-            total += time.perf_counter() - started
-        return total
+            with watch.batch():
+                await second.write(lambda tx, p=parts: [_insert(tx, *each) for each in zip(TABLES, p, strict=True)])
+        return watch
 
 
 @asynccontextmanager
@@ -151,6 +197,7 @@ class History:
 
     def __init__(self, codec: Codec, source: random.Random, start_s: int = START_S, markets: int = MARKETS) -> None:
         self._codec, self._source, self._now_s = codec, source, start_s
+        self._fee_wallet = source.randbytes(32)
         self.market_ids = [source.randbytes(32) for _ in range(markets)]
         self._wallets = [source.randbytes(32) for _ in range(WALLETS)]
         self._events = self._make()
@@ -185,8 +232,13 @@ class History:
             total = cost + cost * sum(RATES) // rules.BPS
             outcome = source.random() < 0.5
             bought = models.SharesBought(market_id, user, outcome, 2 * cost, total, 5 * 10**8, now)
-            market = self._codec.market_address(market_id)
-            yield bought, "buy_shares", {"outcome": outcome, "target_cost": total}, [bytes(32), market, bytes(32), user]
+            yield bought, "buy_shares", {"outcome": outcome, "target_cost": total}, self._accounts_of(market_id, user)
+
+    def _accounts_of(self, market_id: bytes, user: bytes) -> list[bytes]:
+        """The accounts of a buy."""
+        codec, market = self._codec, self._codec.market_address(market_id)
+        position = codec.position_address(market, user)
+        return [codec.config_address(), market, position, user, self._fee_wallet, bytes(32)]
 
 
 def _item(

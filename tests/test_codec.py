@@ -187,6 +187,15 @@ def test_short_forms_give_the_address_alone() -> None:
     assert CODEC.position_address(MARKET, USER) == CODEC.position_pda(MARKET, USER)[0]
 
 
+def test_a_positions_address_is_known_again() -> None:
+    for number in range(20):
+        user = bytes([number]) * 32
+        address, bump = CODEC.position_pda(MARKET, user)
+        assert CODEC.is_position_address(address, MARKET, user) == (bump > 247)
+        assert not CODEC.is_position_address(address, user, MARKET)
+        assert not CODEC.is_position_address(bytes(32), MARKET, user)
+
+
 def test_addresses_depend_on_the_program() -> None:
     other = Codec(b"\x07" * 32)
     assert other.config_address() != CODEC.config_address()

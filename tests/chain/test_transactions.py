@@ -148,7 +148,7 @@ def test_the_place_in_the_block_goes_by_either_name(name: str) -> None:
         (changed(answer(), [], "transaction", "signatures"), "without signatures"),
         (changed(answer(), ["abc"], "transaction", "signatures"), "not base58 of 64 bytes"),
         (changed(answer(), ["abc"] * 6, "transaction", "message", "accountKeys"), "'abc' is not an address"),
-        (changed(answer(), [base58(KEYS[0])], "transaction", "message", "accountKeys"), "account 4 of 3"),
+        (changed(answer(), [base58(KEYS[0])], "transaction", "message", "accountKeys"), "account 3 of 3"),
         (changed(answer(), [instruction(9, [], b"")], "transaction", "message", "instructions"), "of 1"),
         (changed(answer(), [instruction(-1, [], b"")], "transaction", "message", "instructions"), "programIdIndex"),
         (

@@ -1,6 +1,7 @@
 """Starting, stopping and being killed, seen from outside."""
 
 import asyncio
+import gc
 import json
 import socket
 from pathlib import Path
@@ -11,6 +12,7 @@ from solders.keypair import Keypair
 from websockets.asyncio.client import connect
 
 from tests.cli.process import Process, node, run, write_config
+from zmart_lite.cli.serving import COLLECTED_AFTER, relax_collector
 from zmart_lite.demo.client import Api, Wallet
 from zmart_lite.store import migrate
 
@@ -144,3 +146,14 @@ async def test_what_was_answered_survives_a_kill(tmp_path: Path) -> None:
         assert tally["likes"] == answered
         assert second.get(f"/api/markets/{market_id}")["question"] == "Will every answered vote still be there?"
         assert second.stop() == 0
+
+
+def test_the_collector_looks_less_often_and_not_at_what_is_there() -> None:
+    before = gc.get_threshold()
+    try:
+        relax_collector()
+        assert gc.get_threshold() == (COLLECTED_AFTER, *before[1:])
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*before)

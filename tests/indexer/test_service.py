@@ -14,7 +14,7 @@ from tests.localnet.program_harness import ALICE, BACKEND, BOB, PROGRAM_ID
 from zmart_lite import models
 from zmart_lite.chain.answers import SignatureStatus
 from zmart_lite.errors import RpcRefused, RpcUnavailable, UndecodableData
-from zmart_lite.indexer import finality
+from zmart_lite.indexer import finality, service
 from zmart_lite.indexer.service import RETRY_S_MAX, UNAVAILABLE_RETRY_S
 from zmart_lite.models import ChainTransaction
 from zmart_lite.store import chainlog, markets
@@ -187,6 +187,14 @@ async def test_one_bad_delivery_does_not_hold_the_others(tmp_path: Path) -> None
             await here.indexer.index_inbox()
         assert await here.store.read(chainlog.inbox_length) == 1
         assert await here.value("SELECT count(*) FROM transactions") == len(log.transactions) - 1
+
+
+def test_a_batch_ends_before_it_would_have_more_to_fetch_than_is_allowed() -> None:
+    fetched, held = {"payload": None}, {"payload": b"{}"}
+    most = [held, *[fetched] * service.FETCHED_PER_BATCH, held, held]
+    assert service._cut(most) == most
+    assert service._cut([*most, fetched, held]) == most
+    assert service._cut([held] * 3) == [held] * 3
 
 
 async def test_a_transaction_that_cannot_be_applied_is_put_aside_and_the_rest_goes_on(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def hold(database: Database, market: int, address: bytes, yes: int, no: int = 0)
     """Give a wallet shares; the key of its row."""
     wallet = add_wallet(database, address)
     held = UserPosition(bytes(32), address, yes, no, 0, 1, 0, False, 0, bytes(64), 250)
-    row = (market, wallet, bytes([market]) * 16 + address[:16], held, 0, 0, 0, 0, 0)
+    row = ((market, wallet), bytes([market]) * 16 + address[:16], (held, 0, 0, 0, 0, 0))
     database.write(lambda tx: positions.save_positions(tx, [row]))
     return wallet
 

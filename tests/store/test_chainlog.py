@@ -48,24 +48,24 @@ def test_what_is_indexed_is_not_delivered_again(database: Database) -> None:
 def test_the_inbox_is_read_in_the_order_of_slots(database: Database) -> None:
     deliver(database, (1, 30), (2, 20), (3, 10))
     deliver(database, (4, 15))
-    assert [row["slot"] for row in chainlog.list_inbox(database.tx)] == [10, 15, 20, 30]
+    assert [row["slot"] for row in chainlog.list_inbox(database.tx, 100)] == [10, 15, 20, 30]
 
 
 def test_the_inbox_is_read_in_batches(database: Database) -> None:
-    deliver(database, *((number, number) for number in range(chainlog.INBOX_BATCH + 10)))
-    assert len(chainlog.list_inbox(database.tx)) == chainlog.INBOX_BATCH
+    deliver(database, *((number, number) for number in range(12)))
+    assert [row["slot"] for row in chainlog.list_inbox(database.tx, 5)] == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("counted", [True, False])
 def test_a_postponed_delivery_waits_for_its_turn(database: Database, counted: bool) -> None:
     deliver(database, (1, 5))
-    (row,) = chainlog.list_inbox(database.tx)
+    (row,) = chainlog.list_inbox(database.tx, 100)
     later = database.now_ms + 50
     database.write(lambda tx: chainlog.postpone_delivery(tx, row["id"], "e" * 9_999, later, counted=counted))
-    assert chainlog.list_inbox(database.tx) == []
+    assert chainlog.list_inbox(database.tx, 100) == []
     assert chainlog.next_inbox_try_ms(database.tx) == later
     database.now_ms = later
-    (row,) = chainlog.list_inbox(database.tx)
+    (row,) = chainlog.list_inbox(database.tx, 100)
     assert row["attempts"] == int(counted)
     assert len(row["error"]) == chainlog.ERROR_CHARACTERS_MAX
 

@@ -15,7 +15,7 @@ def position(user: bytes = ALICE, yes: int = 0, no: int = 0) -> UserPosition:
 
 
 def save(database: Database, market: int, wallet: int, held: UserPosition, pnl: int = -(2**70)) -> None:
-    row = (market, wallet, bytes([wallet]) * 32, held, 2**65, 1, 2**66, pnl, 3)
+    row = ((market, wallet), bytes([wallet]) * 32, (held, 2**65, 1, 2**66, pnl, 3))
     database.write(lambda tx: positions.save_positions(tx, [row]))
 
 

@@ -70,6 +70,9 @@ def parse_payload(body: bytes, program_id: bytes) -> list[WebhookItem]:
     Raises BadRequest if the body as a whole is not JSON, neither object nor array, or longer than ``ITEMS_MAX``
     items; anything else that is wrong is the item's ``error``.
     """
+    sound = transaction_of_raw(body, program_id)
+    if sound is not None:
+        return [WebhookItem("raw", sound.signature, sound.slot, sound.failed, sound)]
     return [_item(raw, program_id) for raw in _items(body)]
 
 

@@ -9,7 +9,7 @@ the market for a reading of its account (``needs_resync``); nothing is guessed.
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from zmart_lite import models, rules
+from zmart_lite import models
 from zmart_lite.chain.events import ProgramInstruction, events_of, program_instructions
 from zmart_lite.codec import Codec, event_name
 from zmart_lite.errors import ProgramError, UndecodableData
@@ -120,13 +120,8 @@ class Applier:
         self._transactions += 1
         self._slots.add(found.slot)
         self._kept = False
-        calls = program_instructions(self._codec, found)
         for logged in parsed.events:
-            call = calls[logged.event_index] if logged.event_index < len(calls) else None
-            facts = None
-            if call is not None and logged.event is not None:
-                facts = facts_for(self._codec, call, logged.event)
-            self._add_event(found, transaction_id, logged, facts)
+            self._add_event(found, transaction_id, logged)
         if not parsed.complete:
             self._keep(found, "truncated", "The runtime truncated this transaction's logs; events may be missing.")
         if not parsed.complete or any(logged.event is None for logged in parsed.events):
@@ -135,14 +130,16 @@ class Applier:
             messages.resolve_undecodable(self._tx)
         return True
 
-    def _add_event(
-        self, found: ChainTransaction, transaction_id: int, logged: LoggedEvent, facts: Mapping[str, Any] | None
-    ) -> None:
+    def _add_event(self, found: ChainTransaction, transaction_id: int, logged: LoggedEvent) -> None:
         event = logged.event
         if event is None:
             self._keep(found, "event", logged.error or "undecodable", logged.event_index, logged.data)
             return
+        facts = self._facts(found, logged, event)
+        if isinstance(event, TRADES):
+            self._known.name_position(event, found, logged.event_index)
         market = self._market_of(event)
+        event_type = event_name(event)
         wallet = fold.wallet_of(event)
         event_id = self._event_key
         self._event_key += 1
@@ -152,7 +149,7 @@ class Applier:
                 transaction_id,
                 found,
                 logged.event_index,
-                event_name(event),
+                event_type,
                 market=None if market is None else market["id"],
                 wallet=None if wallet is None else self._known.wallet(wallet),
                 timestamp=fold.event_time(event),
@@ -160,7 +157,7 @@ class Applier:
                 facts=facts,
             )
         )
-        self._events.append(event_name(event))
+        self._events.append(event_type)
         place = Place(found.slot, found.index_in_block or 0, transaction_id, logged.event_index)
         if isinstance(event, CONFIG_EVENTS):
             self.flush()
@@ -172,12 +169,19 @@ class Applier:
             if isinstance(event, models.WinningsClaimed):
                 self._context.markets_unknown[event.market] = found.slot
             self._keep(found, "event", "the market of this event is not known", logged.event_index, logged.data)
-        elif market["id"] in self._late or place < _last_place(market) or _in_baseline(market, place):
+        elif market["id"] in self._late or _is_behind(place, market) or _in_baseline(market, place):
             self._late.add(market["id"])
             if not self._is_old(event):
                 self._untold.add(event_id)
         else:
             self._apply(market, event, facts or {}, place, event_id, quiet=self._is_old(event))
+
+    def _facts(self, found: ChainTransaction, logged: LoggedEvent, event: ChainEvent) -> Mapping[str, Any] | None:
+        """What the event's instruction tells that the event leaves out."""
+        if not isinstance(event, fold.WITH_FACTS):
+            return None
+        calls = program_instructions(self._codec, found)
+        return facts_for(self._codec, calls[logged.event_index], event) if logged.event_index < len(calls) else None
 
     def _keep(
         self, found: ChainTransaction, kind: str, error: str, index: int | None = None, data: bytes | None = None
@@ -305,8 +309,7 @@ class Applier:
                 account = fold.new_market(event, facts, bump)
                 record["known"] = 1
             elif record["known"]:
-                config = self._configs.at(place) if isinstance(event, TRADES) else None
-                rates = None if config is None else rules.fee_rates(config)
+                rates = self._configs.rates_at(place) if isinstance(event, TRADES) else None
                 account = fold.fold_market(self._account(record, bump), event, facts, rates)
             else:
                 raise FactsMissing("the market's earlier history")
@@ -431,7 +434,7 @@ class Applier:
         markets.save_records(self._tx, dirty)
         positions.add_trades(self._tx, self._trades)
         held = [(key, self._holdings[key]) for key in self._dirty_holdings if key in self._holdings]
-        positions.save_positions(self._tx, [(*key, self._known.address_of(key, each), *each) for key, each in held])
+        positions.save_positions(self._tx, [(key, self._known.address_of(key, each), each) for key, each in held])
         self._trades.clear()
         self._dirty_records.clear()
         self._dirty_holdings.clear()
@@ -563,9 +566,10 @@ def _in_baseline(record: Record, place: Place) -> bool:
     return record["baseline_slot"] is not None and place.slot <= record["baseline_slot"]
 
 
-def _last_place(record: Record) -> Place:
-    """The place of the last event the market has seen."""
-    return Place(record["slot"], record["index_in_block"], record["last_transaction"] or 0, record["last_event_index"])
+def _is_behind(place: Place, record: Record) -> bool:
+    """Whether the market has seen an event of a later place."""
+    last = (record["slot"], record["index_in_block"], record["last_transaction"] or 0, record["last_event_index"])
+    return place < last
 
 
 def apply_transactions(

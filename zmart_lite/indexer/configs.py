@@ -8,11 +8,13 @@ traded since.
 from collections.abc import Mapping
 from typing import Any
 
+from zmart_lite import rules
 from zmart_lite.codec import Codec
 from zmart_lite.indexer import fold
 from zmart_lite.indexer.fold import FactsMissing
 from zmart_lite.indexer.places import Place, facts_in, place_of
-from zmart_lite.models import ChainEvent, GlobalConfig
+from zmart_lite.models import ChainEvent
+from zmart_lite.rules import FeeRates
 from zmart_lite.store import chainlog, markets, messages, positions
 from zmart_lite.store.db import Tx
 
@@ -24,18 +26,22 @@ class ConfigLog:
         self._tx = tx
         self._codec = codec
         self._context = context
-        self._last: tuple[markets.LogPlace, GlobalConfig] | None = None
+        self._last: tuple[markets.LogPlace, FeeRates] | None = None
 
-    def at(self, place: Place) -> GlobalConfig | None:
-        """The config in force at a place; None, and a reading of its account is asked for, if none is known."""
+    def rates_at(self, place: Place) -> FeeRates | None:
+        """The fees in force at a place; None, and a reading of the config's account is asked for, if it is not
+        known.
+        """
         if self._last is None:
-            self._last = markets.find_last_config(self._tx)
-        if self._last is None:
-            self._context.config_unknown = True
-            return None
+            last = markets.find_last_config(self._tx)
+            if last is None:
+                self._context.config_unknown = True
+                return None
+            self._last = last[0], rules.fee_rates(last[1])
         if place > self._last[0]:
             return self._last[1]
-        return markets.find_config_at(self._tx, place)
+        config = markets.find_config_at(self._tx, place)
+        return None if config is None else rules.fee_rates(config)
 
     def is_late(self, place: Place) -> bool:
         """Whether something that depends on the config at ``place`` has been folded already."""

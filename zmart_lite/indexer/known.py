@@ -8,7 +8,7 @@ from zmart_lite import models
 from zmart_lite.codec import Codec
 from zmart_lite.indexer import fold
 from zmart_lite.indexer.fold import Holding
-from zmart_lite.models import ChainEvent
+from zmart_lite.models import ChainEvent, ChainTransaction, SharesBought, SharesSold, UserPosition
 from zmart_lite.store import chainlog, markets, positions
 from zmart_lite.store.db import Row, Tx
 from zmart_lite.store.markets import Record
@@ -28,6 +28,7 @@ class Known:
         self._records: dict[int, Record] = {}
         self._by_id: dict[bytes, Record] = {}
         self._held: dict[Key, Row | None] = {}
+        self._named: dict[tuple[bytes, bytes], bytes] = {}
         self._looked_for: set[bytes] = set()
         self._logged: set[bytes] = set()
 
@@ -110,12 +111,30 @@ class Known:
             row["first_trade_at"],
         )
 
+    def name_position(self, event: SharesBought | SharesSold, found: ChainTransaction, index: int) -> None:
+        """Remember the position that the instruction of a trade, its transaction's ``index``-th of ours, is about: to
+        look whether that is the address costs a tenth of finding it.
+        """
+        if index < len(found.instructions):
+            accounts = found.instructions[index].accounts
+            if len(accounts) > fold.POSITION_ACCOUNT:
+                market, position = accounts[fold.MARKET_ACCOUNT : fold.POSITION_ACCOUNT + 1]
+                self._named[market, event.user] = position
+
     def address_of(self, key: Key, holding: Holding) -> bytes:
         """The address of a position's account."""
         row = self._held.get(key)
         if row is not None:
             return bytes(row["address"])
-        return self._codec.position_address(holding.position.market, holding.position.user)
+        return self.address_of_new(holding.position)
+
+    def address_of_new(self, position: UserPosition) -> bytes:
+        """The address of the account of a position that the database has not got."""
+        market, user = position.market, position.user
+        named = self._named.get((market, user))
+        if named is not None and self._codec.is_position_address(named, market, user):
+            return named
+        return self._codec.position_address(market, user)
 
     def forget_positions(self, market: int) -> None:
         """The positions of a market are about to be folded anew."""

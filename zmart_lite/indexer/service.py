@@ -44,6 +44,13 @@ STORE_RETRY_S = 1.0
 IDLE_S_MAX = 30.0
 
 
+FETCHED_PER_BATCH = 100
+"""Transactions of a batch that have to be fetched, which takes longer than all else: what a crash loses of that, and
+how long what needs no fetch waits for it."""
+READ_AT_ONCE = 100
+"""Deliveries taken apart before the event loop has its turn again: some 5 ms."""
+
+
 class _Read(NamedTuple):
     """A delivery's transaction. ``checked``: as the cluster has it, not as the delivery tells it."""
 
@@ -55,7 +62,7 @@ class IndexerOptions(NamedTuple):
     """Settings of the indexer; times in seconds."""
 
     start_slot: int = 0
-    batch_size: int = 100
+    batch_size: int = 2_000
     attempts_max: int = 3
     retry_delay_s: int = 1
     poll_overlap_slots: int = 64
@@ -157,12 +164,15 @@ class Indexer:
 
     async def index_inbox(self) -> int:
         """Index one batch of the inbox; how many transactions it came to."""
-        rows = await self._store.read(chainlog.list_inbox)
-        rows = rows[: self._options.batch_size]
+        size = self._options.batch_size
+        rows = _cut(await self._store.read(lambda tx: chainlog.list_inbox(tx, size)))
         if not rows:
             return 0
         gate = asyncio.Semaphore(FETCHES_MAX)
-        found = await asyncio.gather(*(self._read_delivery(row, gate) for row in rows))
+        found: list[_Read | None] = []
+        for start in range(0, len(rows), READ_AT_ONCE):
+            part = rows[start : start + READ_AT_ONCE]
+            found += await asyncio.gather(*(self._read_delivery(row, gate) for row in part))
         batch = [(each.transaction, row["source"]) for row, each in zip(rows, found, strict=True) if each is not None]
         if batch:
             await self._apply(batch, {each.transaction.signature for each in found if each and not each.checked})
@@ -326,3 +336,9 @@ class Indexer:
         Raises what the RPC raises; a market that the chain does not have is left as it is.
         """
         return await self._accounts.resync(market_id)
+
+
+def _cut(rows: list[Row]) -> list[Row]:
+    """The first of the deliveries, up to the one that would be too many to fetch."""
+    fetched = [number for number, row in enumerate(rows) if row["payload"] is None]
+    return rows if len(fetched) <= FETCHED_PER_BATCH else rows[: fetched[FETCHED_PER_BATCH]]

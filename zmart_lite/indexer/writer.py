@@ -65,7 +65,7 @@ class LogWriter:
     async def _write_batch(
         self, batch: Sequence[tuple[ChainTransaction, str]], unchecked: Collection[bytes]
     ) -> Applied:
-        """Apply a batch in one commit, or, where that fails, one by one, putting aside those that cannot be."""
+        """Apply a batch in one commit, or, where that fails, by halves, putting aside those that cannot be."""
         context = self._feed_context()
         try:
             applied = await self.store.write(
@@ -76,8 +76,8 @@ class LogWriter:
         except StoreUnavailable:
             raise
         except Exception as error:
-            logger.exception("a batch of %d transactions could not be applied", len(batch))
             if len(batch) == 1:
+                logger.exception("a transaction could not be applied")
                 found, text = batch[0][0], f"{type(error).__name__}: {error}"
                 await self.store.write(lambda tx: _put_aside(tx, found, text))
                 self._metrics.event_decode_failures_total.labels("not_applicable").inc()
@@ -87,7 +87,8 @@ class LogWriter:
             if applied.dead_letters:
                 self._metrics.event_decode_failures_total.labels("undecodable").inc(applied.dead_letters)
             return applied
-        parts = [await self._write_batch([each], unchecked) for each in sorted(batch, key=lambda item: item[0].slot)]
+        ordered, middle = sorted(batch, key=lambda item: item[0].slot), len(batch) // 2
+        parts = [await self._write_batch(half, unchecked) for half in (ordered[:middle], ordered[middle:])]
         return Applied(
             sum(part.transactions for part in parts),
             tuple(event for part in parts for event in part.events),

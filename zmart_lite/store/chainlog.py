@@ -9,8 +9,6 @@ from zmart_lite.models import ChainTransaction
 from zmart_lite.store.db import Row, Tx
 
 VALUES_PER_QUERY_MAX = 500
-INBOX_BATCH = 500
-"""Deliveries the indexer takes at once: bounds the time one commit keeps votes waiting."""
 DEAD_LETTER_PAYLOAD_BYTES_MAX = 65_536
 ERROR_CHARACTERS_MAX = 500
 
@@ -54,10 +52,10 @@ def add_deliveries(tx: Tx, deliveries: Sequence[Delivery], source: str) -> tuple
     return accepted, len(deliveries) - accepted
 
 
-def list_inbox(tx: Tx) -> list[Row]:
-    """The deliveries whose turn it is, at most INBOX_BATCH: in the order of their slots, whatever that of arrival."""
+def list_inbox(tx: Tx, limit: int) -> list[Row]:
+    """The deliveries whose turn it is: in the order of their slots, whatever that of arrival."""
     return tx.all(
-        "SELECT * FROM inbox WHERE next_try_ms <= ? ORDER BY next_try_ms, slot, id LIMIT ?", (tx.now_ms, INBOX_BATCH)
+        "SELECT * FROM inbox WHERE next_try_ms <= ? ORDER BY next_try_ms, slot, id LIMIT ?", (tx.now_ms, limit)
     )
 
 

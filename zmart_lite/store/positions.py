@@ -33,8 +33,10 @@ def position_of(row: Row, market_address: bytes, bump: int) -> UserPosition:
     )
 
 
-PositionSave = tuple[int, int, bytes, UserPosition, int, int, int, int, int]
-"""Market, wallet, address, position, basis_yes, basis_no, cost_bought, realized_pnl, first_trade_at."""
+Held = tuple[UserPosition, int, int, int, int, int]
+"""Position, basis_yes, basis_no, cost_bought, realized_pnl, first_trade_at."""
+PositionSave = tuple[tuple[int, int], bytes, Held]
+"""Market and wallet, address, what is held."""
 
 
 def save_positions(tx: Tx, held: Sequence[PositionSave]) -> None:
@@ -54,18 +56,19 @@ def save_positions(tx: Tx, held: Sequence[PositionSave]) -> None:
 
 
 def _position_values(save: PositionSave, now_ms: int) -> tuple[Any, ...]:
-    market, wallet, address, position, basis_yes, basis_no, cost_bought, realized_pnl, first_trade_at = save
+    (market, wallet), address, (position, basis_yes, basis_no, cost_bought, realized_pnl, first_trade_at) = save
+    _, _, shares_yes, shares_no, total_invested, trades_count, last_trade_at, has_claimed, claimed, _, _ = position
     return (
         market,
         wallet,
         address,
-        u64_text(position.shares_yes),
-        u64_text(position.shares_no),
-        u64_text(position.total_invested),
-        position.trades_count,
-        position.last_trade_at,
-        int(position.has_claimed),
-        u64_text(position.claimed_amount),
+        u64_text(shares_yes),
+        u64_text(shares_no),
+        u64_text(total_invested),
+        trades_count,
+        last_trade_at,
+        int(has_claimed),
+        u64_text(claimed),
         str(basis_yes),
         str(basis_no),
         str(cost_bought),
