@@ -14,7 +14,7 @@ from zmart_lite.api import ballot_box
 from zmart_lite.api.ballot_box import BALLOTS_PER_UNIT_MAX, BallotBox
 from zmart_lite.errors import Conflict, NotFound, StoreUnavailable
 from zmart_lite.models import VoteType
-from zmart_lite.ops import Background
+from zmart_lite.ops import Background, Metrics
 from zmart_lite.store import markets
 from zmart_lite.store.ballots import Ballot
 from zmart_lite.store.db import Store, Tx
@@ -32,7 +32,7 @@ class Node:
         self.commits: list[int] = []
         self.store = Store(folder / "zmart.db", on_group=lambda units, _: self.commits.append(units))
         self.background = Background()
-        self.box = BallotBox(self.store, lambda: FeedContext(SETTINGS, lambda: 0), self.background)
+        self.box = BallotBox(self.store, lambda: FeedContext(SETTINGS, lambda: 0), self.background, Metrics())
 
     async def count(self) -> int:
         return await self.store.read(lambda tx: cast(int, tx.value("SELECT count(*) FROM votes")))

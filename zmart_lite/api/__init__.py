@@ -101,7 +101,7 @@ def make_api(parts: ApiParts) -> Api:
         streams=stream.Streams(parts, auth, addresses),
         answers=Answers(parts.store, is_shared=config.store.is_postgres),
         markets=KnownMarkets(parts.store.changes, is_shared=config.store.is_postgres),
-        ballots=BallotBox(parts.store, parts.feed, parts.background),
+        ballots=BallotBox(parts.store, parts.feed, parts.background, parts.metrics),
         document=_document(config.embedded_devnet, parts.version, config.server.public_url),
     )
 

@@ -10,7 +10,8 @@ from functools import partial
 from typing import NamedTuple
 
 from zmart_lite.errors import StoreUnavailable
-from zmart_lite.ops import Background
+from zmart_lite.models import VoteType
+from zmart_lite.ops import Background, Metrics
 from zmart_lite.store.ballots import Ballot, Cast, cast_votes
 from zmart_lite.store.db import Store
 from zmart_lite.store.messages import FeedContext
@@ -28,8 +29,9 @@ class _Waiting(NamedTuple):
 class BallotBox:
     """Casts votes through the store. ``feed`` makes what the messages of one unit of work depend on."""
 
-    def __init__(self, store: Store, feed: Callable[[], FeedContext], background: Background) -> None:
+    def __init__(self, store: Store, feed: Callable[[], FeedContext], background: Background, metrics: Metrics) -> None:
         self._store, self._feed, self._background = store, feed, background
+        self._accepted = {kind: metrics.votes_total.labels(kind.name.lower(), "api") for kind in VoteType}
         self._waiting: deque[_Waiting] = deque()
         self._is_counting = False
 
@@ -75,6 +77,8 @@ class BallotBox:
             await self._write_each(batch, error)
         else:
             for one, outcome in zip(batch, outcomes, strict=True):
+                if isinstance(outcome, Cast):
+                    self._accepted[one.ballot.kind].inc()
                 _settle(one.done, outcome)
 
     async def _write_each(self, batch: list[_Waiting], error: Exception) -> None:

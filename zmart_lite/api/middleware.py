@@ -4,6 +4,7 @@ Plain ASGI and one dispatch of our own: a chain of middlewares and Starlette's r
 order, cost more than most handlers do.
 """
 
+import itertools
 import logging
 import os
 import time
@@ -43,6 +44,8 @@ class Application:
         self.table = table
         self._websocket = websocket
         self._common = CommonHeaders(api.parts.config.server)
+        self._ids_prefix, self._ids = os.urandom(4).hex(), itertools.count(1)
+        """Request ids: of this start of the node, and counted."""
         self._observed: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         """The series of each method, route and status, looked up once."""
 
@@ -62,7 +65,8 @@ class Application:
         peer = scope.get("client")
         request.address = self.api.addresses.of(peer[0] if peer else None, scope["headers"])
         given = request.header(b"x-request-id")
-        request.request_id = given if given is not None and REQUEST_ID.fullmatch(given) else os.urandom(8).hex()
+        is_given = given is not None and REQUEST_ID.fullmatch(given) is not None
+        request.request_id = given if given is not None and is_given else f"{self._ids_prefix}{next(self._ids):08x}"
         token = request_id.set(request.request_id)
         try:
             status = await self._respond(request, send)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from solders.pubkey import Pubkey
@@ -17,6 +18,9 @@ JSON_INTEGER_MAX = 2**53 - 1
 """Largest integer that every JSON reader keeps exact; larger ones come as text."""
 ADDRESS_LENGTH_MIN, ADDRESS_LENGTH_MAX = 32, 44
 HEX_ID = re.compile(r"[0-9a-fA-F]{64}")
+HEX_ID_LENGTH = 64
+REFS_KEPT = 8_192
+"""Texts whose market is remembered: one request names it several times, and many requests the same."""
 U64_DIGITS = 20
 UNIX_SECONDS_DIGITS = 10
 UNIX_MS_DIGITS = 13
@@ -41,8 +45,11 @@ def find_wallet(text: object) -> bytes | None:
 
 def find_market_ref(text: object) -> MarketRef | None:
     """The market a text names: 64 hex digits of its id, or its account's address. None for anything else."""
-    if not isinstance(text, str):
-        return None
+    return _named_market(text) if isinstance(text, str) and len(text) <= HEX_ID_LENGTH else None
+
+
+@lru_cache(REFS_KEPT)
+def _named_market(text: str) -> MarketRef | None:
     if HEX_ID.fullmatch(text):
         return MarketRef("market_id", bytes.fromhex(text))
     address = find_wallet(text)

@@ -1,6 +1,7 @@
 """The route table: a tree of path segments, literal ones before ``{name}``, an Endpoint per method at each end."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 from zmart_lite.api.endpoints import Endpoint
@@ -8,6 +9,8 @@ from zmart_lite.api.endpoints import Endpoint
 SEGMENTS_MAX = 12
 """Longer paths than any route has; bounds the work on a hostile one."""
 PARAM = "{}"
+PATHS_KEPT = 4_096
+"""Paths whose route is remembered: what is asked for is asked for again."""
 
 
 class Match(NamedTuple):
@@ -32,6 +35,7 @@ class RouteTable:
         self.endpoints = tuple(endpoints)
         self._root = _Node()
         self._literal: dict[str, Match] = {}
+        self._matched = lru_cache(PATHS_KEPT)(self._match)
         for endpoint in self.endpoints:
             self._add(endpoint)
 
@@ -47,9 +51,9 @@ class RouteTable:
 
     def match(self, path: str) -> Match | None:
         """The route of a path, with or without one trailing slash; None if nothing has it."""
-        found = self._literal.get(path)
-        if found is not None:
-            return found
+        return self._literal.get(path) or self._matched(path)
+
+    def _match(self, path: str) -> Match | None:
         segments = _segments(path)
         if len(segments) > SEGMENTS_MAX or "" in segments:
             return None

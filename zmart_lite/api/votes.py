@@ -78,7 +78,6 @@ async def vote(kind: VoteType, request: Request, fields: Any) -> Reply:
         return await _vote_on_chain(kind, request, fields, ref)
 
     done = await request.api.ballots.cast(Ballot(ref, request.wallet, kind, fields.vote, fields.user))
-    request.parts.metrics.votes_total.labels(kind.name.lower(), "api").inc()
     return Reply(_cast_answer(done), 201)
 
 
