@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from zmart_lite import logs
 from zmart_lite.config import Log, Secret
@@ -100,6 +102,33 @@ def test_secrets_are_masked(text: str, secret: str) -> None:
         assert secret not in written(
             settings, lambda log: log.info(text), lambda log: log.info("x", extra={"url": text})
         )
+
+
+WORDS = (
+    "?ticket=",
+    "&key=",
+    "a",
+    "://",
+    "u:p@",
+    "Bearer ",
+    "BASIC ",
+    "signature message=",
+    JWT,
+    "hooks.slack.com/services/",
+    " ",
+)
+
+
+@given(st.lists(st.sampled_from(WORDS), max_size=8).map("".join) | st.text())
+def test_text_is_only_left_alone_where_no_pattern_would_find_anything(text: str) -> None:
+    expected = text
+    for pattern, replacement in logs._SECRETS:
+        expected = pattern.sub(replacement, expected)
+    assert logs.mask(text) == expected
+
+
+def test_half_a_character_is_written_escaped() -> None:
+    assert line(lambda log: log.info("x", extra={"path": "/\ud800"}))["path"] == "/\ud800"
 
 
 def test_a_field_named_like_a_secret_is_masked() -> None:

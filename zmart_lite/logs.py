@@ -12,9 +12,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from functools import lru_cache
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any, TextIO
+
+import msgspec
 
 from zmart_lite.config import Log
 from zmart_lite.errors import StartupError
@@ -45,6 +48,8 @@ _SECRETS = (
     # Slack's webhook addresses are secrets as a whole.
     (re.compile(r"(hooks\.slack\.com/services/)\S+"), rf"\1{MASK}"),
 )
+_TRACES = ("=", "://", "bearer", "basic", "eyj", "slack")
+"""Text without any of these, in small letters, holds nothing that _SECRETS finds."""
 _SECRET_NAMES = re.compile(r"(?i)(secret|password|token|ticket|jwt|api_?key|keypair|authorization|credential)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _RECORD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -52,6 +57,9 @@ _RECORD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "ascti
 
 def mask(text: str) -> str:
     """``text`` without tokens, keys and passwords."""
+    small = text.lower()
+    if not any(trace in small for trace in _TRACES):
+        return text
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)
     return text
@@ -72,7 +80,10 @@ class JsonFormatter(logging.Formatter):
         line.update(_fields(record))
         if record.exc_info:
             line["exception"] = _cut(mask(self.formatException(record.exc_info)), TEXT_LENGTH_MAX)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        try:
+            return msgspec.json.encode(line).decode()
+        except UnicodeEncodeError:  # half of a surrogate pair, from outside
+            return json.dumps(line)
 
 
 class ConsoleFormatter(logging.Formatter):
@@ -148,10 +159,15 @@ def _fields(record: logging.LogRecord) -> Mapping[str, Any]:
 def _field(name: str, value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float):
         return value
-    if _SECRET_NAMES.search(name):
+    if _is_secret(name):
         return MASK
     text = value.hex() if isinstance(value, bytes) else str(value)
     return _cut(mask(text), FIELD_LENGTH_MAX)
+
+
+@lru_cache(1_024)
+def _is_secret(name: str) -> bool:
+    return _SECRET_NAMES.search(name) is not None
 
 
 def _message(record: logging.LogRecord) -> str:
@@ -168,5 +184,10 @@ def _one_line(text: str) -> str:
 
 
 def _time(record: logging.LogRecord) -> str:
-    moment = datetime.fromtimestamp(record.created, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    seconds, milliseconds = divmod(int(record.created * 1_000), 1_000)
+    return f"{_second(seconds)}.{milliseconds:03d}Z"
+
+
+@lru_cache(16)
+def _second(unix_s: int) -> str:
+    return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%dT%H:%M:%S")
