@@ -485,6 +485,18 @@ def test_states_follow_each_other_as_specified() -> None:
     }
 
 
+def test_what_people_may_ask_for_in_which_state() -> None:
+    assert {action: [state.name for state in states] for action, states in rules.ACTION_STATES.items()} == {
+        "aggregate_proposal_votes": ["PROPOSED"],
+        "approve_proposal": ["PROPOSED"],
+        "cancel_market": ["PROPOSED", "APPROVED"],
+        "activate_market": ["APPROVED"],
+        "resolve_market": ["ACTIVE"],
+        "initiate_dispute": ["RESOLVING"],
+        "finalize_market": ["RESOLVING", "DISPUTED"],
+    }
+
+
 def test_deadlines_and_constants() -> None:
     assert rules.dispute_deadline(1_700_000_000, 259_200) == 1_700_259_200
     assert rules.MARKET_RENT_LAMPORTS == 4_287_360

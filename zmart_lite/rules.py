@@ -396,6 +396,24 @@ def can_follow(old: MarketState, new: MarketState) -> bool:
     return new in TRANSITIONS[old]
 
 
+def _leading_to(new: MarketState) -> tuple[MarketState, ...]:
+    return tuple(old for old in MarketState if can_follow(old, new))
+
+
+ACTION_STATES: dict[str, tuple[MarketState, ...]] = {
+    "aggregate_proposal_votes": (MarketState.PROPOSED,),
+    "approve_proposal": _leading_to(MarketState.APPROVED),
+    "cancel_market": _leading_to(MarketState.CANCELLED),
+    "activate_market": _leading_to(MarketState.ACTIVE),
+    "resolve_market": (MarketState.ACTIVE,),
+    "initiate_dispute": _leading_to(MarketState.DISPUTED),
+    "finalize_market": _leading_to(MarketState.FINALIZED),
+}
+"""In which states a market may be for an instruction of somebody's choice. A dispute goes back to RESOLVING by the
+counting of its votes only, never by resolving again.
+"""
+
+
 def dispute_deadline(resolution_proposed_at: int, dispute_period_s: int) -> int:
     """The unix second from which a resolution can no longer be disputed and may be finalised."""
     return resolution_proposed_at + dispute_period_s

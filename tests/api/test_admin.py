@@ -11,6 +11,7 @@ from solders.keypair import Keypair
 from tests.api.chain_node import SERVICE_KEY, ChainNode, Json, RecordedJobs, chain_node
 from zmart_lite.chain import instructions
 from zmart_lite.models import MarketState
+from zmart_lite.rules import ACTION_STATES
 from zmart_lite.store import alerts, chainlog, intents, markets, runs
 from zmart_lite.store.db import Tx
 
@@ -271,6 +272,49 @@ async def test_approving_with_the_nodes_key(keyed: ChainNode) -> None:
         assert intent["status"] == "planned"
     assert (await look(keyed, "intents"))["total_count"] == 1
     assert (await keyed.account(market_id)).state is MarketState.PROPOSED
+
+
+async def test_every_transition_by_hand_is_checked_against_the_state_machine(keyed: ChainNode) -> None:
+    market_id = await ready(keyed)
+    path, creator = market_id.hex(), keyed.net.wallets[0]
+
+    async def reset(state: MarketState) -> None:
+        """The market in another state, and one failed round of each action on it."""
+
+        def unit(tx: Tx) -> None:
+            tx.execute("DELETE FROM intents")
+            tx.execute("UPDATE markets SET state = ?, ready_for_approval = 1", (int(state),))
+            market = tx.value("SELECT id FROM markets")
+            for number, action in enumerate(NODE_ACTIONS, start=1):
+                sql = "INSERT INTO intents (id, action, market, subject, round, args, status, created_ms)"
+                tx.execute(f"{sql} VALUES (?, ?, ?, ?, 1, '{{}}', 'failed', 0)", (number, action, market, path))
+
+        await keyed.store.write(unit)
+
+    for state in MarketState:
+        await reset(state)
+        asked = {action: f"intents/{number}/retry" for number, action in enumerate(NODE_ACTIONS, start=1)}
+        answers = {action: await do(keyed, each, WHY) for action, each in asked.items()}
+        await reset(state)
+        answers["approve"] = await do(keyed, f"markets/{path}/approve", WHY)
+        answers["cancel"] = await do(keyed, f"markets/{path}/override", WHY | {"action": "cancel"})
+        for action in ("activate", "resolve", "dispute"):
+            body = {"outcome": True, "evidence": "seen"} if action == "resolve" else {}
+            answer = await keyed.post(f"/api/markets/{path}/{action}", body, creator)
+            answers[f"by wallet {action}"] = answer.status_code, answer.json()
+        refused = {action for action, (_, answer) in answers.items() if answer.get("reason") == "wrong_state"}
+        allowed = {action for action, rule in RULE_OF.items() if state in ACTION_STATES[rule]}
+        assert set(answers) - refused == allowed, state
+
+
+NODE_ACTIONS = ("aggregate_proposal_votes", "approve_proposal", "cancel_market", "resolve_market", "finalize_market")
+RULE_OF = {action: action for action in NODE_ACTIONS} | {
+    "approve": "approve_proposal",
+    "cancel": "cancel_market",
+    "by wallet activate": "activate_market",
+    "by wallet resolve": "resolve_market",
+    "by wallet dispute": "initiate_dispute",
+}
 
 
 async def test_hiding(node: ChainNode) -> None:

@@ -130,6 +130,26 @@ async def test_head_is_not_answered(node: StreamNode) -> None:
         assert (await http.head("/api/stream")).status_code == 405
 
 
+async def test_what_counts_is_when_it_began_not_how_long_it_lasted(node: StreamNode) -> None:
+    labels = {"method": "GET", "route": "/api/stream"}
+
+    def counted() -> tuple[float | None, float | None]:
+        registry = node.parts.metrics.registry
+        return (
+            registry.get_sample_value("zmart_http_requests_total", labels | {"status": "200"}),
+            registry.get_sample_value("zmart_http_request_duration_seconds_sum", labels),
+        )
+
+    async with node.sse() as events, node.websocket():
+        await events.next()
+        await events.event("subscribed")
+        while_open = counted()
+        assert while_open[0] == 1
+    node.parts.hub.close()
+    assert counted() == while_open
+    assert 'route="/ws"' not in node.parts.metrics.render().decode()
+
+
 async def test_ping_comments_keep_it_open(tmp_path: Path) -> None:
     async with stream_node(tmp_path, sse_ping_interval_s=0.01) as node, node.sse() as events:
         await events.next()

@@ -130,7 +130,7 @@ async def activate(request: Request, fields: ActionFields) -> Reply:
     known = await request.read(lambda tx: read_known(tx, ref))
     if known.market["creator_address"] != request.wallet and await _admin_of(request.parts, known) != request.wallet:
         raise Forbidden("Only the market's creator or the protocol's admin activates it.", reason="not_creator")
-    require_state(known, MarketState.APPROVED)
+    require_state(known, *rules.ACTION_STATES["activate_market"])
     instruction = instructions.activate_market(request.parts.codec, known.market_id, request.wallet)
     return await _answer(request, known, instruction, fields, "Sign and send this transaction to open trading.")
 
@@ -139,7 +139,7 @@ async def cancel(request: Request, fields: ActionFields) -> Reply:
     ref = path_market(request)
     known = await request.read(lambda tx: read_known(tx, ref))
     await require_chain_admin(request, known)
-    require_state(known, MarketState.PROPOSED, MarketState.APPROVED)
+    require_state(known, *rules.ACTION_STATES["cancel_market"])
     instruction = instructions.cancel_market(request.parts.codec, known.market_id, request.wallet)
     return await _answer(request, known, instruction, fields, "Sign and send this transaction to cancel the market.")
 
@@ -152,7 +152,7 @@ async def resolve(request: Request, fields: ResolveFields) -> Reply:
     if fields.schedule:
         return await _schedule(request, fields, ref)
     known = await request.read(lambda tx: read_known(tx, ref))
-    require_state(known, MarketState.ACTIVE)
+    require_state(known, *rules.ACTION_STATES["resolve_market"])
     now = await onchain.chain_time(request.parts)
     if now <= known.market["activated_at"]:
         raise Conflict("The market has only just been activated.", reason="wrong_time")
@@ -233,7 +233,7 @@ async def unschedule(request: Request, _: object) -> Reply:
 async def dispute(request: Request, fields: ActionFields) -> Reply:
     ref, parts = path_market(request), request.parts
     known = await request.read(lambda tx: read_known(tx, ref))
-    require_state(known, MarketState.RESOLVING)
+    require_state(known, *rules.ACTION_STATES["initiate_dispute"])
     period_s = known.dispute_period_s
     if period_s is None:
         period_s = (await onchain.read_config(parts)).dispute_period

@@ -17,7 +17,9 @@ from zmart_lite.api.parsers import boolean, integer, market_ref, plain_text, tex
 from zmart_lite.api.refusals import READS_CHAIN
 from zmart_lite.api.validate import PageFields, field, page_limit
 from zmart_lite.errors import Conflict, NotFound, ValidationFailed
+from zmart_lite.models import MarketState
 from zmart_lite.ops import BreakerView
+from zmart_lite.rules import ACTION_STATES
 from zmart_lite.store import alerts, chainlog, intents, lookups, messages, operations, rows
 from zmart_lite.store.db import Row, Tx
 from zmart_lite.store.lists import Conditions
@@ -281,10 +283,24 @@ def _require_status(row: Row, allowed: frozenset[str]) -> None:
     raise Conflict(f"The intent is {row['status']}.", reason="wrong_state")
 
 
+def _with_market(tx: Tx, intent_id: int) -> tuple[Row, Row | None]:
+    intent = _get_intent(tx, intent_id)
+    return intent, None if intent["market"] is None else messages.find_market_row(tx, intent["market"])
+
+
+def _require_market_state(action: str, market: Row | None) -> None:
+    """Raises Conflict ``wrong_state`` for a market that has moved on: the program would refuse."""
+    allowed = ACTION_STATES.get(action)
+    if market is not None and allowed is not None and MarketState(market["state"]) not in allowed:
+        state = MarketState(market["state"]).name
+        raise Conflict(f"The market is {state}; {action} does not apply to it any more.", reason="wrong_state")
+
+
 async def retry_intent(request: Request, fields: MustGiveReason) -> object:
     intent_id = row_id(request)
-    old = await request.read(lambda tx: _get_intent(tx, intent_id))
+    old, market = await request.read(lambda tx: _with_market(tx, intent_id))
     _require_status(old, RETRYABLE)
+    _require_market_state(old["action"], market)
     planned = await request.parts.intents.plan(old["action"], old["market_id"], intents.args_of(old), fields.reason)
     row = await request.read(lambda tx: _get_intent(tx, planned["id"]))
     return {"success": True, "intent": operations.intent_row(row)}

@@ -25,8 +25,8 @@ from zmart_lite.api.refusals import BUILDS
 from zmart_lite.api.validate import PageFields, Problems, field
 from zmart_lite.chain import instructions
 from zmart_lite.errors import Conflict, Forbidden, ValidationFailed
-from zmart_lite.models import GlobalConfig, MarketState
-from zmart_lite.rules import BPS
+from zmart_lite.models import GlobalConfig
+from zmart_lite.rules import ACTION_STATES, BPS
 from zmart_lite.store import intents, messages, operations, rows
 from zmart_lite.store.db import Row, Tx
 from zmart_lite.store.paging import Listing
@@ -99,7 +99,7 @@ async def approve(request: Request, fields: ChainFields) -> Reply:
     ref = path_market(request)
     known = await request.read(lambda tx: read_known(tx, ref))
     signer = await _require_signer(request, known)
-    require_state(known, MarketState.PROPOSED)
+    require_state(known, *ACTION_STATES["approve_proposal"])
     if not known.market["ready_for_approval"]:
         raise Conflict("The recorded votes do not suffice for an approval.", reason="wrong_state")
     codec, market_id = request.parts.codec, known.market_id
@@ -161,7 +161,7 @@ async def _overridden(request: Request, known: Known, action: str, discrepancies
 
 async def _cancel(request: Request, known: Known, fields: OverrideFields) -> Reply:
     signer = await _require_signer(request, known)
-    require_state(known, MarketState.PROPOSED, MarketState.APPROVED)
+    require_state(known, *ACTION_STATES["cancel_market"])
     codec, market_id = request.parts.codec, known.market_id
 
     def build() -> Instruction:

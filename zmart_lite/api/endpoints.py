@@ -151,6 +151,7 @@ class Request:
         "cursor",
         "endpoint",
         "identity",
+        "is_recorded",
         "kept_at",
         "method",
         "params",
@@ -183,6 +184,7 @@ class Request:
         self.started = 0.0
         self.spent: Sequence[Spent] = ()
         """The limits that the request was counted for so far."""
+        self.is_recorded = False
         self.kept_at: Place | None = None
         """Where the answer may be kept, once it is finished."""
         self._headers: dict[bytes, bytes] | None = None

@@ -115,6 +115,8 @@ class Application:
                 common = self._headers(request, policy=True)
                 own += [(name, value) for name, value in common if name not in names]
                 message = {**message, "headers": own}
+                # A stream is answered when it begins: how long a client listens is no latency.
+                self._record(request, status)
             await send(message)
 
         await stream.app(request.scope, request.receive, send_with_headers)
@@ -154,7 +156,10 @@ class Application:
         return headers
 
     def _record(self, request: Request, status: int) -> None:
-        """Metrics and one line in the access log. The query is left out: it may hold a ticket."""
+        """Metrics and one line in the access log, once. The query is left out: it may hold a ticket."""
+        if request.is_recorded:
+            return
+        request.is_recorded = True
         seconds = time.perf_counter() - request.started
         route = request.endpoint.path if request.endpoint is not None else UNROUTED
         method = request.method if request.method in METHODS_COUNTED else "OTHER"
