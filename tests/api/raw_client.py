@@ -58,10 +58,16 @@ class Raw:
 
     async def subscribe(self) -> None:
         await self.send(HANDSHAKE.format(path="/ws").encode())
-        answer = b""
-        while b"\r\n\r\n" not in answer:
-            answer += await self.loop.sock_recv(self.socket, 64)
+        await self.read_until(b"\r\n\r\n")
         await self.send(masked(json.dumps({"action": "subscribe", "channel": "public"}).encode()))
+
+    async def read_until(self, end: bytes) -> bytes:
+        """What comes up to ``end``, and few bytes more."""
+        found = b""
+        async with asyncio.timeout(5):
+            while end not in found:
+                found += await self.loop.sock_recv(self.socket, 64)
+        return found
 
     async def read_all(self) -> bytes:
         found = b""

@@ -205,9 +205,7 @@ async def test_compression_is_not_agreed_to(node: StreamNode) -> None:
     with Raw(node) as raw:
         offer = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n"
         await raw.send((HANDSHAKE.format(path="/ws").removesuffix("\r\n") + offer).encode())
-        answer = b""
-        while b'"welcome"' not in answer:
-            answer += await raw.loop.sock_recv(raw.socket, 1_024)
+        answer = await raw.read_until(b'"welcome"')
         assert answer.startswith(b"HTTP/1.1 101")
         assert b"permessage-deflate" not in answer
 

@@ -1,7 +1,9 @@
 """Clients that do not read: sockets without a library behind them, against the real server, on both event loops."""
 
 import asyncio
+import gc
 import json
+import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -9,7 +11,7 @@ from typing import cast
 import pytest
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from tests.api.raw_client import Raw, close_code, masked, on_both_loops
+from tests.api.raw_client import HANDSHAKE, Raw, close_code, masked, on_both_loops
 from tests.api.stream_node import Client, StreamNode, stream_node
 from zmart_lite.api.wire import _answer_whole, server_options
 from zmart_lite.config import Push
@@ -138,6 +140,23 @@ async def test_answers_do_not_pile_up_for_who_asks_without_reading(node: StreamN
             await raw.send(asking)
             await asyncio.sleep(0)
             assert subscriber.queued_bytes < 65_536
+
+
+@on_both_loops
+async def test_an_open_connection_keeps_nothing_of_its_handshake(node: StreamNode) -> None:
+    long = "".join(f"X-{number}: {'x' * 6_000}\r\n" for number in range(8))
+    request = (HANDSHAKE.format(path="/ws").removesuffix("\r\n") + long + "\r\n").encode()
+    with Raw(node) as raw:
+        tracemalloc.start()
+        try:
+            await raw.send(request)
+            await node.until(lambda: node.hub.counts().websocket == 1)
+            await raw.read_until(b'"welcome"')
+            gc.collect()
+            kept = [trace.size for trace in tracemalloc.take_snapshot().traces if trace.size > 5_000]
+        finally:
+            tracemalloc.stop()
+    assert sum(kept) < 12_000
 
 
 def test_compression_is_off_and_frames_are_limited() -> None:

@@ -227,6 +227,10 @@ async def serve_websocket(streams: "Streams", scope: Scope, receive: Receive, se
         wire.end(refusal)
         return
     connection = WebSocketConnection(streams, wire, address, caller, browser=b"origin" in headers)
+    # A connection may last for days; the kilobytes that a browser sent to open it need not.
+    headers.clear()
+    scope["headers"] = []
+    wire.forget_handshake()
     await connection.run(receive, destination, resume_point(query["from"]) if query and "from" in query else None)
 
 

@@ -46,6 +46,11 @@ class WebSocketWire(PatientWebSocket):
             # The handler's task has been made but has not run yet.
             cast(dict[str, Any], self.scope["extensions"])[EXTENSION] = self
 
+    def forget_handshake(self) -> None:
+        """Let go of what was only needed to accept."""
+        self.request.headers.clear()
+        del self.request, self.response
+
     @property
     def ready(self) -> bool:
         return self.is_flowing and self.handshake_complete and not self.close_sent and not self.transport.is_closing()

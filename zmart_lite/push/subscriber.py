@@ -82,7 +82,8 @@ class Subscriber:
         self.cursor = 0
         self.live = False
         self.ended: Ending | None = None
-        self.queue: deque[Envelope] = deque()
+        self.queue: list[Envelope] = []
+        """A list takes a tenth of an empty deque's memory, and nearly every client's queue is empty."""
         self.queued_bytes = 0
         self.held: deque[Envelope] | None = None
         """New messages that came while the log was being read; None while it is not, or when they were too many."""
@@ -112,13 +113,9 @@ class Subscriber:
         """Hand over what waits, as far as the client takes it now."""
         queue, sink = self.queue, self.sink
         while queue and sink.ready:
-            if len(queue) <= BATCH_MESSAGES_MAX:
-                batch = list(queue)
-                queue.clear()
-                self.queued_bytes = 0
-            else:
-                batch = [queue.popleft() for _ in range(BATCH_MESSAGES_MAX)]
-                self.queued_bytes -= sum([envelope.size_bytes for envelope in batch])
+            batch = queue[:BATCH_MESSAGES_MAX]
+            del queue[:BATCH_MESSAGES_MAX]
+            self.queued_bytes -= sum([envelope.size_bytes for envelope in batch])
             self.stalled_since = None
             sink.write(Batch(batch))
         if not queue and self._drained is not None and not self._drained.done():
