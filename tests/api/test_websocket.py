@@ -351,6 +351,11 @@ async def test_a_ticket_opens_one_connection(node: StreamNode) -> None:
     assert await refused(node, f"/ws?ticket={late}") == (4001, "Unauthorized")
 
 
+async def test_a_query_that_cannot_be_read_is_a_bad_credential(node: StreamNode) -> None:
+    for query in ("ticket=%ff", "&".join(f"a{number}=1" for number in range(200))):
+        assert (await refused(node, f"/ws?{query}"))[0] == 4001
+
+
 async def test_tokens_in_the_url_can_be_turned_off(tmp_path: Path) -> None:
     config = config_for_tests(tmp_path)
     config = replace(config, auth=replace(config.auth, url_token=False))
@@ -431,6 +436,36 @@ async def test_a_flood_of_messages_ends_the_connection(tmp_path: Path) -> None:
                     await client.send("pong")
                 await client.quiet()
                 node.times.pass_s(60)
+
+
+async def test_a_storm_of_subscriptions_ends_the_connection(tmp_path: Path) -> None:
+    async with stream_node(tmp_path, subscriptions_max=20) as node:
+        channels = [f"market:{bytes([number]).hex() * 32}" for number in range(20)]
+        async with node.websocket() as client:
+            for _ in range(2):
+                await client.ask("subscribe", channels=channels)
+                await client.ask("unsubscribe", channels=channels[:10])
+            await client.send("subscribe", channel="trades")
+            assert await client.close_code() == 4029
+        async with node.websocket() as client:
+            for _ in range(3):
+                await client.ask("subscribe", channels=channels)
+                await client.ask("unsubscribe", channels=channels)
+                node.times.pass_s(60)
+
+
+async def test_connections_opened_in_a_minute_are_limited(tmp_path: Path) -> None:
+    config = config_for_tests(tmp_path)
+    config = replace(config, limits=replace(config.limits, address_per_minute=3))
+    async with stream_node(tmp_path, config=config) as node:
+        for _ in range(3):
+            async with node.websocket():
+                pass
+        assert await refused(node, "/ws") == (4029, "Too many connections")
+        assert (await node.get("/health")).status_code == 200, "requests are counted apart"
+        node.times.pass_s(60)
+        async with node.websocket():
+            pass
 
 
 async def test_ten_bad_messages_in_a_row(node: StreamNode) -> None:

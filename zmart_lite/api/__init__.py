@@ -90,15 +90,16 @@ def make_api(parts: ApiParts) -> Api:
     config = parts.config
     auth = Authenticator(config, parts.jwt_secret, parts.store, parts.now_ms)
     addresses = ClientAddresses(config.server.trusted_proxies)
+    limits = Limiter(config.limits, parts.metrics, lambda: parts.now_ms() / 1_000)
     return Api(
         parts=parts,
         rows=RowSettings.of(config, parts.codec),
         auth=auth,
-        limits=Limiter(config.limits, parts.metrics, lambda: parts.now_ms() / 1_000),
+        limits=limits,
         cursors=Cursors(parts.jwt_secret),
         addresses=addresses,
         traffic=Traffic(parts.now_ms),
-        streams=stream.Streams(parts, auth, addresses),
+        streams=stream.Streams(parts, auth, addresses, limits),
         answers=Answers(parts.store, is_shared=config.store.is_postgres),
         markets=KnownMarkets(parts.store.changes, is_shared=config.store.is_postgres),
         ballots=BallotBox(parts.store, parts.feed, parts.background, parts.metrics),

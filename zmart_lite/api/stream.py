@@ -38,6 +38,7 @@ from zmart_lite.store.shown import optional_address
 if TYPE_CHECKING:
     from zmart_lite.api.auth import Authenticator
     from zmart_lite.api.context import ApiParts
+    from zmart_lite.api.limits import Limiter
     from zmart_lite.api.proxies import ClientAddresses
 
 logger = logging.getLogger(__name__)
@@ -95,6 +96,7 @@ class Streams:
         parts: "ApiParts",
         auth: "Authenticator",
         addresses: "ClientAddresses",
+        limiter: "Limiter",
         *,
         monotonic: Callable[[], float] = time.monotonic,
         new_id: Callable[[], str] = lambda: secrets.token_hex(8),
@@ -114,6 +116,7 @@ class Streams:
         self.connections: set[Connection] = set()
         self._auth = auth
         self._addresses = addresses
+        self._limiter = limiter
         self._origins = CommonHeaders(parts.config.server)
         self._url_token = parts.config.auth.url_token
 
@@ -186,6 +189,10 @@ class Streams:
         """What connections are counted by."""
         peer = scope.get("client")
         return limit_key(self._addresses.of(peer[0] if peer else None, scope["headers"]))
+
+    def may_open(self, address: str) -> bool:
+        """Count a WebSocket's opening: as many a minute as requests, because each may ask for as much as they do."""
+        return self._limiter.spend("address", "websocket", address).allowed
 
     def origin_allowed(self, headers: Mapping[bytes, bytes]) -> bool:
         """Whether a page of this origin may listen: one that is listed, or the node's own."""

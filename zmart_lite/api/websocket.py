@@ -13,7 +13,7 @@ from zmart_lite.api.wire import WebSocketWire, websocket_wire
 from zmart_lite.errors import BadRequest, RequestError, StoreUnavailable, Unauthorized
 from zmart_lite.push.channels import ALERTS, Channel, market_channel, wallet_channel
 from zmart_lite.push.frames import Envelope
-from zmart_lite.push.subscriber import FLOOD, IDLE, MISBEHAVED, UNAUTHORIZED, Ending, Subscriber
+from zmart_lite.push.subscriber import CROWDED, FLOOD, IDLE, MISBEHAVED, UNAUTHORIZED, Ending, Subscriber
 
 if TYPE_CHECKING:
     from zmart_lite.api.stream import Streams
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 BAD_MESSAGES_MAX = 10
 """Bad messages in a row before a client is sent away."""
 RATE_WINDOW_S = 60.0
+CHANNEL_TURNS_PER_MINUTE = 3
+"""How often a client may ask for as many channels as a connection may have: each may bring a snapshot."""
 PATH_SEGMENTS_MAX = 3
 
 
@@ -73,6 +75,7 @@ class WebSocketConnection:
         self._bad_in_a_row = 0
         self._window_ends_s = 0.0
         self._window_count = 0
+        self._window_channels = 0
         self.last_heard_s = streams.monotonic()
 
     async def run(self, receive: Receive, destination: Destination, point: ResumePoint | None) -> None:
@@ -152,7 +155,11 @@ class WebSocketConnection:
     async def _handle(self, text: str) -> None:
         self._busy = True
         try:
-            await self._obey(decode_command(text))
+            command = decode_command(text)
+            if not self._within_channels(command):
+                self._end(FLOOD)
+                return
+            await self._obey(command)
             self._bad_in_a_row = 0
         except (RequestError, StoreUnavailable) as error:
             self._complain(error)
@@ -187,9 +194,13 @@ class WebSocketConnection:
     def _within_rate(self) -> bool:
         if self.last_heard_s >= self._window_ends_s:
             self._window_ends_s = self.last_heard_s + RATE_WINDOW_S
-            self._window_count = 0
+            self._window_count = self._window_channels = 0
         self._window_count += 1
         return self._window_count <= self._streams.limits.messages_per_minute
+
+    def _within_channels(self, command: Command) -> bool:
+        self._window_channels += len(command.channels)
+        return self._window_channels <= CHANNEL_TURNS_PER_MINUTE * self._streams.limits.subscriptions_max
 
     def begin_implicit(self) -> None:
         """Begin the feed nobody asked for, unless the client has asked meanwhile or is being answered."""
@@ -242,6 +253,8 @@ async def _admit(
     address: str,
 ) -> tuple[Caller, Ending | None]:
     """Who comes, and why not; without a refusal a seat has been taken."""
+    if not streams.may_open(address):
+        return ANONYMOUS, streams.hub.refuse(CROWDED)
     if not streams.origin_allowed(headers):
         return ANONYMOUS, Ending(MISBEHAVED.code, "Origin not allowed", "origin")
     if query is None:

@@ -95,11 +95,15 @@ class Hub:
     def admit(self, address: str) -> Ending | None:
         """Take a seat for a connection from ``address``, to be given back by :meth:`release`; or why there is none."""
         refusal = self._no_seat(address)
-        if refusal is None:
-            self._addresses[address] += 1
-            self._seats += 1
-        else:
-            self._metrics.push_clients_dropped_total.labels(refusal.label).inc()
+        if refusal is not None:
+            return self.refuse(refusal)
+        self._addresses[address] += 1
+        self._seats += 1
+        return None
+
+    def refuse(self, refusal: Ending) -> Ending:
+        """Count a connection that is not let in."""
+        self._metrics.push_clients_dropped_total.labels(refusal.label).inc()
         return refusal
 
     def _no_seat(self, address: str) -> Ending | None:
