@@ -5,12 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
 from tests.cli.process import node, run, write_config
 from tests.ipfs.pinning import pinning_service
-from zmart_lite.cli import doctor_chain, doctor_machine, doctor_services
+from zmart_lite.cli import doctor_chain, doctor_machine, doctor_services, main
 from zmart_lite.cli.doctor import examine, show
 from zmart_lite.cli.finding import Finding, Mark
 from zmart_lite.config import Alerts, Chain, Config, Helius, Ipfs, Localnet, Secret, Server, Store
@@ -248,3 +249,20 @@ URL = "https://node.example/api/webhooks/helius"
 def test_webhooks(url: str, registered: dict[str, object], expected: Mark) -> None:
     config = Config(helius=Helius(webhook_url=url))
     assert doctor_services.judge_webhook(config, [registered]).mark is expected
+
+
+def test_a_setting_that_is_wrong_is_a_red_line(tmp_path: Path) -> None:
+    config = write_config(tmp_path, votes={"interval_s": -1})
+    ended = CliRunner().invoke(main, ["--config", str(config), "doctor"])
+    assert ended.exit_code == 1
+    assert ended.output.startswith("✗ settings")
+    assert "votes.interval_s" in ended.output
+
+
+def test_without_a_cluster_the_keys_are_told_of_all_the_same(tmp_path: Path) -> None:
+    config = write_config(tmp_path, chain={"cluster": "devnet", "rpc_url": "http://127.0.0.1:9"})
+    ended = CliRunner().invoke(main, ["--config", str(config), "doctor"])
+    assert ended.exit_code == 1
+    lines = [line.split("  ")[0] for line in ended.output.splitlines()]
+    assert "✗ RPC" in lines
+    assert "✗ backend key" in lines

@@ -13,9 +13,10 @@ from zmart_lite.errors import RpcUnavailable
 from zmart_lite.jobs import Actions, Keys
 from zmart_lite.jobs.alerts import AlertOptions, Alerts, Sight, Surroundings, keep
 from zmart_lite.jobs.conditions import DAY_S, Condition, JobHealth
+from zmart_lite.jobs.votes import Aggregator, VoteOptions
 from zmart_lite.ops import Breakers, ChainClock
 from zmart_lite.push.hub import Hub
-from zmart_lite.store import alerts
+from zmart_lite.store import alerts, markets
 from zmart_lite.store.db import Store
 
 VOTING_S = 3 * DAY_S
@@ -251,6 +252,20 @@ async def test_a_failed_action_is_over_once_another_round_or_another_wallet_did_
         failed = [("state_transition_failure", "HIGH", market_id.hex())]
         assert await looking.look() == failed
         await world.store.write(lambda tx: tx.execute("UPDATE intents SET status = 'abandoned'"))
+        assert await looking.look() == []
+
+
+async def test_a_proposal_without_consensus_until_it_moves_on(tmp_path: Path) -> None:
+    async with devnet_world(tmp_path) as world:
+        market_id = await world.market(1)
+        options = VoteOptions(10, DAY_S)
+        world.localnet.ledger.warp(DAY_S)
+        await Aggregator(world.store, world.actions(), markets.find_config, world.now, options).run({})
+        looking = Looking(world, tmp_path)
+        for _ in range(2):
+            assert await looking.look() == [("proposal_no_consensus", "MEDIUM", market_id.hex())]
+        admin = world.localnet.admin
+        await world.send(instructions.cancel_market(world.codec, market_id, bytes(admin.pubkey())), admin)
         assert await looking.look() == []
 
 

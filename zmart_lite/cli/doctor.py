@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 from zmart_lite.cli import doctor_chain, doctor_machine, doctor_services
-from zmart_lite.cli.finding import Finding, Mark
+from zmart_lite.cli.finding import Finding, Mark, bad
 from zmart_lite.config import Config
+from zmart_lite.errors import StartupError
 
 Load = Callable[[Path | None], Config]
 
@@ -25,7 +26,10 @@ def add_commands(main: click.Group, load: Load) -> None:
     @click.pass_obj
     def doctor(config_path: Path | None, url: str | None) -> None:
         """Test every connection and setting; also beside a running node. Exit code 1 if something is wrong."""
-        config = load(config_path)
+        try:
+            config = load(config_path)
+        except StartupError as error:
+            sys.exit(show([bad("settings", error.message, "Nothing else can be tested before that is corrected.")]))
         sys.exit(show(asyncio.run(examine(config, url))))
 
 

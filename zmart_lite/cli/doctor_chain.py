@@ -43,7 +43,7 @@ async def _examine_first(config: Config, url: str, policy: RetryPolicy) -> list[
         except ChainError as error:
             if config.embedded_devnet:
                 return [off("RPC", "the embedded devnet starts and stops with the node")]
-            return [bad("RPC", error.message, RPC_ADVICE)]
+            return [bad("RPC", error.message, RPC_ADVICE), *judge_keys(configured_keys(config), None)]
         try:
             return [*found, *await _examine_chain(config, rpc)]
         except ChainError as error:

@@ -21,6 +21,8 @@ Load = Callable[[Path | None], Config]
 T = TypeVar("T")
 
 JOBS = ("aggregate", "monitor", "poll", "reconcile", "snapshot", "backup", "prune", "alerts")
+LINE = "{:<10} {:<8} {:<20} {:<36} {:<24}"
+"""Columns of the list of jobs."""
 URL = click.option("--url", help="Address of the running node (default: that of the configuration).")
 
 
@@ -50,8 +52,9 @@ def _add_jobs(main: click.Group, load: Load) -> None:
     def list_jobs(config_path: Path | None, url: str | None) -> None:
         """Every job: whether it is paused, how its last run ended, when the next one comes."""
         config = load(config_path)
+        click.echo(LINE.format("JOB", "STATE", "SCHEDULE", "LAST RUN", "NEXT RUN").rstrip())
         for line in _on_database_or_node(config, url, _list_stored, lambda node: node.get("jobs")["jobs"]):
-            click.echo(_line(line))
+            click.echo(_line(line).rstrip())
 
     @job.command("run")
     @click.argument("name", type=click.Choice(JOBS))
@@ -140,10 +143,9 @@ def _list_stored(tx: Tx) -> list[dict[str, Any]]:
 
 def _line(job: dict[str, Any]) -> str:
     state = "running" if job["running"] else "paused" if job["paused"] else "waiting"
-    last = f"{job['last_result']} {job['last_finished_at']}" if job["last_finished_at"] else "never ran"
-    rest = f"  {job['last_error']}" if job["last_error"] else ""
-    coming = f"  next {job['next_run_at']}" if job["next_run_at"] else ""
-    return f"{job['name']:<10} {state:<8} {last}{coming}{rest}"
+    last = f"{job['last_result']} {job['last_finished_at']}" if job["last_finished_at"] else "never"
+    error = f"  {job['last_error']}" if job["last_error"] else ""
+    return LINE.format(job["name"], state, job.get("schedule") or "", last, job["next_run_at"] or "") + error
 
 
 def send_test(config: Config) -> int:
