@@ -1,12 +1,15 @@
 """Clients that send slowly, for ever, or not at all, and such as read nothing: against the real server."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import logging
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.api.raw_client import on_both_loops
 from tests.api.stream_node import StreamNode, stream_node
 from zmart_lite.api import wire
 
@@ -82,6 +85,47 @@ async def test_headers_without_end_are_refused(tmp_path: Path) -> None:
             except ConnectionError:
                 break
         assert sent < 100 * wire.HEAD_BYTES_MAX
+
+
+async def test_more_requests_at_once_than_anybody_needs_are_refused(tmp_path: Path) -> None:
+    async with stream_node(tmp_path) as node, connected(node) as (reader, writer):
+        writer.write((GET + b"\r\n") * (wire.PIPELINE_MAX + 1))
+        for _ in range(wire.PIPELINE_MAX + 1):
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert b"200 OK" in head
+            await reader.readexactly(int(re.search(rb"content-length: (\d+)", head)[1]))
+        writer.write(b"GET /api/stream HTTP/1.1\r\nHost: localhost\r\n\r\n" + (GET + b"\r\n") * 1_000)
+        assert b"400 Bad Request" in await rest(reader)
+    await node.until(lambda: not node.hub.subscribers)
+
+
+@on_both_loops
+async def test_who_leaves_with_requests_waiting_behind_a_stream_leaves_no_trace(node: StreamNode) -> None:
+    with handled() as records:
+        async with connected(node) as (reader, writer):
+            writer.write(b"GET /api/stream HTTP/1.1\r\nHost: localhost\r\n\r\n" + (GET + b"\r\n") * 2)
+            await reader.readuntil(b"subscribed")
+        # Nothing more is read of it, so only writing shows that nobody is there.
+        while node.hub.subscribers:
+            await node.publish("trade")
+        await node.until(lambda: not node.server.server_state.connections and not node.server.server_state.tasks)
+    assert not [record.getMessage() for record in records if record.levelno >= logging.WARNING]
+
+
+@contextmanager
+def handled() -> Iterator[list[logging.LogRecord]]:
+    """Whatever is logged meanwhile."""
+    records: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = records.append  # type: ignore[method-assign]
+    names = ("", "uvicorn", "uvicorn.error")
+    for name in names:
+        logging.getLogger(name).addHandler(handler)
+    try:
+        yield records
+    finally:
+        for name in names:
+            logging.getLogger(name).removeHandler(handler)
 
 
 async def test_a_long_head_that_ends_is_taken(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from websockets.http11 import Request as Handshake
 
 from zmart_lite.api.patient_websocket import CLOSE_GRACE_S, PatientWebSocket
 from zmart_lite.config.sections import Push
+from zmart_lite.errors import BadRequest
 from zmart_lite.push.frames import Batch, http_chunk
 from zmart_lite.push.subscriber import SLOW, Ending
 
@@ -24,6 +25,9 @@ EXTENSION = "zmart_lite.wire"
 WHOLE = "zmart_lite.whole"
 HEAD_BYTES_MAX = 64 * 1024
 """Request line and headers, besides the piece in which they begin and that in which they end."""
+PIPELINE_MAX = 16
+"""Requests that may wait for the answer of one before them. A single read can bring thousands, and one may be a stream
+that never ends."""
 PATIENCE_S = 30.0
 """How long a client may take to send a whole request, and to take what was written for it."""
 
@@ -131,6 +135,7 @@ class PatientHttp(HttpToolsProtocol):
         """Whether the newest request has been received to its end."""
         self._upgraded = False
         self._head_bytes = 0
+        self._running: RequestResponseCycle | None = None
         self._for_request = _Timer(self.loop)
         self._for_reader = _Timer(self.loop)
 
@@ -152,6 +157,9 @@ class PatientHttp(HttpToolsProtocol):
             self._for_request.start(self._give_up)
 
     def on_message_begin(self) -> None:
+        if len(self.pipeline) >= PIPELINE_MAX:
+            # Stops the parser; uvicorn answers 400 and closes.
+            raise BadRequest("Too many requests at once.")
         super().on_message_begin()
         self._in_head, self._is_whole = True, False
 
@@ -188,6 +196,23 @@ class PatientHttp(HttpToolsProtocol):
         self._for_request.stop()
         self._for_reader.stop()
         super().connection_lost(exc)
+        self._disconnect()
+
+    def send_400_response(self, msg: str) -> None:
+        super().send_400_response(msg)
+        self._disconnect()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _disconnect(self) -> None:
+        """Tell the request that is being answered. uvicorn tells only the newest, which may wait behind it, and an
+        answer to a connection that is gone raises.
+        """
+        if self._running is not None:
+            self._running.disconnected = True
+            self._running.message_event.set()
 
     def _give_up(self) -> None:
         if self.pipeline:  # nothing is read while requests before this one are answered
