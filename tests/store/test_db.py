@@ -217,7 +217,7 @@ async def test_every_commit_is_synchronous(store: Store) -> None:
         names = ("synchronous", "journal_mode", "foreign_keys", "mmap_size", "wal_autocheckpoint")
         return [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names]
 
-    assert await store.on_writer(settings) == [2, "wal", 1, 0, 4_000]
+    assert await store.on_writer(settings) == [2, "wal", 1, 0, 16_000]
     assert await store.read(lambda tx: tx.value("PRAGMA wal_autocheckpoint")) == 0
 
 

@@ -78,7 +78,7 @@ def test_every_account_survives_the_row(shared: Database, versions: list[MarketA
     record = record_in(shared)
     for account in versions:
         shared.write(lambda tx, account=account: markets.put_account(tx, record, account))
-        shared.write(lambda tx: markets.save_record(tx, record))
+        shared.write(lambda tx: markets.save_records(tx, [record]))
         for found in (markets.find_record(shared.tx, MARKET_ID), markets.find_record_by_address(shared.tx, ADDRESS)):
             assert found is not None
             assert markets.account_of(found, 253) == account

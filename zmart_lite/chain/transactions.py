@@ -32,7 +32,7 @@ Unsigned = Annotated[int, msgspec.Meta(ge=0, le=I64_MAX)]
 UnixSeconds = Annotated[int, msgspec.Meta(ge=-I64_MAX, le=I64_MAX)]
 
 
-class _Wire(msgspec.Struct, rename="camel"):
+class _Wire(msgspec.Struct, rename="camel", gc=False):
     """What the cluster writes; fields that are not listed are ignored."""
 
 

@@ -25,6 +25,8 @@ from zmart_lite.store.markets import Record
 
 TRADES = (models.SharesBought, models.SharesSold)
 CLAIMS = (models.WinningsClaimed, models.WinningsClaimedLegacy)
+HoldingEvent = models.SharesBought | models.SharesSold | models.WinningsClaimed | models.WinningsClaimedLegacy
+HOLDING_EVENTS = (*TRADES, *CLAIMS)
 CONFIG_EVENTS = (models.GlobalConfigInitialized, models.ConfigUpdated, models.ProtocolPauseStatusChanged)
 CONFIG_INSTRUCTIONS = frozenset({"initialize_global_config", "update_global_config", "emergency_pause"})
 VOTES = {models.ProposalVoteSubmitted: VoteType.PROPOSAL, models.DisputeVoteSubmitted: VoteType.DISPUTE}
@@ -290,10 +292,12 @@ class Applier:
         old_state = record["state"] if record["known"] else None
         self._fold_account(record, event, facts, place)
         self._advance(record, event, place, old_state)
-        holding = self._fold_holding(record, event, place, event_id)
-        self._record_counts(record, event, facts, place, event_id)
-        vote = self._apply_vote(record, event, event_id)
-        attached = isinstance(event, models.MarketCreated) and texts.attach_draft(self._tx, record)
+        holding = self._fold_holding(record, event, place, event_id) if isinstance(event, HOLDING_EVENTS) else None
+        vote, attached = None, False
+        if not isinstance(event, TRADES):
+            self._record_counts(record, event, facts, place, event_id)
+            vote = self._apply_vote(record, event, event_id)
+            attached = isinstance(event, models.MarketCreated) and texts.attach_draft(self._tx, record)
         self._dirty_records.add(record["id"])
         return messages.Cause(record["id"], record["market_id"], event_id, old_state, vote, holding, attached)
 
@@ -303,14 +307,13 @@ class Applier:
             record["question_hash"] = bytes.fromhex(facts["question_hash"])
         if record["baseline_slot"] is not None and place.slot <= record["baseline_slot"]:
             return
-        bump = self._codec.market_pda(record["market_id"])[1]
         try:
             if isinstance(event, models.MarketCreated):
-                account = fold.new_market(event, facts, bump)
+                account = fold.new_market(event, facts, self._bump(record))
                 record["known"] = 1
             elif record["known"]:
                 rates = self._configs.rates_at(place) if isinstance(event, TRADES) else None
-                account = fold.fold_market(self._account(record, bump), event, facts, rates)
+                account = fold.fold_market(self._account(record), event, facts, rates)
             else:
                 raise FactsMissing("the market's earlier history")
             self._take_over(record, account, at_once=isinstance(event, models.MarketCreated))
@@ -318,9 +321,12 @@ class Applier:
         except (FactsMissing, ProgramError, ValueError):
             record["needs_resync"] = 1
 
-    def _account(self, record: Record, bump: int) -> models.MarketAccount:
+    def _bump(self, record: Record) -> int:
+        return self._codec.market_pda(record["market_id"])[1]
+
+    def _account(self, record: Record) -> models.MarketAccount:
         """The account that the record stands for."""
-        return self._accounts.get(record["id"]) or markets.account_of(record, bump)
+        return self._accounts.get(record["id"]) or markets.account_of(record, self._bump(record))
 
     def _take_over(self, record: Record, account: models.MarketAccount, *, at_once: bool) -> None:
         """Keep an account until :meth:`flush` puts it into its record, of which only the state is used meanwhile.
@@ -350,10 +356,8 @@ class Applier:
             enough = event.likes + event.dislikes >= self._context.settings.proposal_votes_min
             record["ready_for_approval"] = int(event.approved and enough)
 
-    def _fold_holding(self, record: Record, event: ChainEvent, place: Place, event_id: int) -> Key | None:
+    def _fold_holding(self, record: Record, event: HoldingEvent, place: Place, event_id: int) -> Key:
         """Fold a trade or claim into its owner's position; the position's key."""
-        if not isinstance(event, (*TRADES, *CLAIMS)):
-            return None
         wallet = self._known.wallet(event.user)
         key = (record["id"], wallet)
         reading = self._readings.get(key)

@@ -37,7 +37,8 @@ Row = Any
 GROUP_UNITS_MAX = 256
 """Units of work in one commit: bounds how long the first of them waits for the others."""
 BUSY_TIMEOUT_MS = 5_000
-CHECKPOINT_PAGES = 4_000
+CHECKPOINT_PAGES = 16_000
+"""64 MiB of WAL: a page that many commits change is written back once for all of them."""
 CACHED_STATEMENTS = 512
 ROWS_PER_FETCH = 64
 KIB_PER_MIB = 1_024

@@ -5,6 +5,7 @@ to beside their ids, so that a batch can fold many events in memory and write ea
 """
 
 from collections.abc import Iterator, Sequence
+from operator import attrgetter, itemgetter
 from typing import Any, cast
 
 from zmart_lite.models import GlobalConfig, MarketAccount, MarketState
@@ -60,6 +61,21 @@ _NODE_COLUMNS = (
     "ready_for_approval",
     "updated_ms",
 )
+_TRADED_COLUMNS = (
+    "current_liquidity",
+    "shares_yes",
+    "shares_no",
+    "total_volume",
+    "accumulated_resolver_fees",
+    "accumulated_lp_fees",
+    "trades_count",
+    "slot",
+    "index_in_block",
+    "last_transaction",
+    "last_event_index",
+    "updated_ms",
+)
+"""What a trade changes."""
 _SAVED_COLUMNS = (
     *_U64_COLUMNS,
     *_PLAIN_COLUMNS,
@@ -71,7 +87,19 @@ _SAVED_COLUMNS = (
     "was_disputed",
     *_NODE_COLUMNS,
 )
-_SAVE = f"UPDATE markets SET {', '.join(f'{column} = ?' for column in _SAVED_COLUMNS)} WHERE id = ?"
+_SETTLED = "settled"
+"""Beside the columns in a record: the values, as the database has them, of all that a trade does not change."""
+_amounts = attrgetter(*_U64_COLUMNS)
+_settled = itemgetter(*[column for column in _SAVED_COLUMNS if column not in _TRADED_COLUMNS])
+_saved = itemgetter(*_SAVED_COLUMNS, "id")
+_traded = itemgetter(*_TRADED_COLUMNS, "id")
+
+
+def _update(columns: Sequence[str]) -> str:
+    return f"UPDATE markets SET {', '.join(f'{column} = ?' for column in columns)} WHERE id = ?"
+
+
+_SAVE, _SAVE_TRADED = _update(_SAVED_COLUMNS), _update(_TRADED_COLUMNS)
 
 RECORD_SELECT = (
     "SELECT m.*, cw.address AS creator_address, rw.address AS resolver_address, iw.address AS dispute_initiator_address"
@@ -82,18 +110,23 @@ RECORD_SELECT = (
 
 def find_record(tx: Tx, market_id: bytes) -> Record | None:
     """The record of a market by id, also of one that is only referred to."""
-    row = tx.one(f"{RECORD_SELECT} WHERE m.market_id = ?", (market_id,))
-    return None if row is None else dict(row)
+    return _record_of(tx.one(f"{RECORD_SELECT} WHERE m.market_id = ?", (market_id,)))
 
 
 def find_record_by_address(tx: Tx, address: bytes) -> Record | None:
-    row = tx.one(f"{RECORD_SELECT} WHERE m.address = ?", (address,))
-    return None if row is None else dict(row)
+    return _record_of(tx.one(f"{RECORD_SELECT} WHERE m.address = ?", (address,)))
 
 
 def find_record_by_key(tx: Tx, market: int) -> Record | None:
-    row = tx.one(f"{RECORD_SELECT} WHERE m.id = ?", (market,))
-    return None if row is None else dict(row)
+    return _record_of(tx.one(f"{RECORD_SELECT} WHERE m.id = ?", (market,)))
+
+
+def _record_of(row: Row | None) -> Record | None:
+    if row is None:
+        return None
+    record = dict(row)
+    record[_SETTLED] = _settled(record)
+    return record
 
 
 def add_record(tx: Tx, market_id: bytes, address: bytes) -> Record:
@@ -105,12 +138,15 @@ def add_record(tx: Tx, market_id: bytes, address: bytes) -> Record:
     return cast(Record, find_record(tx, market_id))
 
 
-def save_record(tx: Tx, record: Record) -> None:
-    tx.execute(_SAVE, (*(record[column] for column in _SAVED_COLUMNS), record["id"]))
-
-
 def save_records(tx: Tx, records: Sequence[Record]) -> None:
-    tx.execute_many(_SAVE, [(*(record[column] for column in _SAVED_COLUMNS), record["id"]) for record in records])
+    """Write records that find_record, list_records or add_record gave, each as a whole only if it changed in more than
+    what trades change: whoever sets a column sets all the indexes that mention it, the same value or not.
+    """
+    whole = [record for record in records if _settled(record) != record[_SETTLED]]
+    tx.execute_many(_SAVE, [_saved(record) for record in whole])
+    tx.execute_many(_SAVE_TRADED, [_traded(record) for record in records if _settled(record) == record[_SETTLED]])
+    for record in whole:
+        record[_SETTLED] = _settled(record)
 
 
 def list_records(tx: Tx, market_ids: Sequence[bytes]) -> list[Record]:
@@ -118,7 +154,8 @@ def list_records(tx: Tx, market_ids: Sequence[bytes]) -> list[Record]:
     found: list[Record] = []
     for part in _parts(market_ids):
         marks = ", ".join("?" * len(part))
-        found += [dict(row) for row in tx.all(f"{RECORD_SELECT} WHERE m.market_id IN ({marks})", part)]
+        rows = tx.all(f"{RECORD_SELECT} WHERE m.market_id IN ({marks})", part)
+        found += [record for row in rows if (record := _record_of(row)) is not None]
     return found
 
 
@@ -147,16 +184,7 @@ def wallet_key(tx: Tx, address: bytes) -> int:
 
 def require_amounts(account: MarketAccount) -> None:
     """Raises ValueError for an amount outside u64."""
-    amounts = (
-        account.b_parameter,
-        account.initial_liquidity,
-        account.current_liquidity,
-        account.shares_yes,
-        account.shares_no,
-        account.total_volume,
-        account.accumulated_resolver_fees,
-        account.accumulated_lp_fees,
-    )
+    amounts = _amounts(account)
     if min(amounts) < 0 or max(amounts) > U64_MAX:
         raise ValueError("an amount outside u64")
 
