@@ -50,7 +50,7 @@ LETTERS = (
 
 ASIDE = {
     *("id", "creator", "resolver", "dispute_initiator", "last_transaction", "market", "wallet", "transaction_id"),
-    *("event_id", "updated_ms", "created_ms", "source_id", "changed", "recorded_event"),
+    *("event_id", "updated_ms", "created_ms", "source_id", "changed", "recorded_event", "resync_tried_ms"),
 }
 """Keys that depend on the order of arrival, and times of arrival."""
 

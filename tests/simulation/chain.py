@@ -2,7 +2,7 @@
 
 from collections import Counter
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 from solders.compute_budget import set_compute_unit_limit, set_compute_unit_price
 from solders.hash import Hash
@@ -11,12 +11,35 @@ from solders.keypair import Keypair
 from solders.message import Message
 from solders.transaction import VersionedTransaction
 
+from tests.simulation.poison import (
+    DISCRIMINATOR,
+    EDGE_B,
+    HOSTILE_HASHES,
+    KINDS_OF_EVENTS,
+    U64_MAX,
+    UpgradedProgram,
+    extreme_event,
+    extreme_market,
+    extreme_position,
+    poison,
+    spoiled,
+)
 from zmart_lite.chain import instructions as calls
+from zmart_lite.chain.events import parse_logs
 from zmart_lite.codec import Codec
 from zmart_lite.localnet import Localnet
+from zmart_lite.localnet.execution import ProgramEntry
 from zmart_lite.localnet.failures import TransactionRefused
 from zmart_lite.localnet.records import Block, LandedTransaction
-from zmart_lite.models import Commitment, GlobalConfig, MarketAccount, MarketState, UserPosition
+from zmart_lite.models import (
+    Commitment,
+    GlobalConfig,
+    MarketAccount,
+    MarketCancelled,
+    MarketState,
+    SharesBought,
+    UserPosition,
+)
 
 P = 10**9
 HASH_A = b"QmT78zSuBmuS4z925WZfrqQ1qHaJ56DQaTfyMUF7F8ff5o"[:46]
@@ -40,6 +63,9 @@ class SimulatedChain:
         self.counts: Counter[str] = Counter()
         self._price = 0
         self.ledger.on_block(self.blocks.append)
+        self.poisoned: list[bytes] = []
+        programs = cast(dict[bytes, ProgramEntry], self.ledger.programs)
+        programs[self.codec.program_id] = ProgramEntry(UpgradedProgram(programs[self.codec.program_id].program))
 
     # Reading
 
@@ -125,13 +151,27 @@ class SimulatedChain:
         self.send(self.localnet.admin, change)
 
     def _create(self) -> None:
-        creator, market_id = self.wallet(), self.random.randbytes(32)
-        b_parameter = self.random.choice(B_PARAMETERS)
-        liquidity = self.random.randint(P // 10, 100 * P)
-        create = calls.create_market(self.codec, bytes(creator.pubkey()), market_id, b_parameter, liquidity, HASH_A)
-        landed = self.send(creator, create)
-        if landed is not None and not landed.failed:
+        number = len(self.market_ids)
+        b_parameter = EDGE_B[number % 2] if number % 5 == 1 else self.random.choice(B_PARAMETERS)
+        liquidity = U64_MAX if number % 5 == 2 else self.random.randint(P // 10, 100 * P)
+        # Every fourth market is of the newer kind.
+        market_id = self._new_market(bytes([number % 4]), b_parameter, liquidity, self._hash())
+        if market_id is not None:
             self.market_ids.append(market_id)
+
+    def _new_market(self, prefix: bytes, b_parameter: int, liquidity: int, hash_: bytes) -> bytes | None:
+        creator, market_id = self.wallet(), prefix + self.random.randbytes(32 - len(prefix))
+        create = calls.create_market(self.codec, bytes(creator.pubkey()), market_id, b_parameter, liquidity, hash_)
+        landed = self.send(creator, create)
+        if landed is None or landed.failed:
+            return None
+        self.counts["edge_b"] += b_parameter in EDGE_B
+        self.counts["edge_liquidity"] += liquidity == U64_MAX
+        self.counts["hostile_hash"] += hash_ in HOSTILE_HASHES
+        return market_id
+
+    def _hash(self) -> bytes:
+        return self.random.choice((HASH_A, HASH_B, *HOSTILE_HASHES))
 
     def _move(self, market_id: bytes) -> None:
         market = self.market(market_id)
@@ -215,7 +255,8 @@ class SimulatedChain:
         resolver = self.wallet()
         outcome = self.random.random() < 0.5
         self.send(
-            resolver, calls.resolve_market(self.codec, market.market_id, bytes(resolver.pubkey()), outcome, HASH_B)
+            resolver,
+            calls.resolve_market(self.codec, market.market_id, bytes(resolver.pubkey()), outcome, self._hash()),
         )
 
     def _resolving(self, market: MarketAccount) -> None:
@@ -255,6 +296,79 @@ class SimulatedChain:
         if self.position(market.market_id, wallet) is not None:
             claim = calls.claim_winnings(self.codec, market.market_id, bytes(wallet.pubkey()), market.resolver)
             self.send(wallet, claim)
+
+    # Poison
+
+    def poison(self, kind: str) -> bool:
+        """A transaction such as only an upgraded program makes; whether it came about.
+
+        Whatever it says, the market's account is changed by it, so that only a reading tells how the market stands.
+        """
+        market_id = self._poisonable()
+        if market_id is None:
+            return False
+        address, holder = self.codec.market_address(market_id), self.localnet.wallets[0]
+        market = self.decoded(address)
+        if kind == "u64_max":
+            held = self.codec.position_address(address, bytes(holder.pubkey()))
+            contents = [
+                (address, self.codec.encode_account(extreme_market(market))),
+                (held, self.codec.encode_account(extreme_position(self.decoded(held)))),
+            ]
+            events = [
+                extreme_event(self.codec, each, market_id, bytes(holder.pubkey()))
+                for each in self.random.sample(KINDS_OF_EVENTS, len(KINDS_OF_EVENTS))
+            ]
+            came = [self._poisoned([self.codec.encode_event(event)], contents) for event in events]
+            return all(came)
+        changed = market._replace(total_volume=self.random.getrandbits(60))
+        data = self.codec.encode_account(changed) + bytes(64 if kind == "long_account" else 0)
+        event = MarketCancelled(market_id, market.creator, self.ledger.clock.now_s())
+        payloads = [] if kind == "long_account" else [spoiled(kind, self.codec.encode_event(event), self.random)]
+        return self._poisoned(payloads, [(address, data)])
+
+    def _poisoned(self, payloads: list[bytes], contents: list[tuple[bytes, bytes]]) -> bool:
+        landed = self.send(self.wallet(), poison(self.codec.program_id, payloads, contents))
+        return landed is not None and not landed.failed
+
+    def is_poison(self, landed: LandedTransaction) -> bool:
+        return any(bytes(each.data).startswith(DISCRIMINATOR) for each in landed.transaction.message.instructions)
+
+    def _poisonable(self) -> bytes | None:
+        """A market of its own for this, with a position of the first wallet."""
+        if self.poisoned and self.market(self.poisoned[-1]) is not None and self.random.random() < 0.7:
+            return self.poisoned[-1]
+        if self.config.is_paused:
+            self.send(self.localnet.admin, calls.emergency_pause(self.codec, bytes(self.localnet.admin.pubkey())))
+        market_id = self._new_market(b"\xee", 1_000 * P, P, HASH_A)
+        found = None if market_id is None else self.market(market_id)
+        if market_id is None or found is None:
+            return None
+        backend, admin = self._backend(), self._admin()
+        creator, holder = self._creator(found), self.localnet.wallets[0]
+        self.send(backend[0], calls.aggregate_proposal_votes(self.codec, market_id, backend[1], 9, 0))
+        self.send(admin[0], calls.approve_proposal(self.codec, market_id, admin[1]))
+        self.send(creator, calls.activate_market(self.codec, market_id, bytes(creator.pubkey())))
+        buy = calls.buy_shares(self.codec, self.config, market_id, bytes(holder.pubkey()), True, P)
+        self.send(holder, buy)
+        if self.position(market_id, holder) is None:
+            return None
+        self.poisoned.append(market_id)
+        return market_id
+
+    def buy_nothing(self) -> bool:
+        """A purchase so small that it buys no share, which the program takes; whether one came about."""
+        for market_id in self.market_ids:
+            market, wallet = self.market(market_id), self.wallet()
+            if market is None or market.state is not MarketState.ACTIVE or market.shares_yes == market.shares_no:
+                continue
+            buy = calls.buy_shares(self.codec, self.config, market_id, bytes(wallet.pubkey()), True, 10_000)
+            landed = self.send(wallet, buy)
+            if landed is not None and not landed.failed:
+                (logged,) = parse_logs(self.codec, landed.meta.logs).events
+                if isinstance(logged.event, SharesBought) and logged.event.shares == 0:
+                    return True
+        return False
 
     # Forks
 

@@ -1,6 +1,7 @@
 """The indexing side of a node in a simulation: real store, indexer, RPC over HTTP and webhook route, killed at will."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -10,11 +11,13 @@ import httpx
 
 from tests.api.harness import IdleJobs, config_for_tests
 from tests.simulation.deliveries import SECRET, Post
+from tests.simulation.poison import OlderCodec
 from zmart_lite.api import create_app
 from zmart_lite.api.context import ApiParts
 from zmart_lite.api.stream import StoredFeed
 from zmart_lite.app.hooks import IndexerAdapter
 from zmart_lite.chain.rpc import RetryPolicy, Rpc
+from zmart_lite.codec import Codec
 from zmart_lite.config import Helius, Secret
 from zmart_lite.errors import ChainError
 from zmart_lite.indexer.rebuild import rebuild
@@ -28,8 +31,8 @@ from zmart_lite.store.messages import FeedContext
 from zmart_lite.store.rows import RowSettings
 
 START_MS = 1_800_000_000_000
-ATTEMPT_S = 0.25
-"""Real time an RPC call may hang. Everything else is virtual."""
+ATTEMPT_S, PATIENT_ATTEMPT_S = 0.25, 20.0
+"""Real time an RPC call may hang, and may take at the end. Everything else is virtual."""
 RATE = 1_000_000
 ROUNDS_MAX = 200
 
@@ -63,15 +66,17 @@ class SimulatedNode:
             batch_size=random.choice((3, 20, 100)), poll_overlap_slots=random.choice((8, 64)), page_size=60
         )
         self._work: asyncio.Task[None] | None = None
+        self.codec: Codec = OlderCodec(localnet.codec.program_id)
+        self._attempt_s = ATTEMPT_S
         self._steps_left = 0
         self._doomed = asyncio.Event()
 
     async def start(self) -> None:
-        codec = self._localnet.codec
+        codec = self.codec
         self.store = await Store(
             self._folder / "zmart.db", readers=1, now_ms=self.times.now_ms, on_group=lambda *_: self._count_down()
         ).open()
-        policy = RetryPolicy(timeout_s=ATTEMPT_S)
+        policy = RetryPolicy(timeout_s=self._attempt_s)
         jitter = self._random.random
         self.rpc = Rpc(
             [self._localnet.rpc_url],
@@ -132,6 +137,44 @@ class SimulatedNode:
         await self._http.aclose()
         await self.rpc.close()
         await self.store._release()
+
+    async def upgrade(self) -> None:
+        """Go on with the version that knows what the chain's program does now, and try everything again."""
+        await self.kill()
+        self.codec = self._localnet.codec
+        await self.start()
+        await self._try(self.indexer.letters.retry_all())
+
+    async def retry(self) -> None:
+        """What an operator does after an upgrade: ``events retry``, and a reconciliation."""
+        await self.indexer.letters.retry_all()
+        await self.indexer.reconciler.run()
+
+    async def become_patient(self) -> None:
+        """Begin anew with all the time that a call takes on a busy machine: what comes now is no failure."""
+        self._attempt_s = PATIENT_ATTEMPT_S
+        await self.kill()
+        await self.start()
+
+    async def count_letters(self, words: str) -> int:
+        """Open dead letters whose reason holds these words."""
+        sql = "SELECT count(*) FROM dead_letters WHERE resolved_ms IS NULL AND instr(error, ?)"
+        return await self.store.read(lambda tx: cast(int, tx.value(sql, (words,))))
+
+    async def open_letters(self) -> set[bytes]:
+        """Signatures of the transactions with an open dead letter."""
+        sql = "SELECT signature FROM dead_letters WHERE resolved_ms IS NULL AND signature IS NOT NULL"
+        return await self.store.read(lambda tx: {row["signature"] for row in tx.all(sql)})
+
+    async def ask_everything(self, market_ids: Sequence[bytes]) -> list[str]:
+        """Requests about these markets that are not answered."""
+        paths = ["/api/markets?limit=100", "/api/events?limit=500", "/api/markets/trending", "/api/stats"]
+        for market_id in dict.fromkeys(market_ids):
+            here = f"/api/markets/{market_id.hex()}"
+            more = ("trades", "events", "stats", "price-history", "positions", "prices", "activity", "related")
+            paths += [here, *(f"{here}/{name}" for name in more)]
+        answers = [(path, (await self._http.get(path)).status_code) for path in paths]
+        return [f"GET {path} is answered by {status}" for path, status in answers if status not in (200, 404, 409, 422)]
 
     # What the outside does to it
 

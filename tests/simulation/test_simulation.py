@@ -15,6 +15,7 @@ import uvloop
 from tests.simulation.chain import SimulatedChain
 from tests.simulation.deliveries import FATES, FORGERIES, Deliveries
 from tests.simulation.node import SimulatedNode, Times
+from tests.simulation.poison import GARBAGE
 from tests.simulation.truth import compare
 from zmart_lite.localnet import Localnet, LocalnetOptions
 from zmart_lite.localnet.context import Fault
@@ -39,6 +40,11 @@ RPC_FAULTS: dict[str, frozenset[str]] = {
     "unknown": KNOWLEDGE,
 }
 EVENTS = ("fork", "fork_again", "truncated", "kill")
+POISON = (*GARBAGE, "u64_max", "long_account", "zero_shares")
+UPGRADE = "upgrade"
+EDGES = ("edge_b", "edge_liquidity", "hostile_hash")
+"""What markets are created with, now and then."""
+LAYOUTS = ("unknown_layout", "longer_layout", "shorter_layout")
 SLOW = ("timeout", "lost_answer")
 REPEATED = 2
 """How often a run meets each kind of failure that is not left to dice."""
@@ -57,9 +63,10 @@ class Simulation:
         self.node = SimulatedNode(folder, localnet, Random(f"{seed}/node"), Times())
         self.counts: Counter[str] = Counter()
         self._placed: list[tuple[Fault, int]] = []
-        kinds = [*RPC_FAULTS, *FORGERIES, *EVENTS, *EVENTS]
+        kinds = [*RPC_FAULTS, *FORGERIES, *EVENTS, *EVENTS, *POISON]
         self.plan = [kind for kind in kinds for _ in range(1 if kind in SLOW else REPEATED)]
         self.random.shuffle(self.plan)
+        self.plan.insert(len(self.plan) // 4, UPGRADE)
 
     async def run(self) -> None:
         await self.node.start()
@@ -96,8 +103,38 @@ class Simulation:
             await self.node.work_and_be_killed()
             await self.node.start()
             self.counts[kind] += 1
+        elif kind == UPGRADE:
+            await self._upgrade()
+        elif kind in POISON:
+            came = self.chain.buy_nothing() if kind == "zero_shares" else self.chain.poison(kind)
+            self._note(kind, came)
         else:
             self.counts[kind] += self.chain.fork(again=kind == "fork_again")
+
+    async def _upgrade(self) -> None:
+        """Once the node has met every layout that it does not know."""
+        met = {layout: await self.node.count_letters(layout) for layout in LAYOUTS}
+        self._note(UPGRADE, all(met.values()))
+        if all(met.values()):
+            self.counts.update(met)
+            await self.node.upgrade()
+
+    async def judge_poison(self) -> list[str]:
+        """What nobody can decode is a dead letter, and only that; and whatever is stored can be shown."""
+        kept = await self.node.open_letters()
+        poisoned = [each for each in self.chain.history() if not each.failed and self.chain.is_poison(each)]
+        found = [
+            f"nothing tells of poison {each.signature.hex()[:16]}" for each in poisoned if each.signature not in kept
+        ]
+        found += [f"{each} outlived the upgrade" for each in LAYOUTS if await self.node.count_letters(each)]
+        return found + await self.node.ask_everything([*self.chain.poisoned, *self.chain.market_ids[:8]])
+
+    def _note(self, kind: str, came: bool) -> None:
+        """What did not come about is tried again later."""
+        if came:
+            self.counts[kind] += 1
+        else:
+            self.plan.insert(self.random.randint(0, len(self.plan)), kind)
 
     async def _settle(self) -> None:
         """The failures end, all becomes final, and the node gets the time it needs."""
@@ -111,13 +148,16 @@ class Simulation:
         self.counts |= Counter({fault.kind: 1 for fault, calls in self._placed if fault.calls < calls})
         self.chain.ledger.truncate_logs(0)
         self.chain.ledger.warp(1)
+        await self.node.become_patient()
+        await self.node.settle()
+        await self.node.retry()
         await self.node.settle()
 
     @property
     def faults(self) -> Counter[str]:
         """Every kind of fault and how often it happened."""
-        kinds = {*RPC_FAULTS, *FORGERIES, *FATES, *EVENTS} - {"deliver"}
-        both = self.counts + self.deliveries.counts
+        kinds = {*RPC_FAULTS, *FORGERIES, *FATES, *EVENTS, *POISON, *EDGES, *LAYOUTS, UPGRADE} - {"deliver"}
+        both = self.counts + self.deliveries.counts + self.chain.counts
         return Counter({kind: both[kind] for kind in kinds})
 
 
@@ -125,10 +165,13 @@ async def simulate(seed: int, folder: Path) -> Simulation:
     localnet = Localnet(LocalnetOptions(PROGRAM_ID, rpc_port=0, slot_ms=0, genesis_time=GENESIS_S))
     async with localnet:
         simulation = Simulation(seed, localnet, folder)
-        await simulation.run()
-        wrong = await compare(simulation.chain, simulation.node.store)
-        wrong += await simulation.node.second_thoughts()
-        await simulation.node.stop()
+        try:
+            await simulation.run()
+            wrong = await compare(simulation.chain, simulation.node.store)
+            wrong += await simulation.node.second_thoughts()
+            wrong += await simulation.judge_poison()
+        finally:
+            await simulation.node.stop()
     assert not wrong, f"seed {seed}: " + "; ".join(wrong[:20])
     return simulation
 

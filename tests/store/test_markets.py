@@ -142,8 +142,14 @@ def test_readings_set_the_mark_and_lift_it() -> None:
     database.write(lambda tx: markets.forget_baselines(tx, [key], 40))
     assert flagged() == [MARKET_ID]
     assert markets.find_record(database.tx, MARKET_ID)["baseline"] is None  # type: ignore[index]
-    database.write(lambda tx: markets.set_resynced(tx, MARKET_ID))
+    database.write(lambda tx: tx.execute("UPDATE markets SET known = 1"))
+    assert markets.list_known_after(database.tx, 0, 9) == []
+    database.write(lambda tx: markets.set_resync_tried(tx, MARKET_ID, 60_000))
+    assert [row["id"] for row in markets.list_known_after(database.tx, 0, 9)] == [key]
+    database.now_ms += 59_999
     assert flagged() == []
+    database.now_ms += 1
+    assert flagged() == [MARKET_ID]
 
 
 def add_flagged(database: Database, market_id: bytes) -> None:

@@ -111,6 +111,23 @@ def program_instructions(codec: Codec, transaction: ChainTransaction) -> list[Pr
     return calls
 
 
+def is_whole(codec: Codec, transaction: ChainTransaction) -> bool:
+    """Whether a transaction tells everything it did to our program: its logs are complete, and every event and call is
+    one of the IDL's.
+    """
+    parsed = events_of(codec, transaction)
+    known = all(each.event is not None for each in parsed.events)
+    return parsed.complete and known and not has_unknown_calls(codec, transaction)
+
+
+def has_unknown_calls(codec: Codec, transaction: ChainTransaction) -> bool:
+    """Whether a successful transaction calls our program with something that is not one of the IDL's instructions."""
+    return not transaction.failed and any(
+        each.program_id == codec.program_id and codec.instruction_by_discriminator(each.data) is None
+        for each in transaction.instructions
+    )
+
+
 @lru_cache(maxsize=16)
 def _address_text(program_id: bytes) -> str:
     return str(Pubkey.from_bytes(program_id))

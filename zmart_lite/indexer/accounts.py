@@ -22,6 +22,8 @@ from zmart_lite.store.db import Tx
 logger = logging.getLogger(__name__)
 
 RESYNC_BATCH = 50
+UNREADABLE_PAUSE_MS = 600_000
+"""Accounts of an unknown layout stay so until this program is upgraded."""
 FROM_THE_OLDEST = (-1, 0)
 POSITION_MARKET_OFFSET = 8
 """Where a position's account names its market."""
@@ -114,8 +116,7 @@ class Accounts:
         """
         flagged = await self._store.read(lambda tx: markets.list_needing_resync(tx, RESYNC_BATCH))
         for market_id in flagged:
-            await self._resync_or_give_up(market_id, Commitment.CONFIRMED)
-            await self._store.write(lambda tx, m=market_id: markets.set_resync_tried(tx, m))  # type: ignore[misc]
+            await self._try_resync(market_id, Commitment.CONFIRMED)
 
     async def settle_baselines(self, finalized_slot: int) -> int:
         """Read again, now for good, the accounts that were read before their slot was final; how many markets."""
@@ -126,19 +127,22 @@ class Accounts:
         last = unsettled[-1] if len(unsettled) == RESYNC_BATCH else None
         self._settled = FROM_THE_OLDEST if last is None else (last["baseline_slot"], last["id"])
         for row in unsettled:
-            await self._resync_or_give_up(row["market_id"], Commitment.FINALIZED)
+            await self._try_resync(row["market_id"], Commitment.FINALIZED)
         return len(unsettled)
 
-    async def _resync_or_give_up(self, market_id: bytes, commitment: Commitment) -> None:
+    async def _try_resync(self, market_id: bytes, commitment: Commitment) -> None:
+        """Raises RpcUnavailable. What is wrong with this market's accounts alone is tried again later."""
+        pause_ms = markets.RESYNC_PAUSE_MS
         try:
             await self.resync(market_id, commitment)
         except UndecodableData as error:
             logger.error("the account of market %s cannot be read: %s", market_id.hex(), error)
-            await self._store.write(lambda tx: markets.set_resynced(tx, market_id))
+            pause_ms = UNREADABLE_PAUSE_MS
         except RpcUnavailable:
             raise
         except ChainError as error:
             logger.warning("the account of market %s cannot be read yet: %s", market_id.hex(), error)
+        await self._store.write(lambda tx: markets.set_resync_tried(tx, market_id, pause_ms))
 
     async def resync(self, market_id: bytes, commitment: Commitment = Commitment.CONFIRMED) -> list[Difference]:
         """Take a market's account and those of its positions from the chain as the baseline of its fold; what differed.

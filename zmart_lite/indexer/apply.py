@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from zmart_lite import models
-from zmart_lite.chain.events import ProgramInstruction, events_of, program_instructions
+from zmart_lite.chain.events import ProgramInstruction, events_of, has_unknown_calls, program_instructions
 from zmart_lite.codec import Codec, event_name
 from zmart_lite.errors import ProgramError, UndecodableData
 from zmart_lite.indexer import fold
@@ -126,7 +126,10 @@ class Applier:
             self._add_event(found, transaction_id, logged)
         if not parsed.complete:
             self._keep(found, "truncated", "The runtime truncated this transaction's logs; events may be missing.")
-        if not parsed.complete or any(logged.event is None for logged in parsed.events):
+        is_strange = has_unknown_calls(self._codec, found)
+        if is_strange:
+            self._keep(found, "transaction", "It calls an instruction that this version does not know.")
+        if is_strange or not parsed.complete or any(logged.event is None for logged in parsed.events):
             self._flag_touched(found)
         elif self._has_letters and not self._kept and chainlog.resolve_dead_letters(self._tx, found.signature):
             messages.resolve_undecodable(self._tx)

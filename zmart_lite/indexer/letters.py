@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
-from zmart_lite.chain.events import events_of
+from zmart_lite.chain.events import events_of, is_whole
 from zmart_lite.chain.webhook import parse_payload
 from zmart_lite.errors import RequestError, RpcRefused, RpcUnavailable, UndecodableData
 from zmart_lite.indexer.finality import FETCHES_MAX
@@ -66,14 +66,7 @@ class DeadLetters:
         return Retried(total, max(total - left, 0))
 
     async def _retry_batch(self, rows: Sequence[Row]) -> None:
-        gate = asyncio.Semaphore(FETCHES_MAX)
-
-        async def fetch(signature: bytes) -> ChainTransaction | None:
-            async with gate:
-                return await self._fetch(signature)
-
-        signatures = list(dict.fromkeys(row["signature"] for row in rows if row["signature"] is not None))
-        found = dict(zip(signatures, await asyncio.gather(*map(fetch, signatures)), strict=True))
+        found = await self._fetch_all([row["signature"] for row in rows if row["signature"] is not None])
         for row in rows:
             letter = await self._store.read(lambda tx, i=row["id"]: chainlog.find_dead_letter(tx, i))  # type: ignore[misc]
             if letter is None or letter["resolved_ms"] is not None:
@@ -82,6 +75,21 @@ class DeadLetters:
                 await self._retry_contents(letter)
             else:
                 await self._settle(letter, found[letter["signature"]])
+
+    async def _fetch_all(self, signatures: Sequence[bytes]) -> dict[bytes, ChainTransaction | None]:
+        """Each once, several at a time. Raises RpcUnavailable, when all have ended."""
+        gate = asyncio.Semaphore(FETCHES_MAX)
+
+        async def fetch(signature: bytes) -> ChainTransaction | None:
+            async with gate:
+                return await self._fetch(signature)
+
+        wanted = list(dict.fromkeys(signatures))
+        found = await asyncio.gather(*map(fetch, wanted), return_exceptions=True)
+        for each in found:
+            if isinstance(each, BaseException):
+                raise each
+        return {key: each for key, each in zip(wanted, found, strict=True) if not isinstance(each, BaseException)}
 
     async def _fetch(self, signature: bytes) -> ChainTransaction | None:
         try:
@@ -92,8 +100,7 @@ class DeadLetters:
             return None
 
     async def _settle(self, letter: Row, found: ChainTransaction | None) -> int | None:
-        parsed = None if found is None else events_of(self._codec, found)
-        if found is None or parsed is None or not parsed.complete or any(each.event is None for each in parsed.events):
+        if found is None or not is_whole(self._codec, found):
             await self._store.write(lambda tx: chainlog.count_retry(tx, letter["id"]))
             return None
 
@@ -107,7 +114,8 @@ class DeadLetters:
             await self._writer.refold(forget)
         await self._apply([(found, SOURCE)])
         after = await self._store.read(lambda tx: chainlog.find_dead_letter(tx, letter["id"]))
-        return None if after is None or after["resolved_ms"] is None else len(parsed.events)
+        resolved = after is not None and after["resolved_ms"] is not None
+        return len(events_of(self._codec, found).events) if resolved else None
 
     async def _retry_contents(self, letter: Row) -> int | None:
         """The item of a delivery in which no signature was found: 0 if there is one now."""

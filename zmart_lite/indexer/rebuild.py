@@ -10,7 +10,7 @@ from zmart_lite.store import markets, messages, positions
 from zmart_lite.store.db import Tx
 
 MARKETS_PER_COMMIT = 50
-ASIDE = frozenset({"id", "updated_ms", "source", "incomplete_slot"})
+ASIDE = frozenset({"id", "updated_ms", "source", "incomplete_slot", "resync_tried_ms"})
 """Columns that say nothing about the chain, or when the row was written."""
 
 

@@ -263,9 +263,11 @@ def list_known_addresses(tx: Tx) -> set[bytes]:
 
 
 def list_known_after(tx: Tx, key: int, limit: int) -> list[Record]:
-    """Known markets that wait for no reading of their account, by their keys, from behind ``key``."""
+    """Known markets by their keys, from behind ``key``: not those whose account is about to be read anyway."""
     rows = tx.all(
-        f"{RECORD_SELECT} WHERE m.known = 1 AND m.needs_resync = 0 AND m.id > ? ORDER BY m.id LIMIT ?", (key, limit)
+        f"{RECORD_SELECT} WHERE m.known = 1 AND (m.needs_resync = 0 OR m.resync_tried_ms > ?) AND m.id > ?"
+        " ORDER BY m.id LIMIT ?",
+        (tx.now_ms, key, limit),
     )
     return [dict(row) for row in rows]
 
@@ -284,10 +286,11 @@ def list_needing_resync(tx: Tx, limit: int) -> list[bytes]:
     return [row["market_id"] for row in rows]
 
 
-def set_resync_tried(tx: Tx, market_id: bytes) -> None:
-    """Let the others have their turn first, if this one is still flagged."""
+def set_resync_tried(tx: Tx, market_id: bytes, pause_ms: int = RESYNC_PAUSE_MS) -> None:
+    """If a market is still flagged, let the others have their turn first and leave it alone for ``pause_ms``."""
     tx.execute(
-        "UPDATE markets SET resync_tried_ms = ? WHERE market_id = ? AND needs_resync = 1", (tx.now_ms, market_id)
+        "UPDATE markets SET resync_tried_ms = ? WHERE market_id = ? AND needs_resync = 1",
+        (tx.now_ms + pause_ms - RESYNC_PAUSE_MS, market_id),
     )
 
 
@@ -319,11 +322,6 @@ def add_discrepancy(tx: Tx, market: int | None, field: str, stored: str, on_chai
         " VALUES (?, ?, ?, ?, ?, ?, ?, 'read from the chain')",
         (market, field, stored, on_chain, slot, tx.now_ms, tx.now_ms),
     )
-
-
-def set_resynced(tx: Tx, market_id: bytes) -> None:
-    """Take back the flag of a market whose account cannot be read."""
-    tx.execute("UPDATE markets SET needs_resync = 0 WHERE market_id = ?", (market_id,))
 
 
 def set_absent(tx: Tx, market_id: bytes) -> None:

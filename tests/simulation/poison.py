@@ -1,0 +1,168 @@
+"""What no sane program writes: a program that was upgraded behind the node's back, values at the edge of their types,
+hostile bytes; and a version of the node that knows less than its chain.
+"""
+
+from collections.abc import Sequence
+from random import Random
+from typing import Any, get_args
+
+import msgspec
+from solders.instruction import AccountMeta, Instruction
+from solders.pubkey import Pubkey
+
+from zmart_lite import models
+from zmart_lite.codec import Codec
+from zmart_lite.errors import UndecodableData
+from zmart_lite.localnet.runtime import Invocation
+from zmart_lite.models import ChainAccount, ChainEvent, MarketAccount, MarketState, UserPosition
+
+U32_MAX, U64_MAX, I64_MAX = 2**32 - 1, 2**64 - 1, 2**63 - 1
+DISCRIMINATOR = b"poisoned"
+"""Of an instruction that is in no IDL."""
+HOSTILE_HASHES = (
+    bytes(46),
+    b"\xff" * 46,
+    b"<script>alert(document.domain)</script>".ljust(46, b"\0"),
+    b"'; DROP TABLE markets; --\n\r\t\x00\x1b[31m".ljust(46, b"%"),
+    "\u202e\u0645\u200b\U0001d54f\ufeff".encode().ljust(46, b"\xc3"),
+)
+EDGE_B = (1, U64_MAX)
+KINDS_OF_EVENTS = tuple(
+    kind
+    for kind in get_args(ChainEvent)
+    if {"market_id", "market"} & set(kind._fields) and "Legacy" not in kind.__name__
+)
+"""Those that concern a market."""
+GARBAGE = ("unknown_event", "longer_event", "shorter_event", "empty_event")
+NEWER = {
+    models.ProposalVoteSubmitted: "unknown_layout",
+    models.ProposalAggregated: "longer_layout",
+    models.MarketActivated: "shorter_layout",
+}
+"""Events of which an older version of the node cannot make anything, and what it makes of them."""
+NEWER_MARKET = 0
+"""The first byte of the ids of markets that came with the newer program."""
+
+
+class _Poison(msgspec.Struct, array_like=True):
+    payloads: list[bytes]
+    accounts: list[bytes]
+    """The new contents of the instruction's writable accounts, in their order."""
+
+
+class UpgradedProgram:
+    """zmart-core with one more instruction, which emits and writes whatever its data says."""
+
+    def __init__(self, program: Any) -> None:
+        self._program = program
+
+    def process(self, invocation: Invocation) -> None:
+        if not invocation.data.startswith(DISCRIMINATOR):
+            self._program.process(invocation)
+            return
+        asked = msgspec.msgpack.decode(invocation.data[len(DISCRIMINATOR) :], type=_Poison)
+        invocation.log("Instruction: Poison")
+        for payload in asked.payloads:
+            invocation.log_data(payload)
+        writable = [ref for ref in invocation.accounts if ref.is_writable]
+        for ref, data in zip(writable, asked.accounts, strict=True):
+            ref.account.data = data
+
+
+def poison(program_id: bytes, payloads: Sequence[bytes], accounts: Sequence[tuple[bytes, bytes]]) -> Instruction:
+    """A call of the new instruction. ``accounts``: addresses and what they hold after it."""
+    data = DISCRIMINATOR + msgspec.msgpack.encode(_Poison(list(payloads), [data for _, data in accounts]))
+    metas = [AccountMeta(Pubkey(address), False, True) for address, _ in accounts]
+    return Instruction(Pubkey(program_id), data, metas)
+
+
+# Values at the edge
+
+
+def extreme_event(codec: Codec, kind: type[Any], market_id: bytes, user: bytes) -> ChainEvent:
+    """An event of a market with the largest value in every field that does not name somebody."""
+    (fields,) = (each["type"]["fields"] for each in codec.idl["types"] if each["name"] == kind.__name__)
+    named = {"market_id": market_id, "market": codec.market_address(market_id), "user": user}
+    event: ChainEvent = kind(*(named.get(each["name"]) or _largest(each["type"]) for each in fields))
+    return event
+
+
+def _largest(idl_type: Any) -> Any:
+    if isinstance(idl_type, dict):
+        return _largest(idl_type["option"]) if "option" in idl_type else b"\xff" * idl_type["array"][1]
+    bits = {"u8": 8, "u16": 16, "u32": 32, "u64": 64, "i64": 63}
+    return 2 ** bits[idl_type] - 1 if idl_type in bits else {"bool": True, "pubkey": b"\xff" * 32}[idl_type]
+
+
+def extreme_market(market: MarketAccount) -> MarketAccount:
+    """The market with the largest value wherever the program keeps one that the others do not determine."""
+    return market._replace(
+        state=MarketState.ACTIVE,
+        **dict.fromkeys(
+            (
+                *("b_parameter", "initial_liquidity", "current_liquidity", "shares_yes", "shares_no", "total_volume"),
+                *("accumulated_resolver_fees", "accumulated_lp_fees"),
+            ),
+            U64_MAX,
+        ),
+        **dict.fromkeys(
+            (
+                *("created_at", "approved_at", "activated_at", "resolution_proposed_at", "resolved_at"),
+                *("finalized_at", "dispute_initiated_at", "cancelled_at"),
+            ),
+            I64_MAX,
+        ),
+        **dict.fromkeys(("proposal_likes", "proposal_total_votes", "dispute_agree", "dispute_total_votes"), U32_MAX),
+        ipfs_evidence_hash=b"\xff" * 46,
+        resolver=b"\xff" * 32,
+        dispute_initiator=b"\xff" * 32,
+        proposed_outcome=True,
+        final_outcome=False,
+        was_disputed=True,
+    )
+
+
+def extreme_position(position: UserPosition) -> UserPosition:
+    return position._replace(
+        shares_yes=U64_MAX,
+        shares_no=U64_MAX,
+        total_invested=U64_MAX,
+        trades_count=U32_MAX,
+        last_trade_at=I64_MAX,
+        has_claimed=True,
+        claimed_amount=U64_MAX,
+    )
+
+
+def spoiled(kind: str, whole: bytes, random: Random) -> bytes:
+    """The bytes of an event as a program with another layout writes them."""
+    match kind:
+        case "unknown_event":
+            return random.randbytes(8) + whole[8:]
+        case "longer_event":
+            return whole + random.randbytes(random.randint(1, 9))
+        case "shorter_event":
+            return whole[: random.randint(8, len(whole) - 1)]
+        case "empty_event":
+            return b""
+    return whole
+
+
+# An older version of the node
+
+
+class OlderCodec(Codec):
+    """Knows the layouts of before the program's upgrade: of newer markets some events and all positions are strange."""
+
+    def decode_event(self, data: bytes) -> ChainEvent:
+        event = super().decode_event(data)
+        what = NEWER.get(type(event))  # type: ignore[call-overload]
+        if what is None or event.market_id[0] != NEWER_MARKET:  # type: ignore[union-attr]
+            return event
+        raise UndecodableData(f"{what}: {type(event).__name__}")
+
+    def decode_account(self, data: bytes) -> ChainAccount:
+        account = super().decode_account(data)
+        if isinstance(account, MarketAccount) and account.market_id[0] == NEWER_MARKET and account.market_id[1] % 2:
+            raise UndecodableData("account_layout: MarketAccount")
+        return account
