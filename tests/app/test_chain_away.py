@@ -75,6 +75,9 @@ async def unwell(url: str) -> None:
             while {(said := await health())["services"][service] for service in failing} != {"error"}:
                 pass
         assert said["status"] == "degraded"
+        chain = (await http.get("/health/solana-rpc")).json()
+        assert chain["reason"] == "the cluster does not answer as it should"
+        assert (await http.get("/health/ipfs")).json()["reason"] == "neither Pinata nor Kubo is configured"
         aggregator = (await http.get("/health/vote-aggregator")).json()
         assert aggregator["reason"] == "its circuit breaker is open"
         assert (await http.get("/ready")).status_code == 503
@@ -82,3 +85,14 @@ async def unwell(url: str) -> None:
         assert quote.status_code == 200
         alerts = (await http.get("/status")).json()["alerts"]["latest"]
         assert "circuit_breaker_open" in [each["alert_type"] for each in alerts]
+
+
+async def test_what_is_off_says_why(tmp_path: Path) -> None:
+    made = config(tmp_path)
+    made = replace(made, monitor=replace(made.monitor, enabled=False))
+    async with running(made) as started, httpx.AsyncClient(base_url=started.node.url) as http:
+        async with asyncio.timeout(WAIT_S):
+            while (said := (await http.get("/health/market-monitor")).json()).get("reason") is None:
+                pass
+        assert (said["status"], said["reason"]) == ("disabled", "it is switched off by the configuration")
+        assert (await http.get("/health")).json()["services"]["market_monitor"] == "disabled"

@@ -124,6 +124,8 @@ async def test_a_dry_run_only_tells(tmp_path: Path) -> None:
     async with devnet_world(tmp_path) as world:
         market_id = await world.resolving_market(1)
         world.localnet.ledger.warp(PERIOD_S + FINALIZE_SLACK_S)
+        args = {"dispute_agree": None, "dispute_disagree": None}
+        await world.store.write(lambda tx: intents.open_intent(tx, "finalize_market", market_id.hex(), args))
         assert await monitor(world, dry_run=True).run({}) == Summary(found=1, skipped=1)
         assert await monitor(world).run({"dry_run": True}) == Summary(found=1, skipped=1)
         assert (await world.record(market_id))["state"] == MarketState.RESOLVING

@@ -97,6 +97,7 @@ class Watch:
         node, endpoints = self._node, self._node.rpc.endpoints()
         numbers = {
             "slot": node.clock.slot,
+            "reason": None if error is None else "the cluster does not answer as it should",
             "endpoint": next(each.number for each in endpoints if each.is_serving),
             "endpoints": len(endpoints),
             "endpoints_failing": sum(each.failures > 0 or each.is_foreign for each in endpoints),
@@ -107,13 +108,27 @@ class Watch:
         node = self._node
         node.breakers.notice()
         failed = node.store.failed
-        node.health.report("database", "error" if failed else "ok", {"queue": node.store.queue_length}, failed)
+        reason = "it cannot be written" if failed else None
+        numbers = {"queue": node.store.queue_length, "reason": reason}
+        node.health.report("database", "error" if failed else "ok", numbers, failed)
         node.health.report("websocket", "ok", node.hub.counts()._asdict())
         for service, breaker in BREAKER_OF_SERVICE.items():
-            if (service in NEED_BACKEND_KEY and node.keys.backend is None) or (service == "ipfs" and node.ipfs is None):
-                continue
-            self._report_service(service, node.breakers[breaker].view())
+            off = self._why_off(service)
+            if off is None:
+                self._report_service(service, node.breakers[breaker].view())
+            else:
+                node.health.report(service, "disabled", {"reason": off})
         node.metrics.store_queue_length.set(node.store.queue_length)
+
+    def _why_off(self, service: str) -> str | None:
+        """Why a service is not meant to run; None if it is."""
+        node = self._node
+        if service in NEED_BACKEND_KEY and node.keys.backend is None:
+            return "no backend key is configured (chain.backend_keypair)"
+        if service == "ipfs" and node.ipfs is None:
+            return "neither Pinata nor Kubo is configured"
+        name = JOB_OF_SERVICE[service]
+        return None if node.jobs.is_enabled(name) else "it is switched off by the configuration"
 
     def _report_service(self, service: str, breaker: BreakerView) -> None:
         """A service with the reason why it is not well; what exactly failed is for the log and the doctor."""

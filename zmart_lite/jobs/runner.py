@@ -388,6 +388,10 @@ class JobRunner:
         self._paused.discard(name)
         self._records[name].since_ms = self._store.now_ms()
 
+    def is_enabled(self, name: str) -> bool:
+        """Whether a job runs by itself when it is not paused."""
+        return self._job(name).enabled
+
     def is_paused(self, name: str) -> bool:
         return name in self._paused
 
