@@ -1,4 +1,5 @@
-"""The node that bench.http asks: the whole API over a real store and uvicorn, with 100,000 markets, in its own process.
+"""The node that bench.http asks: the whole API over a real store and uvicorn, with 100,000 markets, in its own process,
+with the access log and the collector as `serve` has them.
 
 Prints one line of JSON when it is ready (its address, market ids, tokens) and ends when its standard input does.
 """
@@ -24,8 +25,10 @@ from zmart_lite.api.routing import RouteTable
 from zmart_lite.api.stream import StoredFeed
 from zmart_lite.app.server import bind, make_server, serve
 from zmart_lite.chain.rpc import Rpc
+from zmart_lite.cli.serving import relax_collector
 from zmart_lite.codec import Codec
 from zmart_lite.config import Config, Limits, Secret
+from zmart_lite.logs import configured
 from zmart_lite.models import MarketState
 from zmart_lite.ops import Background, Breakers, ChainClock, Health, Metrics
 from zmart_lite.push.hub import Hub
@@ -180,6 +183,7 @@ async def run(folder: Path) -> None:
                 for row in tx.all("SELECT market_id FROM markets WHERE state = 0 LIMIT ?", (VOTED_MARKETS,))
             ]
         )
+        relax_collector()
         print(json.dumps({"port": listening.getsockname()[1], "tokens": tokens, "markets": ids}), flush=True)
         await asyncio.get_running_loop().run_in_executor(None, _wait_for_end)
         server.should_exit = True
@@ -197,5 +201,10 @@ def _wait_for_end() -> None:
 
 
 if __name__ == "__main__":
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(run(Path(sys.argv[1])))
+    home = Path(sys.argv[1])
+    with (
+        (home / "log").open("w") as log,
+        configured(Config().log, log),
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        runner.run(run(home))

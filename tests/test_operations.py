@@ -2,12 +2,16 @@
 
 import json
 import re
+from configparser import ConfigParser
 from pathlib import Path
 from typing import Any
 
 import yaml
+from click.testing import CliRunner
 from prometheus_client.parser import text_string_to_metric_families
 
+from zmart_lite.cli import main
+from zmart_lite.config import load
 from zmart_lite.ops import Metrics
 
 OPS = Path(__file__).resolve().parent.parent / "ops"
@@ -79,3 +83,16 @@ def test_panels_do_not_overlap() -> None:
         assert not cells & taken, panel["title"]
         assert place["x"] + place["w"] <= 24
         taken |= cells
+
+
+def test_the_unit_for_systemd_starts_a_command_that_exists_with_settings_that_exist(tmp_path: Path) -> None:
+    unit = ConfigParser(interpolation=None, strict=True)
+    unit.optionxform = str  # type: ignore[assignment]
+    unit.read(OPS / "zmart-lite.service")
+    service = unit["Service"]
+    _, *arguments = service["ExecStart"].split()
+    arguments[arguments.index("--config") + 1] = str(tmp_path / "zmart.toml")
+    (tmp_path / "zmart.toml").touch()
+    assert CliRunner().invoke(main, [*arguments, "--help"]).exit_code == 0
+    name, _, value = service["Environment"].partition("=")
+    assert load(tmp_path / "zmart.toml", {name: value}).store.dir == "%S/zmart-lite"
