@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import json
+import socket
 import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from tests.api.raw_client import HANDSHAKE, Raw, close_code, masked, on_both_loops
 from tests.api.stream_node import Client, StreamNode, stream_node
+from zmart_lite.api.patient_websocket import SEND_BUFFER_BYTES
 from zmart_lite.api.wire import _answer_whole, server_options
 from zmart_lite.config import Push
 
@@ -56,6 +58,17 @@ async def read_offsets(client: Client) -> list[int]:
         found.append(frame["offset"])
         if frame["data"].get("last"):
             return found
+
+
+@on_both_loops
+async def test_the_system_keeps_little_for_who_does_not_read(node: StreamNode) -> None:
+    with Raw(node) as websocket, Raw(node) as stream:
+        await websocket.subscribe()
+        await stream.send(b"GET /api/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await node.until(lambda: node.hub.counts().subscriptions == 2)
+        for connection in node.server.server_state.connections:
+            found = connection.transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+            assert found <= 2 * SEND_BUFFER_BYTES
 
 
 @on_both_loops

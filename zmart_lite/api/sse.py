@@ -15,7 +15,7 @@ from zmart_lite.api.commands import ResumePoint
 from zmart_lite.api.listener import Caller, Listener
 from zmart_lite.api.wire import HttpWire, http_wire
 from zmart_lite.push.channels import Channel
-from zmart_lite.push.frames import SSE_PING, SSE_RETRY
+from zmart_lite.push.frames import SSE_PING
 from zmart_lite.push.subscriber import UNAUTHORIZED, Ending, Subscriber
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class EventStream:
         hub.join(subscriber, resumed=self._point is not None)
         self._streams.connections.add(self)
         try:
-            wire.write_chunk(SSE_RETRY)
+            wire.begin()
             await Listener(self._streams, subscriber, self.caller).open(self._channels, self._point)
             await self._keep_alive(wire)
         finally:

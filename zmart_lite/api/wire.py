@@ -15,10 +15,10 @@ from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from websockets.http11 import Request as Handshake
 
-from zmart_lite.api.patient_websocket import CLOSE_GRACE_S, PatientWebSocket
+from zmart_lite.api.patient_websocket import CLOSE_GRACE_S, PatientWebSocket, bound_send_buffer
 from zmart_lite.config.sections import Push
 from zmart_lite.errors import BadRequest
-from zmart_lite.push.frames import Batch, http_chunk
+from zmart_lite.push.frames import SSE_RETRY, Batch, http_chunk
 from zmart_lite.push.subscriber import SLOW, Ending
 
 EXTENSION = "zmart_lite.wire"
@@ -282,6 +282,11 @@ class HttpWire(PatientHttp):
 
     def write_chunk(self, data: bytes) -> None:
         self.transport.write(http_chunk(data))
+
+    def begin(self) -> None:
+        """A stream begins."""
+        bound_send_buffer(self.transport)
+        self.write_chunk(SSE_RETRY)
 
     def release(self) -> None:
         """The stream is over; the connection may serve other requests."""
