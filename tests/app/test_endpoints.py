@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import httpx
@@ -11,8 +12,9 @@ import pytest
 from solders.pubkey import Pubkey
 
 from tests.chain.scripted_rpc import Reply, ScriptedRpc
+from tests.simulation.chain import SimulatedChain
 from zmart_lite.app.node import Node
-from zmart_lite.config import Chain, Config, Log, Secret, Server, Store
+from zmart_lite.config import Chain, Config, Indexer, Log, Secret, Server, Store
 from zmart_lite.config import Localnet as LocalnetSettings
 from zmart_lite.errors import StartupError
 from zmart_lite.jobs import Keys
@@ -103,3 +105,25 @@ async def test_a_database_is_bound_to_the_cluster_that_is_reached_after_the_star
             assert node.rpc.genesis_hash.hex() == pinned
         finally:
             await node.stop()
+
+
+async def test_a_subscription_brings_a_transaction_long_before_the_poller(devnet: Localnet, tmp_path: Path) -> None:
+    settings = config(tmp_path, devnet.rpc_url)
+    settings = replace(
+        settings,
+        chain=replace(settings.chain, ws_url=Secret(f"{devnet.ws_url}/?api-key={KEY}")),
+        indexer=Indexer(poll_interval_s=3_600),
+    )
+    node = await Node(settings, Keys(None, None)).start()
+    source = "SELECT source FROM transactions WHERE signature = ?"
+    try:
+        chain, found = SimulatedChain(devnet, Random(1)), None
+        async with asyncio.timeout(30):
+            while found != "logs":
+                chain.step()
+                for block in chain.blocks[-3:]:
+                    for landed in block.transactions:
+                        found = await node.store.read(lambda tx, of=landed: tx.value(source, (of.signature,))) or found  # type: ignore[misc]
+                await asyncio.sleep(0.01)
+    finally:
+        await node.stop()

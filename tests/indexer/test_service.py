@@ -17,6 +17,7 @@ from zmart_lite.errors import RpcRefused, RpcUnavailable, UndecodableData
 from zmart_lite.indexer import finality, service
 from zmart_lite.indexer.service import RETRY_S_MAX, UNAVAILABLE_RETRY_S
 from zmart_lite.models import ChainTransaction
+from zmart_lite.ops.rates import total_of
 from zmart_lite.store import chainlog, markets
 from zmart_lite.store.chainlog import Delivery
 
@@ -112,6 +113,54 @@ async def test_contents_with_truncated_logs_are_fetched_and_used_only_for_want_o
         complete = "SELECT complete FROM transactions WHERE signature = ?"
         assert [await here.value(complete, each.signature) for each in log.transactions] == [1, 0]
         assert await here.alerts() == ["event_undecodable"]
+
+
+# Hints
+
+
+async def test_a_hint_has_its_transaction_fetched_and_an_invented_one_is_forgotten(tmp_path: Path) -> None:
+    log = life()
+    async with node(tmp_path, ScriptedChain(log), attempts_max=2) as here:
+        for transaction in log.transactions:
+            await here.indexer.hint(transaction.signature, transaction.slot)
+        await here.indexer.hint(signature_of(99_999), 5)
+        for _ in range(3):
+            await here.work()
+            here.times.ms += 60_000
+        assert await here.store.read(chainlog.inbox_length) == 0
+        assert await here.store.read(chainlog.count_dead_letters) == 0
+        assert await here.alerts() == []
+        assert (await here.dump())["events"] == in_order(log.transactions).dump()["events"]
+        assert await here.value("SELECT count(DISTINCT source) FROM transactions WHERE source = 'logs'") == 1
+
+
+async def test_with_many_waiting_no_hint_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "HINTS_WAITING_MAX", 2)
+    async with node(tmp_path, ScriptedChain(ChainLog().start())) as here:
+        for number in range(5):
+            await here.indexer.hint(signature_of(number), 5)
+        assert await here.store.read(chainlog.inbox_length) == 2
+
+
+async def test_what_came_by_a_hint_and_no_webhook_counts_as_missed(tmp_path: Path) -> None:
+    log = life()
+    chain = ScriptedChain(log)
+    async with node(tmp_path, chain) as here:
+        _, *rest = log.transactions
+        log.transactions[1:] = []
+        await here.indexer.poll()
+        log.transactions += rest
+        for transaction in rest:
+            await here.indexer.hint(transaction.signature, transaction.slot)
+        await here.indexer.accept(deliveries(rest[:2], payload=True), "webhook")
+        await here.work()
+        await here.indexer.accept(deliveries(rest[2:4], payload=True), "webhook")
+        log.slot += service.WEBHOOK_SLOTS
+        log.run("emergency_pause")
+        await here.indexer.poll()
+        await here.work()
+        missed = total_of(here.indexer._metrics.missed_events_total, lambda _: True)
+        assert missed == len(rest) - 4
 
 
 # Trying again

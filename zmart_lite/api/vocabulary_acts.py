@@ -71,7 +71,7 @@ block_slot         slot        The same as slot.
 EventRow.timestamp time        The event's own time.
 index_in_block     count?      Place of the transaction in its block.
 finality           confirmed|finalized  Whether it can still be retracted.
-EventRow.source    webhook|poll|backfill|relay  How the node learned of it.
+EventRow.source    webhook|poll|backfill|relay|logs  How the node learned of it.
 
 vote_count         object      Votes of this kind on the market.
 data               list        The same as vote, in a list.

@@ -23,6 +23,7 @@ from zmart_lite.app.hooks import IndexerAdapter, IntentAdapter, JobAdapter
 from zmart_lite.app.server import allow_connections, bind, make_server, serve
 from zmart_lite.app.watch import Watch
 from zmart_lite.chain.helius import HeliusClient, WebhookRegistration
+from zmart_lite.chain.pubsub import LogsSubscription
 from zmart_lite.chain.rpc import RetryPolicy, Rpc
 from zmart_lite.chain.tx import FeePolicy
 from zmart_lite.codec import Codec
@@ -444,6 +445,9 @@ class Node:
         notifier = Notifier(self.store, self.targets, options, time.time)
         self.background.start(notifier.run(), "notifier")
         self.background.start(self.indexer.run(), "indexer")
+        if address := self.config.chain.ws_url.reveal():
+            hints = LogsSubscription(address, self.codec.program_id, self.indexer.hint)
+            self.background.start(hints.run(), "logs-subscription")
         await self.jobs.start()
         stack.push_async_callback(self.jobs.stop)
         self._check_webhook()

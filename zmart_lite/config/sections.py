@@ -6,7 +6,7 @@ Numbers carry their unit in the name. An empty text means "not set".
 from dataclasses import dataclass
 from pathlib import Path
 
-from zmart_lite.config.values import Secret, address, dsn, http_url, network, origin, secret_of, setting
+from zmart_lite.config.values import Secret, address, dsn, http_url, network, origin, secret_of, setting, ws_url
 
 CLUSTERS = ("localnet", "devnet", "testnet", "mainnet")
 PUBLIC_RPC = {
@@ -94,6 +94,9 @@ class Chain:
         (),
         "Further JSON-RPC addresses of the same cluster, at most 9: asked when those before them are not well.",
         check=http_url,
+    )
+    ws_url: Secret = setting(
+        Secret(), "Pubsub address (wss://…) whose logsSubscribe hints at new transactions. Empty = none.", check=ws_url
     )
     program_id: str = setting("7h3gXfBfYFueFVLYyfL5Qo1QGsf4GQUfW96FKVgnUsJS", "Address of zmart-core.", check=address)
     backend_keypair: Secret = setting(

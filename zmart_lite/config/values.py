@@ -186,6 +186,7 @@ def _url(text: str, schemes: tuple[str, ...]) -> str | None:
 
 
 http_url: Check = partial(_url, schemes=("http", "https"))
+ws_url: Check = partial(_url, schemes=("ws", "wss"))
 
 
 def origin(text: str) -> str | None:

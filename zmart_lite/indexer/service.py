@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 WEBHOOK_SLOTS = 40
 """How far behind the tip a webhook may be before what it did not bring counts as missed: some 16 s."""
+HINTS_WAITING_MAX = 1_000
 SLOTS_AHEAD_MAX = 150
 """How far a delivery may be ahead of the node we ask: about a minute."""
 RETRY_S_MAX = 60
@@ -120,6 +121,14 @@ class Indexer:
         if counts[0]:
             self.wake()
         return counts
+
+    async def hint(self, signature: bytes, slot: int) -> None:
+        """Somebody says that a transaction has landed. It is fetched; one that cannot be had is forgotten without a
+        word, and with many waiting no more are taken: the poller finds what there is.
+        """
+        waiting = await self._store.read(chainlog.inbox_length)
+        if waiting < HINTS_WAITING_MAX:
+            await self.accept([Delivery(signature, slot, None)], chainlog.HINTED)
 
     def wake(self) -> None:
         """Tell the indexer that the inbox has something new."""
@@ -229,6 +238,9 @@ class Indexer:
         return item.transaction
 
     async def _postpone(self, row: Row, error: str, *, counted: bool, final: bool) -> None:
+        if final and row["source"] == chainlog.HINTED:
+            await self._store.write(lambda tx: chainlog.remove_delivery(tx, row["signature"]))
+            return
         if final:
             await self._store.write(lambda tx: self._give_up(tx, row, error))
             self._metrics.event_decode_failures_total.labels("not_readable").inc()
@@ -295,12 +307,23 @@ class Indexer:
         if cursor is not None:
             # What was there before the first poll no webhook brought; for the newest one may still be on its way.
             self._first_cursor = cursor if self._first_cursor is None else self._first_cursor
-            self.writer.missed_slots = range(self._first_cursor + 1, cursor - WEBHOOK_SLOTS + 1)
+            before, self.writer.missed_slots = (
+                self.writer.missed_slots,
+                range(self._first_cursor + 1, cursor - WEBHOOK_SLOTS + 1),
+            )
+            await self._count_missed(before, self.writer.missed_slots)
         if result.new:
             self.wake()
         if cursor is not None:
             await self.writer.order_blocks(cursor - self._options.poll_overlap_slots)
         return result
+
+    async def _count_missed(self, before: range, now: range) -> None:
+        """Count what a hint brought of the slots whose webhooks are overdue since now."""
+        first = max(before.stop, now.start)
+        if first < now.stop:
+            missed = await self._store.read(lambda tx: chainlog.count_hinted_events(tx, first, now.stop - 1))
+            self._metrics.missed_events_total.inc(missed)
 
     # Finality
 

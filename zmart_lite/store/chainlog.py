@@ -9,6 +9,8 @@ from zmart_lite.models import ChainTransaction
 from zmart_lite.store.db import Row, Tx
 
 VALUES_PER_QUERY_MAX = 500
+HINTED = "logs"
+"""Source of what logsSubscribe hinted at."""
 DEAD_LETTER_PAYLOAD_BYTES_MAX = 65_536
 ERROR_CHARACTERS_MAX = 500
 
@@ -39,8 +41,13 @@ class Delivery(NamedTuple):
 
 
 def add_deliveries(tx: Tx, deliveries: Sequence[Delivery], source: str) -> tuple[int, int]:
-    """Put what is not known yet into the inbox: (newly accepted, already known)."""
+    """Put what is not known yet into the inbox: (newly accepted, already known).
+
+    What a hint told of first and a webhook brings, too, counts as the webhook's.
+    """
     accepted = 0
+    if source == "webhook":
+        _claim_hinted(tx, deliveries)
     for delivery in deliveries:
         if find_transaction(tx, delivery.signature) is not None:
             continue
@@ -50,6 +57,23 @@ def add_deliveries(tx: Tx, deliveries: Sequence[Delivery], source: str) -> tuple
             (delivery.signature, delivery.slot, source, delivery.payload, tx.now_ms),
         )
     return accepted, len(deliveries) - accepted
+
+
+def _claim_hinted(tx: Tx, deliveries: Sequence[Delivery]) -> None:
+    for table in ("inbox", "transactions"):
+        tx.execute_many(
+            f"UPDATE {table} SET source = 'webhook' WHERE signature = ? AND source = '{HINTED}'",
+            [(delivery.signature,) for delivery in deliveries],
+        )
+
+
+def count_hinted_events(tx: Tx, slot_min: int, slot_max: int) -> int:
+    """Events of transactions in these slots that no webhook brought, but a hint told of before the poller came."""
+    sql = (
+        "SELECT count(*) FROM transactions t JOIN events e ON e.transaction_id = t.id"
+        f" WHERE t.slot BETWEEN ? AND ? AND t.source = '{HINTED}'"
+    )
+    return cast(int, tx.value(sql, (slot_min, slot_max)))
 
 
 def list_inbox(tx: Tx, limit: int) -> list[Row]:

@@ -26,7 +26,7 @@ CREATE TABLE inbox (
     id             INTEGER PRIMARY KEY,
     signature      BLOB NOT NULL UNIQUE,
     slot           INTEGER,
-    source         TEXT NOT NULL CHECK (source IN ('webhook', 'poll', 'backfill', 'relay')),
+    source         TEXT NOT NULL CHECK (source IN ('webhook', 'poll', 'backfill', 'relay', 'logs')),
     payload        BLOB,                -- the item as received; NULL: fetch the transaction by RPC
     attempts       INTEGER NOT NULL DEFAULT 0,
     error          TEXT,
@@ -44,7 +44,7 @@ CREATE TABLE transactions (
     failed         INTEGER NOT NULL CHECK (failed IN (0, 1)),
     complete       INTEGER NOT NULL CHECK (complete IN (0, 1)),  -- 0: the runtime truncated its logs
     finality       INTEGER NOT NULL CHECK (finality IN (1, 2)),  -- 1 confirmed, 2 finalized
-    source         TEXT NOT NULL CHECK (source IN ('webhook', 'poll', 'backfill', 'relay')),
+    source         TEXT NOT NULL CHECK (source IN ('webhook', 'poll', 'backfill', 'relay', 'logs')),
     checked        INTEGER NOT NULL DEFAULT 1 CHECK (checked IN (0, 1)), -- 0: known by a delivery's own words only
     created_ms     INTEGER NOT NULL
 ) STRICT;
