@@ -2,11 +2,13 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.plans import watch
 
 SEEDS_DEFAULT = 25
 # CI sets it: there a test whose tool is missing fails, on a developer's machine it is skipped.
@@ -19,6 +21,8 @@ os.environ["SSL_CERT_DIR"] = str(Path(__file__).parent)
 # On a busy machine any single example may be slow; a limit for each would only make tests fail at random.
 settings.register_profile("zmart", deadline=None)
 settings.load_profile("zmart")
+
+watch.start()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -36,6 +40,14 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith("ZMART_"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _plans_do_not_grow() -> Iterator[None]:
+    """No statement may cost what is stored: see tests/plans.py."""
+    yield
+    found = watch.take()
+    assert not found, "\n".join(found)
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ from zmart_lite.config import Auth, Config, Limits, Secret
 from zmart_lite.models import ChainEvent, MarketState, SharesBought, SharesSold
 from zmart_lite.ops import Background, Breakers, ChainClock, Health, Metrics
 from zmart_lite.push.hub import Hub
-from zmart_lite.store import positions, texts
+from zmart_lite.store import kept, positions, texts
 from zmart_lite.store.amounts import u64_text
 from zmart_lite.store.db import Store, Tx
 from zmart_lite.store.markets import wallet_key
@@ -199,6 +199,7 @@ class ApiNode:
                     self.parts.codec.encode_event(event),
                 ),
             )
+            kept.count_events(tx, 1)
             if isinstance(event, SharesBought | SharesSold):
                 place = (slot, index, transaction, 0)
                 positions.add_trades(tx, [positions.trade_row(event, event_id, market_key, wallet_id, place)])
@@ -242,6 +243,7 @@ class ApiNode:
             "updated_ms": START_MS,
             **fields,
         }
+        values["holding"] = positions.holding_text(int(values["shares_yes"]), int(values["shares_no"]))
 
         def unit(tx: Tx) -> None:
             market_row = tx.one("SELECT id, address FROM markets WHERE market_id = ?", (bytes([market]) * 32,))

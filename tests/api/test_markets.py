@@ -298,6 +298,7 @@ class TestOneMarket:
         await node.add_trade(slot=11, cost=2**64 - 1, wallet=BOB, at_s=START_S - 86_401)
         await node.add_trade(slot=12, buy=False, cost=7)
         await node.add_position()
+        await node.add_position(wallet=BOB)
         answer = await node.get(f"/api/markets/{market}/stats")
         assert answer == {
             "market_id": market,
@@ -309,7 +310,7 @@ class TestOneMarket:
                 "sell_volume": "7",
                 "volume24h": (2**64 + 6) / P,
                 "trades24h": 2,
-                "positions": 1,
+                "positions": 2,
                 "unclaimed": 0,
             },
         }

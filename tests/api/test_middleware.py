@@ -250,7 +250,7 @@ class TestErrors:
     async def test_unforeseen_one_says_nothing(
         self, node: ApiNode, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        async def broken(*_: object) -> None:
+        async def broken(*_: object, **__: object) -> None:
             raise RuntimeError("the password is hunter2")
 
         monkeypatch.setattr(node.store, "read", broken)
@@ -261,7 +261,7 @@ class TestErrors:
         assert "request failed" in caplog.text
 
     async def test_store_that_cannot(self, node: ApiNode, monkeypatch: pytest.MonkeyPatch) -> None:
-        async def full(*_: object) -> None:
+        async def full(*_: object, **__: object) -> None:
             raise StoreUnavailable("disk full at /secret/path")
 
         monkeypatch.setattr(node.store, "read", full)

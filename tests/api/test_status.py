@@ -54,7 +54,7 @@ class TestHealth:
         assert (await node.get("/health/database", status=503))["status"] == "error"
 
     async def test_counts_requests(self, node: ApiNode, monkeypatch: pytest.MonkeyPatch) -> None:
-        async def broken(*_: object) -> None:
+        async def broken(*_: object, **__: object) -> None:
             raise RuntimeError
 
         await node.get("/api/markets")
@@ -110,7 +110,7 @@ class TestReady:
         assert (await node.get("/ready", status=503))["checks"]["caught_up"] is False
 
     async def test_without_store(self, node: ApiNode, monkeypatch: pytest.MonkeyPatch) -> None:
-        async def broken(*_: object) -> None:
+        async def broken(*_: object, **__: object) -> None:
             raise StoreUnavailable
 
         monkeypatch.setattr(node.store, "read", broken)
@@ -132,7 +132,8 @@ class TestStatus:
         await catch_up(node)
         market = await node.add_market(1, total_volume=f"{5 * P:020d}", trades_count=2)
         await node.add_market(2, state=0)
-        await node.add_trade()
+        for slot in (9, 10):
+            await node.add_trade(slot=slot)
         await node.store.write(lambda tx: raise_alert(tx, "stuck_market", "LOW", "x", subject=market))
         await node.post(f"/api/markets/{'02' * 32}/vote", {"vote": True}, status=201, headers=node.bearer(ALICE))
         answer = await node.get("/status")
@@ -149,7 +150,7 @@ class TestStatus:
             "CANCELLED": 0,
         }
         totals = answer["totals"]
-        assert (totals["markets"], totals["trades"], totals["votes"], totals["events"]) == (2, 2, 1, 1)
+        assert (totals["markets"], totals["trades"], totals["votes"], totals["events"]) == (2, 2, 1, 2)
         assert totals["total_volume"] == str(5 * P)
         assert answer["votes_pending"] == {"proposal": 1, "dispute": 0}
         assert answer["alerts"]["by_severity"] == {"LOW": 1, "MEDIUM": 0, "HIGH": 0, "CRITICAL": 0}
@@ -164,10 +165,10 @@ class TestStatus:
         reads = 0
         read = node.store.read
 
-        async def counted(run: Any) -> Any:
+        async def counted(run: Any, **options: Any) -> Any:
             nonlocal reads
             reads += 1
-            return await read(run)
+            return await read(run, **options)
 
         monkeypatch.setattr(node.store, "read", counted)
         for _ in range(3):

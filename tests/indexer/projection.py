@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import msgspec
 from pysqlite3 import dbapi2 as sqlite
 
+from tests.kept_figures import differences
 from tests.localnet.program_harness import PROGRAM_ID
 from zmart_lite.codec import Codec
 from zmart_lite.config import Config
@@ -56,7 +57,8 @@ ASIDE = {
 
 
 def dump(tx: Tx) -> dict[str, list[dict[str, Any]]]:
-    """All projections, without the node's own keys and clocks."""
+    """All projections, without the node's own keys and clocks. What is kept as counts is counted on the way."""
+    assert differences(tx) == []
     queries = {
         "markets": MARKETS,
         "positions": POSITIONS,

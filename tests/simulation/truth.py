@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from tests import kept_figures
 from tests.simulation.chain import SimulatedChain
 from zmart_lite.chain.events import parse_logs
 from zmart_lite.codec import event_name
@@ -13,7 +14,7 @@ async def compare(chain: SimulatedChain, store: Store) -> list[str]:
     """Everything in which the database differs from the chain."""
     compared, found = await differences(store, chain.codec, chain.localnet.rpc_url)
     assert compared > 0
-    return found + await compare_logs(chain, store)
+    return [*found, *await compare_logs(chain, store), *await store.read(kept_figures.differences)]
 
 
 async def compare_logs(chain: SimulatedChain, store: Store) -> list[str]:

@@ -1,5 +1,6 @@
 """Votes cast together: whatever shares a unit of work, the outcome is that of one vote after the other."""
 
+from itertools import groupby
 from typing import Any
 
 from hypothesis import given
@@ -110,8 +111,10 @@ def test_a_further_vote_takes_few_statements() -> None:
         ballots = [Ballot(by_id(1), wallet, VoteType.PROPOSAL, True) for wallet in (ALICE, BOB, EVE)[:count]]
         database.tx._connection.set_trace_callback(seen.append)
         cast(database, ballots)
-        return len(seen)
+        # The steps of a trigger are traced as the statement that set it off.
+        return len([statement for statement, _ in groupby(seen)])
 
+    statements(3)  # the first time the plans of the statements are read
     assert statements(3) - statements(1) <= 2 * STATEMENTS_PER_VOTE_MAX
 
 

@@ -1,11 +1,12 @@
 """Trades and positions as rows."""
 
 import pytest
+from pysqlite3 import dbapi2 as sqlite
 
 from tests.indexer.projection import Database
 from tests.store.market_rows import ALICE, BOB, add_market, add_wallet, log_event
 from zmart_lite.models import SharesBought, SharesSold, UserPosition
-from zmart_lite.store import positions
+from zmart_lite.store import kept, positions
 
 U64_MAX = 2**64 - 1
 
@@ -54,9 +55,11 @@ def test_a_trade_is_entered_once(event: SharesBought | SharesSold) -> None:
     database = Database()
     market, wallet = add_market(database), add_wallet(database, ALICE)
     event_id, transaction_id = log_event(database, event, market, wallet)
-    for _ in range(2):
-        trade = positions.trade_row(event, event_id, market, wallet, (50, 4, transaction_id, 0))
-        database.write(lambda tx, trade=trade: positions.add_trades(tx, [trade]))
+    trade = positions.trade_row(event, event_id, market, wallet, (50, 4, transaction_id, 0))
+    database.write(lambda tx: positions.add_trades(tx, [trade]))
+    with pytest.raises(sqlite.IntegrityError):
+        database.write(lambda tx: positions.add_trades(tx, [trade]))
+    assert kept.totals(database.tx).trades == 1
     (row,) = database.tx.all("SELECT * FROM trades")
     paid = event.cost if isinstance(event, SharesBought) else event.proceeds
     assert (int(row["shares"]), int(row["cost"]), row["traded_at"]) == (event.shares, paid, event.timestamp)

@@ -15,7 +15,7 @@ from zmart_lite.api.onchain import Json
 from zmart_lite.api.pages import page_fields, page_of
 from zmart_lite.api.parsers import boolean, integer, market_ref, plain_text, text, time_ms, wallet, word
 from zmart_lite.api.refusals import READS_CHAIN
-from zmart_lite.api.validate import PageFields, field, page_limit
+from zmart_lite.api.validate import PageFields, Problems, check_span, field, page_limit
 from zmart_lite.errors import Conflict, NotFound, ValidationFailed
 from zmart_lite.models import MarketState
 from zmart_lite.ops import BreakerView
@@ -106,16 +106,20 @@ class AuditFields(PageFields):
     limit: int = page_limit(100)
     wallet: bytes | None = field(wallet, None)
     action: str | None = field(text(1, ACTION_CHARS_MAX), None)
-    since: int | None = field(time_ms, None, aliases=("from",))
-    until: int | None = field(time_ms, None, aliases=("to",))
+    from_: int | None = field(time_ms, None, name="from")
+    to: int | None = field(time_ms, None)
+
+    def check(self) -> Problems:
+        yield from PageFields.check(self)
+        yield from check_span(self.from_, self.to)
 
 
 def _audit_filters(_: Tx, fields: AuditFields) -> Conditions:
     found = Conditions()
     found.add_given("x.wallet = ?", fields.wallet)
     found.add_given("x.action = ?", fields.action)
-    found.add_given("x.at_ms >= ?", fields.since)
-    found.add_given("x.at_ms < ?", fields.until)
+    found.add_given("x.at_ms >= ?", fields.from_)
+    found.add_given("x.at_ms < ?", fields.to)
     return found
 
 

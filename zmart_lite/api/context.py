@@ -1,6 +1,7 @@
 """What the API is given by the composition root, and what it makes of it once for all requests."""
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -137,20 +138,29 @@ class ApiParts:
     """Brings the gauges that are only looked up for /metrics up to date."""
 
 
+MADE_SHARE = 20
+"""Making a remembered value takes at most one part in so many of the time."""
+
+
 class Remembered:
-    """A value that is made at most once per ``age_max_ms``, by one of those who ask meanwhile."""
+    """A value that is made at most once per ``age_max_ms``, by one of those who ask meanwhile; less often where making
+    it takes long.
+    """
 
     def __init__(self, age_max_ms: int = REMEMBERED_MS) -> None:
         self._age_max_ms = age_max_ms
+        self._kept_ms = float(age_max_ms)
         self._made_ms = 0
         self._value: Any = None
         self._lock = asyncio.Lock()
 
     async def get(self, now_ms: Callable[[], int], make: Callable[[], Awaitable[Any]]) -> Any:
         async with self._lock:
-            if self._value is None or not 0 <= now_ms() - self._made_ms < self._age_max_ms:
+            if self._value is None or not 0 <= now_ms() - self._made_ms < self._kept_ms:
+                started = time.perf_counter()
                 self._value = await make()
                 self._made_ms = now_ms()
+                self._kept_ms = max(self._age_max_ms, (time.perf_counter() - started) * 1_000 * MADE_SHARE)
             return self._value
 
 

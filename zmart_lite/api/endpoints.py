@@ -234,7 +234,8 @@ class Request:
         return self.service_key or (self.identity is not None and self.identity.is_admin)
 
     async def read(self, run: "Callable[[Tx], T]") -> T:
-        return await self.api.parts.store.read(run)
+        parts = self.api.parts
+        return await parts.store.read(run, timeout_s=parts.config.store.read_timeout_s)
 
     async def write(self, run: "Callable[[Tx], T]") -> T:
         return await self.api.parts.store.write(run)

@@ -8,7 +8,7 @@ from zmart_lite.api import examples, parsers
 from zmart_lite.api.endpoints import Endpoint, Level, Request
 from zmart_lite.api.naming import path_market
 from zmart_lite.api.pages import page_fields, page_of
-from zmart_lite.api.validate import REQUIRED, PageFields, Parser, Problems, field, page_limit
+from zmart_lite.api.validate import REQUIRED, PageFields, Parser, Problems, check_span, field, page_limit
 from zmart_lite.chain.transactions import signature_of
 from zmart_lite.errors import NotFound, UndecodableData
 from zmart_lite.store import lists, lookups, rows
@@ -56,8 +56,7 @@ class EventsQuery(OrderedQuery):
 
     def check(self) -> Problems:
         yield from PageFields.check(self)
-        if self.from_ is not None and self.to is not None and self.from_ > self.to:
-            yield "to", "must not be before from"
+        yield from check_span(self.from_, self.to)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

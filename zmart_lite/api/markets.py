@@ -10,7 +10,7 @@ from zmart_lite.api import examples, parsers
 from zmart_lite.api.endpoints import Caching, Endpoint, Reply, Request
 from zmart_lite.api.naming import path_market
 from zmart_lite.api.pages import page_fields, page_of
-from zmart_lite.api.validate import PageFields, Problems, field, limit_parser, page_limit
+from zmart_lite.api.validate import PageFields, Problems, check_span, field, limit_parser, page_limit
 from zmart_lite.errors import NotFound
 from zmart_lite.models import VoteType
 from zmart_lite.store import lists, lookups, rows, summaries
@@ -243,11 +243,6 @@ class TradesQuery(PageFields):
         yield from check_span(self.from_, self.to)
 
 
-def check_span(from_ms: int | None, to_ms: int | None) -> Problems:
-    if from_ms is not None and to_ms is not None and from_ms > to_ms:
-        yield "to", "must not be before from"
-
-
 async def market_trades(request: Request, fields: TradesQuery) -> Json:
     ref = path_market(request)
     asked = page_of(request, "market-trades", fields, ref)
@@ -301,17 +296,19 @@ async def market_stats(request: Request, _: None) -> Json:
         return market, summaries.market_stats(tx, market, now_s)
 
     market, stats = await request.read(run)
+    figures = stats.figures
     return {
         "market_id": market["market_id"].hex(),
         "stats": {
             "total_volume": str(int(market["total_volume"])),
-            "total_trades": stats.bought.trades + stats.sold.trades,
-            "unique_traders": stats.traders,
-            "buy_volume": str(stats.bought.lamports),
-            "sell_volume": str(stats.sold.lamports),
+            "total_trades": figures.bought.trades + figures.sold.trades,
+            # Whoever traded has a position, and nobody else.
+            "unique_traders": figures.positions,
+            "buy_volume": str(figures.bought.lamports),
+            "sell_volume": str(figures.sold.lamports),
             "volume24h": units(stats.day.lamports),
             "trades24h": stats.day.trades,
-            "positions": stats.positions,
+            "positions": figures.positions,
             "unclaimed": stats.unclaimed,
         },
     }

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from zmart_lite.api import examples, parsers
 from zmart_lite.api.endpoints import Endpoint, Request
 from zmart_lite.api.naming import path_market
-from zmart_lite.api.validate import Problems, field, limit_parser
+from zmart_lite.api.validate import Problems, check_span, field, limit_parser
 from zmart_lite.store import history, lookups
 from zmart_lite.store.db import Row, Tx
 from zmart_lite.store.history import Candle, Point
@@ -36,8 +36,7 @@ class HistoryQuery:
             yield "fidelity", "is required with ohlc"
         if self.interval is not None and (self.from_ is not None or self.to is not None):
             yield "interval", "give either interval or from and to"
-        if self.from_ is not None and self.to is not None and self.from_ > self.to:
-            yield "to", "must not be before from"
+        yield from check_span(self.from_, self.to)
 
 
 class Window(NamedTuple):
@@ -64,7 +63,7 @@ async def price_history(request: Request, fields: HistoryQuery) -> Json:
         if fields.fidelity is None:
             return market, history.list_points(tx, market, *window, fields.limit), []
         width_s = fields.fidelity * MINUTE_S
-        candles = history.list_candles(tx, market, *window, width_s, fields.limit)
+        candles = history.list_candles(tx, market, *window, width_s, fields.limit, whole=fields.ohlc)
         return market, [Point(min(candle.start_s + width_s, now_s), candle.close) for candle in candles], candles
 
     market, points, candles = await request.read(run)

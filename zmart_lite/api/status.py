@@ -10,7 +10,7 @@ from zmart_lite.api.endpoints import Caching, Endpoint, Level, Reply, Request
 from zmart_lite.errors import NotFound, RpcUnavailable, StoreUnavailable, Unauthorized
 from zmart_lite.models import GlobalConfig, VoteType
 from zmart_lite.ops import SERVICES
-from zmart_lite.store import chainlog, feed, intents, summaries
+from zmart_lite.store import chainlog, feed, intents, kept, summaries
 from zmart_lite.store.db import Tx
 from zmart_lite.store.markets import find_config
 from zmart_lite.store.rows import Json, is_market_id_hex
@@ -91,9 +91,8 @@ class Figures(NamedTuple):
     dead_letters: int
     feed_head: int
     feed_oldest: int
-    totals: summaries.Totals
-    proposal: summaries.PendingVotes
-    dispute: summaries.PendingVotes
+    totals: kept.Totals
+    votes_pending: dict[str, int]
     alerts: dict[str, int]
     latest_alerts: list[Json]
     intents: dict[str, int]
@@ -109,10 +108,9 @@ def read_figures(tx: Tx) -> Figures:
         chainlog.count_dead_letters(tx),
         feed.feed_head(tx),
         feed.oldest_offset(tx),
-        summaries.totals(tx),
-        summaries.pending_votes(tx, VoteType.PROPOSAL),
-        summaries.pending_votes(tx, VoteType.DISPUTE),
-        summaries.open_alerts(tx),
+        kept.totals(tx),
+        {kind.name.lower(): kept.pending_votes(tx, kind).votes for kind in VoteType},
+        kept.open_alerts(tx),
         [_alert(row) for row in summaries.latest_alerts(tx, ALERTS_SHOWN)],
         intents.count_by_status(tx),
     )
@@ -187,7 +185,7 @@ async def _status(request: Request) -> Json:
         "feed": {"head": figures.feed_head, "oldest": figures.feed_oldest},
         "markets": figures.totals.markets,
         "totals": _totals(figures.totals),
-        "votes_pending": {"proposal": figures.proposal.votes, "dispute": figures.dispute.votes},
+        "votes_pending": figures.votes_pending,
         "jobs": await _jobs(parts),
         "breakers": _breakers(parts),
         "alerts": {
@@ -217,7 +215,7 @@ def _chain_time(parts: ApiParts) -> str | None:
     return time_text(parts.clock.now()) if parts.clock.known else None
 
 
-def _totals(totals: summaries.Totals) -> Json:
+def _totals(totals: kept.Totals) -> Json:
     return {
         "markets": sum(totals.markets.values()),
         "trades": totals.trades,
@@ -309,15 +307,11 @@ async def _stats(request: Request) -> Json:
     parts = request.parts
     since_s = parts.feed().chain_now() - summaries.DAY_S
 
-    def run(tx: Tx) -> tuple[summaries.Totals, summaries.Volume, summaries.PendingVotes, summaries.PendingVotes]:
-        return (
-            summaries.totals(tx),
-            summaries.volume_since(tx, since_s),
-            summaries.pending_votes(tx, VoteType.PROPOSAL),
-            summaries.pending_votes(tx, VoteType.DISPUTE),
-        )
+    def run(tx: Tx) -> tuple[kept.Totals, kept.Volume, list[kept.PendingVotes]]:
+        pending = [kept.pending_votes(tx, kind) for kind in (VoteType.PROPOSAL, VoteType.DISPUTE)]
+        return kept.totals(tx), summaries.volume_since(tx, since_s), pending
 
-    totals, day, proposal, dispute = await request.read(run)
+    totals, day, (proposal, dispute) = await request.read(run)
     return {
         "totalMarkets": sum(totals.markets.values()),
         "activeMarkets": totals.markets["ACTIVE"],

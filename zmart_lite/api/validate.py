@@ -199,3 +199,9 @@ class PageFields:
     def check(self) -> Problems:
         if self.offset is not None and self.cursor is not None:
             yield "cursor", "give either offset or cursor"
+
+
+def check_span(from_ms: int | None, to_ms: int | None) -> Problems:
+    """A range of time has to begin before it ends."""
+    if from_ms is not None and to_ms is not None and from_ms > to_ms:
+        yield "to", "must not be before from"

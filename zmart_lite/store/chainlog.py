@@ -6,11 +6,13 @@ from typing import Any, NamedTuple, cast
 import msgspec
 
 from zmart_lite.models import ChainTransaction
+from zmart_lite.store import kept
 from zmart_lite.store.db import Row, Tx
 
 VALUES_PER_QUERY_MAX = 500
 HINTED = "logs"
 """Source of what logsSubscribe hinted at."""
+INBOX_COUNTED_MAX = 10_000
 DEAD_LETTER_PAYLOAD_BYTES_MAX = 65_536
 ERROR_CHARACTERS_MAX = 500
 
@@ -89,7 +91,8 @@ def next_inbox_try_ms(tx: Tx) -> int | None:
 
 
 def inbox_length(tx: Tx) -> int:
-    return cast(int, tx.value("SELECT count(*) FROM inbox"))
+    """Deliveries that wait, counted up to INBOX_COUNTED_MAX."""
+    return cast(int, tx.value("SELECT count(*) FROM (SELECT 1 FROM inbox LIMIT ?) waiting", (INBOX_COUNTED_MAX,)))
 
 
 def remove_delivery(tx: Tx, signature: bytes) -> None:
@@ -157,6 +160,7 @@ def add_event(
     data: bytes,
     facts: Mapping[str, Any] | None,
 ) -> int:
+    kept.count_events(tx, 1)
     return cast(
         int,
         tx.value(
@@ -257,6 +261,7 @@ def add_events(tx: Tx, rows: Sequence[EventRow]) -> None:
         " timestamp, data, facts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         rows,
     )
+    kept.count_events(tx, len(rows))
 
 
 def set_known(tx: Tx, found: ChainTransaction, finality: int) -> None:
@@ -489,7 +494,7 @@ def list_retryable_letters(tx: Tx, limit: int) -> list[Row]:
     """Open dead letters of transactions that could not be had, those tried longest ago first."""
     return tx.all(
         "SELECT id FROM dead_letters WHERE resolved_ms IS NULL AND signature IS NOT NULL AND attempts < ?"
-        " AND kind IN ('delivery', 'transaction') ORDER BY last_tried_ms, id LIMIT ?",
+        " AND (kind || '') IN ('delivery', 'transaction') ORDER BY last_tried_ms, id LIMIT ?",
         (LETTER_ATTEMPTS_MAX, limit),
     )
 
@@ -542,7 +547,8 @@ def has_open_letter(tx: Tx, kind: str, *, signed: bool) -> bool:
 
 
 def count_dead_letters(tx: Tx) -> int:
-    return cast(int, tx.value("SELECT count(*) FROM dead_letters WHERE resolved_ms IS NULL"))
+    """Open ones."""
+    return kept.one(tx, "dead_letters")
 
 
 def find_cursor(tx: Tx, address: bytes) -> int | None:

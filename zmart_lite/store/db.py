@@ -41,6 +41,8 @@ CHECKPOINT_PAGES = 16_000
 """64 MiB of WAL: a page that many commits change is written back once for all of them."""
 CACHED_STATEMENTS = 512
 ROWS_PER_FETCH = 64
+READ_STEPS = 10_000
+"""Steps of the database's machine between two looks at the clock, a millisecond or less."""
 KIB_PER_MIB = 1_024
 
 STORAGE_FAILURES = frozenset(
@@ -274,7 +276,6 @@ class Store:
             self._task = None
             for _ in range(self._readers_count):
                 await (await self._readers.get()).close()
-            await self._writer.call(lambda connection: connection.execute("PRAGMA optimize"))
         await self._release()
 
     async def _release(self) -> None:
@@ -299,13 +300,21 @@ class Store:
         self._units.put_nowait(_Unit(run, done))
         return await done
 
-    async def read(self, run: Callable[[Tx], T]) -> T:
-        """Run a function on a consistent snapshot. It may not write. Raises StoreUnavailable, also once closing."""
+    async def read(self, run: Callable[[Tx], T], *, timeout_s: float | None = None) -> T:
+        """Run a function on a consistent snapshot. It may not write. Statements that run beyond ``timeout_s`` are
+        stopped.
+
+        Raises StoreUnavailable, also once closing.
+        """
         if self._closing:
             raise StoreUnavailable("The node is stopping.")
         connection = await self._readers.get()
         try:
-            return await connection.call(_run_read, run, self.now_ms())
+            return await connection.call(_run_read, run, self.now_ms(), timeout_s)
+        except sqlite.OperationalError as error:
+            if getattr(error, "sqlite_errorcode", 0) & PRIMARY_RESULT == sqlite.SQLITE_INTERRUPT:
+                raise StoreUnavailable(f"This took the database longer than {timeout_s} s.") from error
+            raise StoreUnavailable(f"The database cannot be read: {error}") from error
         except sqlite.DatabaseError as error:
             raise StoreUnavailable(f"The database cannot be read: {error}") from error
         finally:
@@ -368,13 +377,20 @@ def _settle(done: asyncio.Future[Any], outcome: _Outcome) -> None:
         done.set_exception(outcome.error)
 
 
-def _run_read(connection: Any, run: Callable[[Tx], T], now_ms: int) -> T:
+def _run_read(connection: Any, run: Callable[[Tx], T], now_ms: int, timeout_s: float | None) -> T:
+    connection.set_progress_handler(None if timeout_s is None else _too_long(timeout_s), READ_STEPS)
     connection.execute("BEGIN")
     try:
         return run(Tx(connection, now_ms))
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
+
+
+def _too_long(timeout_s: float) -> Callable[[], bool]:
+    """Tells SQLite, which asks from time to time, whether to stop."""
+    deadline = time.monotonic() + timeout_s
+    return lambda: time.monotonic() > deadline
 
 
 def _run_group(

@@ -73,10 +73,9 @@ def _replies(tx: Tx, parents: list[int], limit: int) -> list[Row]:
     """The first visible replies to each of these posts, oldest first."""
     marks = ", ".join("?" * len(parents))
     return tx.all(
-        f"WITH page AS (SELECT d.id AS page_key, ROW_NUMBER() OVER (PARTITION BY d.parent ORDER BY d.id) AS place"
-        f" FROM discussions d WHERE d.parent IN ({marks}) AND {_VISIBLE})"
-        f" SELECT {DISCUSSION_COLUMNS} FROM page JOIN discussions d ON d.id = page.page_key{DISCUSSION_JOINS}"
-        " WHERE page.place <= ? ORDER BY d.id LIMIT ?",
+        f"SELECT {DISCUSSION_COLUMNS} FROM discussions above CROSS JOIN discussions d{DISCUSSION_JOINS}"
+        f" WHERE above.id IN ({marks}) AND d.id IN (SELECT d.id FROM discussions d WHERE d.parent = above.id"
+        f" AND {_VISIBLE} ORDER BY d.id LIMIT ?) ORDER BY d.id LIMIT ?",
         (*parents, REPLIES_SHOWN_MAX, limit),
     )
 

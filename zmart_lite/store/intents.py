@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import msgspec
 
+from zmart_lite.store import kept
 from zmart_lite.store.db import Row, Tx
 
 PROTOCOL = "protocol"
@@ -159,7 +160,7 @@ def list_unsettled(tx: Tx, limit: int, *, planned_by_jobs: bool = True) -> list[
 
 
 def count_by_status(tx: Tx) -> dict[str, int]:
-    return {row["status"]: row["n"] for row in tx.all("SELECT status, count(*) AS n FROM intents GROUP BY status")}
+    return {status: count for status, count in kept.named(tx, "intents").items() if count}
 
 
 def args_of(row: Row) -> dict[str, Any]:

@@ -80,14 +80,14 @@ MARKETS_WALKED_OVER = 500
 
 def list_market_keys(tx: Tx, wanted: MarketFilter, sort: str, page: Page, counts: Counts | None = None) -> Listing:
     """Keys of markets, see paging.list_keys. ``ending_soon``: those whose end is not known come last."""
-    found = _market_conditions(wanted, walked=False)
+    found = _market_conditions(tx, wanted, walked=False)
     # The newest first is the order of the filters' own indexes as well.
-    walked = None if sort == "newest" else _market_conditions(wanted, walked=True).where
+    walked = None if sort == "newest" else _market_conditions(tx, wanted, walked=True).where
     query = MARKET_SORTS[sort]
     return list_keys(tx, query, found.where, found.params, page, walked, MARKETS_WALKED_OVER, counts)
 
 
-def _market_conditions(wanted: MarketFilter, *, walked: bool) -> Conditions:
+def _market_conditions(tx: Tx, wanted: MarketFilter, *, walked: bool) -> Conditions:
     """``walked``: in words that no index of a filter answers, see list_page."""
     state, category = ("(m.state + 0)", "(m.listed_category || '')") if walked else ("m.state", "m.listed_category")
     conditions = Conditions("m.known = 1")
@@ -100,7 +100,7 @@ def _market_conditions(wanted: MarketFilter, *, walked: bool) -> Conditions:
         ready = "m.ready_for_approval = 1 AND m.state = 0"
         conditions.add(ready if wanted.ready else f"NOT ({ready})")
     if wanted.words is not None:
-        found, values = matching_markets(wanted.words)
+        found, values = matching_markets(tx, wanted.words)
         conditions.add(f"m.id IN ({found})", *values)
     return conditions
 
@@ -170,12 +170,12 @@ class EventFilter(NamedTuple):
 def list_events(tx: Tx, wanted: EventFilter, page: Page, *, descending: bool = True) -> Listing:
     """Rows of rows.EVENT_SELECT in chain order: slot, index in block, event index."""
     query = _EVENTS._replace(descending=descending)
-    found = _event_conditions(wanted, walked=False)
-    walked = _event_conditions(wanted, walked=True).where
+    found = _event_conditions(tx, wanted, walked=False)
+    walked = _event_conditions(tx, wanted, walked=True).where
     return list_page(tx, query, found.where, found.params, page, walked)
 
 
-def _event_conditions(wanted: EventFilter, *, walked: bool) -> Conditions:
+def _event_conditions(tx: Tx, wanted: EventFilter, *, walked: bool) -> Conditions:
     """``walked``: only what narrows the log down in its order is left to the indexes, see list_page."""
     conditions = Conditions()
     # A type is shared by a large part of the log, a market or a wallet hardly ever: their indexes are the better ones.
@@ -186,17 +186,17 @@ def _event_conditions(wanted: EventFilter, *, walked: bool) -> Conditions:
         conditions.add(f"{column} IN ({', '.join('?' * len(wanted.types))})", *wanted.types)
     conditions.add_given("e.market = ?", wanted.market)
     if wanted.words is not None:
-        _add_search(conditions, wanted.words, walked=walked)
+        _add_search(tx, conditions, wanted.words, walked=walked)
     conditions.add_given("e.wallet = (SELECT id FROM wallets WHERE address = ?)", wanted.wallet)
     conditions.add_given("e.transaction_id = (SELECT id FROM transactions WHERE signature = ?)", wanted.signature)
     _add_span(conditions, wanted.span, "events", "e", "timestamp")
     return conditions
 
 
-def _add_search(conditions: Conditions, words: str, *, walked: bool) -> None:
+def _add_search(tx: Tx, conditions: Conditions, words: str, *, walked: bool) -> None:
     """Events whose type or whose market's question holds the words."""
     types = [name for name in EVENT_TYPES if folded(words) in folded(name)]
-    found, values = matching_markets(words)
+    found, values = matching_markets(tx, words)
     marks = ", ".join("?" * len(types)) or "NULL"
     type_, market = ("(e.event_type || '')", "(e.market + 0)") if walked else ("e.event_type", "e.market")
     conditions.add(f"({type_} IN ({marks}) OR {market} IN ({found}))", *types, *values)
@@ -225,9 +225,8 @@ def list_votes(
 
 # Positions
 
-_HOLDING = "CAST(p.shares_yes AS DOUBLE PRECISION) + CAST(p.shares_no AS DOUBLE PRECISION)"
 _POSITION_ROWS = f"SELECT p.id AS page_key, {POSITION_COLUMNS} FROM positions p{POSITION_JOINS}"
-_BY_HOLDING = Query("p.id", "positions p", (_HOLDING, "p.id"), _POSITION_ROWS)
+_BY_HOLDING = Query("p.id", "positions p", ("p.holding", "p.id"), _POSITION_ROWS)
 _OF_WALLET = Query("p.id", "positions p JOIN markets m ON m.id = p.market", ("p.market",), _POSITION_ROWS)
 
 

@@ -23,7 +23,7 @@ def _query(table: str, columns: str = "x.*", joins: str = "") -> Query:
 
 _WITH_MARKET = " LEFT JOIN markets m ON m.id = x.market"
 
-AUDIT = _query("audit")
+AUDIT = _query("audit")._replace(order=("x.at_ms", "x.id"))
 DISCREPANCIES = _query("discrepancies", "x.*, m.market_id", _WITH_MARKET)
 INTENTS = _query("intents", "x.*, m.market_id", _WITH_MARKET)
 DEAD_LETTERS = _query("dead_letters")

@@ -2,9 +2,10 @@
 row has it.
 """
 
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 from zmart_lite.models import MarketState
+from zmart_lite.store import kept
 from zmart_lite.store.db import Row, Tx
 from zmart_lite.store.holdings import POSITION_SELECT, worth_of
 
@@ -70,7 +71,10 @@ def take_ticket(tx: Tx, ticket_hash: bytes) -> Session | None:
 # Wallets
 
 AMOUNT_LOW_DIGITS = 10
-AMOUNT_HIGH_UNIT = 10_000_000_000
+COUNTED_MAX = 10_000
+"""A wallet's votes, posts and markets are counted up to here, as lists are."""
+POSITIONS_SUMMED_MAX = 10_000
+"""A wallet's result is that of so many positions, its newest markets first."""
 
 
 def exact_sum(column: str) -> str:
@@ -83,7 +87,7 @@ def sum_of(row: Row | None) -> int:
     """The exact sum behind :func:`exact_sum`; 0 over no rows."""
     if row is None or row["low"] is None:
         return 0
-    return int(row["high"]) * AMOUNT_HIGH_UNIT + int(row["low"])
+    return int(row["high"]) * kept.AMOUNT_HIGH_UNIT + int(row["low"])
 
 
 def find_wallet_key(tx: Tx, address: bytes) -> int | None:
@@ -91,7 +95,7 @@ def find_wallet_key(tx: Tx, address: bytes) -> int | None:
 
 
 class WalletCounts(NamedTuple):
-    """What a wallet did. ``volume`` in lamports, over buys and sales."""
+    """What a wallet did. ``volume`` in lamports, over buys and sales. Counting the rest stops at COUNTED_MAX."""
 
     first_seen_ms: int | None = None
     trades: int = 0
@@ -109,17 +113,20 @@ def wallet_counts(tx: Tx, address: bytes) -> WalletCounts:
         return WalletCounts()
     key = found["id"]
 
-    def count(sql: str, *more: Any) -> int:
-        return int(tx.value(sql, (key, *more)))
+    def count(found: str) -> int:
+        return int(tx.value(f"SELECT count(*) FROM (SELECT 1 FROM {found} LIMIT ?) found", (key, COUNTED_MAX)))
 
+    traded = kept.wallet_trades(tx, key)
+    votes = tx.all("SELECT kind FROM votes WHERE wallet = ? ORDER BY id DESC LIMIT ?", (key, COUNTED_MAX))
+    disputes = sum(row["kind"] for row in votes)
     return WalletCounts(
         found["first_seen_ms"],
-        count("SELECT count(*) FROM trades WHERE wallet = ?"),
-        sum_of(tx.one(f"SELECT {exact_sum('cost')} FROM trades WHERE wallet = ?", (key,))),
-        count("SELECT count(*) FROM markets WHERE creator = ? AND known = 1"),
-        count("SELECT count(*) FROM votes WHERE wallet = ? AND kind = ?", 0),
-        count("SELECT count(*) FROM votes WHERE wallet = ? AND kind = ?", 1),
-        count("SELECT count(*) FROM discussions WHERE wallet = ? AND deleted_ms IS NULL"),
+        traded.trades,
+        traded.lamports,
+        count("markets WHERE creator = ? AND known = 1"),
+        len(votes) - disputes,
+        disputes,
+        count("discussions WHERE wallet = ? AND deleted_ms IS NULL"),
     )
 
 
@@ -134,9 +141,15 @@ class Earnings(NamedTuple):
 
 
 def earnings(tx: Tx, address: bytes) -> Earnings:
-    """The sum of every position's result (contract 2.8). Active: shares and not claimed."""
+    """The sum of every position's result (contract 2.8), of at most POSITIONS_SUMMED_MAX. Active: shares and not
+    claimed.
+    """
     total = Earnings()
-    for row in tx.all(f"{POSITION_SELECT} WHERE w.address = ?", (address,)):
+    rows = tx.all(
+        f"{POSITION_SELECT} WHERE p.wallet = (SELECT id FROM wallets WHERE address = ?) ORDER BY p.market DESC LIMIT ?",
+        (address, POSITIONS_SUMMED_MAX),
+    )
+    for row in rows:
         worth = worth_of(row)
         holds = int(row["shares_yes"]) > 0 or int(row["shares_no"]) > 0
         is_final = row["state"] == MarketState.FINALIZED

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from zmart_lite.models import SharesBought, SharesSold, UserPosition
+from zmart_lite.store import kept
 from zmart_lite.store.amounts import u64_text
 from zmart_lite.store.db import Row, Tx
 
@@ -44,13 +45,13 @@ def save_positions(tx: Tx, held: Sequence[PositionSave]) -> None:
     tx.execute_many(
         "INSERT INTO positions (market, wallet, address, shares_yes, shares_no, total_invested, trades_count,"
         " last_trade_at, has_claimed, claimed_amount, basis_yes, basis_no, cost_bought, realized_pnl, first_trade_at,"
-        " updated_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " updated_ms, holding) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (market, wallet) DO UPDATE SET shares_yes = excluded.shares_yes, shares_no = excluded.shares_no,"
         " total_invested = excluded.total_invested, trades_count = excluded.trades_count,"
         " last_trade_at = excluded.last_trade_at, has_claimed = excluded.has_claimed,"
         " claimed_amount = excluded.claimed_amount, basis_yes = excluded.basis_yes, basis_no = excluded.basis_no,"
         " cost_bought = excluded.cost_bought, realized_pnl = excluded.realized_pnl,"
-        " first_trade_at = excluded.first_trade_at, updated_ms = excluded.updated_ms",
+        " first_trade_at = excluded.first_trade_at, updated_ms = excluded.updated_ms, holding = excluded.holding",
         [_position_values(each, tx.now_ms) for each in held],
     )
 
@@ -75,7 +76,13 @@ def _position_values(save: PositionSave, now_ms: int) -> tuple[Any, ...]:
         str(realized_pnl),
         first_trade_at,
         now_ms,
+        holding_text(position.shares_yes, position.shares_no),
     )
+
+
+def holding_text(shares_yes: int, shares_no: int) -> str:
+    """Both sides together, which may pass u64 but not 20 digits."""
+    return f"{shares_yes + shares_no:020d}"
 
 
 def find_positions(tx: Tx, keys: Sequence[tuple[int, int]]) -> dict[tuple[int, int], Row]:
@@ -118,16 +125,23 @@ def trade_row(event: SharesBought | SharesSold, event_id: int, market: int, wall
 
 
 def add_trades(tx: Tx, trades: Sequence[TradeRow]) -> None:
+    """Enter new trades, those of a market in chain order."""
     tx.execute_many(
         "INSERT INTO trades (event_id, market, wallet, transaction_id, event_index, slot, index_in_block, is_buy,"
-        " outcome, shares, cost, new_price_yes, traded_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT (event_id) DO NOTHING",
+        " outcome, shares, cost, new_price_yes, traded_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         trades,
     )
+    kept.count_trades(tx, [_counted(trade) for trade in trades])
+
+
+def _counted(trade: TradeRow) -> kept.Trade:
+    _, market, wallet, _, _, _, _, is_buy, _, _, cost, price, traded_at = trade
+    return kept.Trade(market, wallet, is_buy, int(cost), price, traded_at)
 
 
 def forget_market(tx: Tx, market: int) -> None:
     """Drop a market's trades and positions, so that they can be folded again."""
+    kept.drop_candles(tx, market)
     tx.execute("DELETE FROM trades WHERE market = ?", (market,))
     tx.execute("DELETE FROM positions WHERE market = ?", (market,))
 
@@ -140,7 +154,9 @@ def has_trades_from(tx: Tx, slot: int, index_in_block: int) -> bool:
 
 def list_markets_traded_from(tx: Tx, slot: int) -> list[int]:
     """Markets with trades in that slot or later."""
-    return [row["market"] for row in tx.all("SELECT DISTINCT market FROM trades WHERE slot >= ?", (slot,))]
+    return [
+        row["market"] for row in tx.all("SELECT DISTINCT (market + 0) AS market FROM trades WHERE slot >= ?", (slot,))
+    ]
 
 
 def held_shares(tx: Tx, market: int, wallet: int) -> int:

@@ -26,8 +26,8 @@ _WITHOUT_PAYLOAD = (
 )
 """What names no transaction and has no contents any more, nobody can try again: it is closed."""
 _WITH_BYTES = (
-    "signed_transaction IS NOT NULL AND (status IN ('failed', 'expired', 'abandoned')"
-    " OR status = 'confirmed' AND finalized_ms IS NOT NULL)"
+    "signed_transaction IS NOT NULL AND ((status || '') IN ('failed', 'expired', 'abandoned')"
+    " OR (status || '') = 'confirmed' AND finalized_ms IS NOT NULL)"
 )
 _NOT_LAST_OF_JOB = "EXISTS (SELECT 1 FROM job_runs n WHERE n.job = x.job AND n.id > x.id)"
 _OLDEST_RUNS = f"(SELECT * FROM job_runs ORDER BY id LIMIT {BITE_ROWS + 100})"
@@ -59,7 +59,7 @@ RULES: Mapping[str, Old] = {
     "signed_bytes": Old("intents", "id", "created_ms", _WITH_BYTES, "signed_transaction = NULL"),
     "dead_letters": Old("dead_letters", "id", "resolved_ms", f"NOT {_NOT_FINAL}"),
     "job_runs": Old("job_runs", "id", "finished_ms", _NOT_LAST_OF_JOB, source=_OLDEST_RUNS),
-    "alerts": Old("alerts", "id", "resolved_ms", "status = 'resolved'"),
+    "alerts": Old("alerts", "id", "resolved_ms"),
 }
 FEED = "feed"
 

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple, cast
 
-from zmart_lite.store import leases
+from zmart_lite.store import kept, leases
 from zmart_lite.store.db import Row, Tx
 
 ERROR_CHARACTERS_MAX = 500
@@ -50,12 +50,7 @@ def end_run(
 
 def summarize(tx: Tx, job: str) -> RunSummary:
     last = tx.one("SELECT * FROM job_runs WHERE job = ? ORDER BY id DESC LIMIT 1", (job,))
-    counts = tx.one(
-        "SELECT count(*) AS runs, coalesce(sum(CASE WHEN result = 'failed' THEN 1 ELSE 0 END), 0) AS failures"
-        " FROM job_runs WHERE job = ?",
-        (job,),
-    )
-    return RunSummary(last, 0 if counts is None else counts["runs"], 0 if counts is None else counts["failures"])
+    return RunSummary(last, kept.one(tx, f"runs:{job}"), kept.one(tx, f"failed_runs:{job}"))
 
 
 def set_paused(tx: Tx, job: str, paused: bool) -> None:

@@ -7,7 +7,9 @@ from zmart_lite.store.db import Tx
 
 TRIGRAM = 3
 TRIGRAMS_ASKED_MAX = 16
-"""Trigrams of a search that are looked up; they only narrow down what is then compared as a whole."""
+"""Trigrams of a search that are looked up: the rarest of them narrows down what is then compared as a whole."""
+RARE_MAX = 2_000
+"""Markets with a trigram are counted up to here."""
 LIKE_ESCAPE = "\\"
 
 
@@ -30,16 +32,31 @@ def index_question(tx: Tx, market: int, question: str) -> None:
     )
 
 
-def matching_markets(words: str) -> tuple[str, list[object]]:
+def forget_question(tx: Tx, market: int, question: str) -> None:
+    """Take back what index_question entered."""
+    tx.execute_many(
+        "DELETE FROM question_trigrams WHERE trigram = ? AND market = ?",
+        [(trigram, market) for trigram in trigrams(folded(question))],
+    )
+
+
+def matching_markets(tx: Tx, words: str) -> tuple[str, list[object]]:
     """A SELECT of the keys of markets whose question holds ``words`` (3 characters or more), and its parameters."""
     text = folded(words)
-    asked = trigrams(text)[:TRIGRAMS_ASKED_MAX]
     sql = (
-        "SELECT mt.market FROM market_texts mt WHERE mt.market IN (SELECT market FROM question_trigrams"
-        f" WHERE trigram IN ({', '.join('?' * len(asked))}) GROUP BY market HAVING count(*) = ?)"
-        " AND mt.question_folded LIKE ? ESCAPE '\\'"
+        "SELECT mt.market FROM question_trigrams qt CROSS JOIN market_texts mt WHERE qt.trigram = ?"
+        " AND mt.market = qt.market AND mt.question_folded LIKE ? ESCAPE '\\'"
     )
-    return sql, [*asked, len(asked), like_pattern(text)]
+    return sql, [_rarest(tx, trigrams(text)[:TRIGRAMS_ASKED_MAX]), like_pattern(text)]
+
+
+def _rarest(tx: Tx, asked: list[str]) -> str:
+    """The trigram that the fewest questions have. Whoever finds one that few have does not look at the rest."""
+    counted: dict[str, int] = {}
+    for trigram in asked:
+        sql = "SELECT count(*) FROM (SELECT 1 FROM question_trigrams WHERE trigram = ? LIMIT ?) found"
+        counted[trigram] = tx.value(sql, (trigram, min([RARE_MAX, *counted.values()])))
+    return min(asked, key=lambda trigram: counted[trigram])
 
 
 def like_pattern(text: str) -> str:

@@ -3,29 +3,23 @@
 Windows of 24 hours are reckoned by the chain's clock, which is an argument.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from zmart_lite import rules
 from zmart_lite.models import MarketState
-from zmart_lite.store.alerts import SEVERITIES
-from zmart_lite.store.amounts import u64_text
+from zmart_lite.store import history, kept
 from zmart_lite.store.db import Row, Tx
+from zmart_lite.store.kept import MarketFigures, Volume
 from zmart_lite.store.people import exact_sum, sum_of
 from zmart_lite.store.rows import TRADE_COLUMNS, TRADE_JOINS
 
 DAY_S = 86_400
 WEEK_S = 7 * DAY_S
+FOREVER_S = 2**62
 CATEGORIES_SHOWN = 5
+LOOKED_AT_MAX = 500
+"""So many of the newest trades are looked at for those that are shown: a busy market may be hidden."""
 ACTIVE = int(MarketState.ACTIVE)
-HALF = rules.P // 2
-
-
-class Volume(NamedTuple):
-    """Lamports and number of some trades."""
-
-    lamports: int = 0
-    trades: int = 0
-    wallets: int = 0
 
 
 def _volume(row: Row | None) -> Volume:
@@ -41,41 +35,29 @@ def volume_since(tx: Tx, since_s: int) -> Volume:
 
 
 class MarketStats(NamedTuple):
-    """A market's trades and positions. ``unclaimed``: winning positions that have not claimed."""
+    """A market's trades and positions. ``day``: the last 24 hours. ``unclaimed``: winning positions that have not
+    claimed.
+    """
 
-    bought: Volume
-    sold: Volume
+    figures: MarketFigures
     day: Volume
-    traders: int
-    positions: int
     unclaimed: int
 
 
 def market_stats(tx: Tx, market: Row, now_s: int) -> MarketStats:
     """``market``: a row with the columns of markets."""
-    key = market["id"]
-
-    def volume(condition: str, *values: Any) -> Volume:
-        return _volume(tx.one(f"{_VOLUME} WHERE t.market = ? AND {condition}", (key, *values)))
-
-    return MarketStats(
-        volume("t.is_buy = 1"),
-        volume("t.is_buy = 0"),
-        volume("t.traded_at >= ?", now_s - DAY_S),
-        int(tx.value("SELECT count(DISTINCT wallet) FROM trades WHERE market = ?", (key,))),
-        int(tx.value("SELECT count(*) FROM positions WHERE market = ?", (key,))),
-        _count_unclaimed(tx, market),
-    )
+    figures = kept.market_figures(tx, market["id"])
+    return MarketStats(figures, history.traded_since(tx, market["id"], now_s - DAY_S), _unclaimed(market, figures))
 
 
-def _count_unclaimed(tx: Tx, market: Row) -> int:
+def _unclaimed(market: Row, figures: MarketFigures) -> int:
     """Positions of a FINALIZED market that could still claim something."""
     if market["state"] != MarketState.FINALIZED:
         return 0
     outcome = market["final_outcome"]
-    column = "total_invested" if outcome is None else ("shares_yes" if outcome else "shares_no")
-    sql = f"SELECT count(*) FROM positions WHERE market = ? AND has_claimed = 0 AND {column} > ?"
-    return int(tx.value(sql, (market["id"], u64_text(0))))
+    if outcome is None:
+        return figures.owed_any
+    return figures.owed_yes if outcome else figures.owed_no
 
 
 # Trending
@@ -106,8 +88,9 @@ def trending(tx: Tx, now_s: int, limit: int) -> list[Trend]:
     """The ACTIVE, visible markets with the highest scores; quiet ones, newest first, fill up."""
     rows = tx.all(
         f"SELECT t.market, {exact_sum('t.cost')}, count(*) AS trades, count(DISTINCT t.wallet) AS wallets"
-        f" FROM trades t JOIN markets m ON m.id = t.market WHERE t.traded_at >= ? AND m.state = ? AND {_VISIBLE}"
-        " GROUP BY t.market",
+        # Written so that the trades of the day come first: in another order all there are would be read.
+        " FROM trades t CROSS JOIN markets m WHERE t.traded_at >= ? AND m.id = t.market AND m.state = ?"
+        f" AND {_VISIBLE} GROUP BY (t.market + 0)",
         (now_s - DAY_S, ACTIVE),
     )
     days = {row["market"]: _volume(row) for row in rows}
@@ -124,17 +107,7 @@ def trending(tx: Tx, now_s: int, limit: int) -> list[Trend]:
 
 def _trend(tx: Tx, key: int, day: Volume, now_s: int) -> Trend:
     market = tx.one(f"{_TREND_SELECT} WHERE m.id = ?", (key,))
-    return Trend(market, day, price_at(tx, key, now_s - DAY_S))
-
-
-def price_at(tx: Tx, market: int, unix_s: int) -> int:
-    """The price of YES just before a unix second; 0.5 before the first trade."""
-    text = tx.value(
-        "SELECT new_price_yes FROM trades WHERE market = ? AND traded_at < ?"
-        " ORDER BY slot DESC, index_in_block DESC, event_id DESC LIMIT 1",
-        (market, unix_s),
-    )
-    return HALF if text is None else int(text)
+    return Trend(market, day, history.price_at(tx, key, now_s - DAY_S))
 
 
 # Categories, related markets
@@ -151,14 +124,18 @@ class CategoryCount(NamedTuple):
 
 def categories(tx: Tx, now_s: int) -> list[CategoryCount]:
     """The five largest categories."""
-    rows = tx.all(
-        "SELECT m.listed_category AS category, count(*) AS markets,"
-        " sum(CASE WHEN m.created_at >= ? THEN 1 ELSE 0 END) AS this_week,"
-        " sum(CASE WHEN m.created_at >= ? AND m.created_at < ? THEN 1 ELSE 0 END) AS last_week"
-        f" FROM markets m WHERE {_VISIBLE} GROUP BY m.listed_category ORDER BY markets DESC, category LIMIT ?",
-        (now_s - WEEK_S, now_s - 2 * WEEK_S, now_s - WEEK_S, CATEGORIES_SHOWN),
-    )
-    return [CategoryCount(row["category"], row["markets"], row["this_week"], row["last_week"]) for row in rows]
+    found = {category: count for category, count in kept.named(tx, "category").items() if count}
+    largest = sorted(found, key=lambda category: (-found[category], category))[:CATEGORIES_SHOWN]
+
+    def created(category: str, from_s: int, to_s: int) -> int:
+        sql = f"SELECT count(*) FROM markets m WHERE {_VISIBLE} AND m.listed_category = ?"
+        return int(tx.value(f"{sql} AND m.created_at >= ? AND m.created_at < ?", (category, from_s, to_s)))
+
+    week_s = now_s - WEEK_S
+    return [
+        CategoryCount(each, found[each], created(each, week_s, FOREVER_S), created(each, week_s - WEEK_S, week_s))
+        for each in largest
+    ]
 
 
 def related(tx: Tx, market: Row, limit: int) -> list[Row]:
@@ -180,22 +157,38 @@ def related(tx: Tx, market: Row, limit: int) -> list[Row]:
 
 def latest_trades(tx: Tx, limit: int) -> list[Row]:
     """Rows of rows.TRADE_SELECT with ``question``, of visible markets, newest first."""
-    return tx.all(
+    keys = _newest_shown(tx, "trades", ("slot", "index_in_block", "event_id"), "event_id", limit)
+    rows = tx.all(
         f"SELECT {TRADE_COLUMNS}, mt.question FROM trades t{TRADE_JOINS} LEFT JOIN market_texts mt ON mt.market = m.id"
-        " WHERE m.hidden = 0 ORDER BY t.slot DESC, t.index_in_block DESC, t.event_id DESC LIMIT ?",
-        (limit,),
+        f" WHERE t.event_id IN ({', '.join('?' * len(keys))})",
+        keys,
     )
+    return sorted(rows, key=lambda row: (row["slot"], row["index_in_block"], row["event_id"]), reverse=True)
+
+
+def _newest_shown(tx: Tx, source: str, order: tuple[str, ...], key: str, limit: int) -> list[int]:
+    """Keys of the newest rows of visible markets, among the newest LOOKED_AT_MAX of ``source``."""
+    newest = (
+        f"SELECT {key} AS id, market, {', '.join(order)} FROM {source} ORDER BY {' DESC, '.join(order)} DESC LIMIT ?"
+    )
+    rows = tx.all(
+        f"SELECT x.* FROM ({newest}) x JOIN markets m ON m.id = x.market WHERE m.hidden = 0", (LOOKED_AT_MAX,)
+    )
+    return [row["id"] for row in sorted(rows, key=lambda row: tuple(row)[2:], reverse=True)[:limit]]
 
 
 def latest_resolutions(tx: Tx, limit: int) -> list[Row]:
     """(market_id, question, wallet_address, outcome, at) of visible markets, the latest resolution first."""
-    return tx.all(
-        "SELECT m.market_id, mt.question, w.address AS wallet_address, m.proposed_outcome AS outcome, e.timestamp AS at"
-        " FROM events e JOIN markets m ON m.id = e.market LEFT JOIN market_texts mt ON mt.market = m.id"
-        " JOIN wallets w ON w.id = e.wallet WHERE e.event_type = 'MarketResolved' AND m.hidden = 0"
-        " ORDER BY e.slot DESC, e.index_in_block DESC, e.transaction_id DESC, e.event_index DESC LIMIT ?",
-        (limit,),
+    order = ("slot", "index_in_block", "transaction_id", "event_index")
+    keys = _newest_shown(tx, "events WHERE event_type = 'MarketResolved'", order, "id", limit)
+    rows = tx.all(
+        "SELECT e.id, m.market_id, mt.question, w.address AS wallet_address, m.proposed_outcome AS outcome,"
+        " e.timestamp AS at FROM events e JOIN markets m ON m.id = e.market"
+        " LEFT JOIN market_texts mt ON mt.market = m.id"
+        f" JOIN wallets w ON w.id = e.wallet WHERE e.id IN ({', '.join('?' * len(keys))})",
+        keys,
     )
+    return sorted(rows, key=lambda row: keys.index(row["id"]))
 
 
 def latest_creations(tx: Tx, limit: int) -> list[Row]:
@@ -211,56 +204,7 @@ def latest_creations(tx: Tx, limit: int) -> list[Row]:
 # The whole service
 
 
-class Totals(NamedTuple):
-    """Counts over everything; ``volume`` in lamports."""
-
-    markets: dict[str, int]
-    trades: int
-    votes: int
-    events: int
-    users: int
-    volume: int
-
-
-def totals(tx: Tx) -> Totals:
-    by_state = {
-        row["state"]: row["markets"]
-        for row in tx.all("SELECT state, count(*) AS markets FROM markets WHERE known = 1 GROUP BY state")
-    }
-    volume = sum_of(tx.one(f"SELECT {exact_sum('total_volume')} FROM markets WHERE known = 1"))
-    return Totals(
-        {state.name: by_state.get(int(state), 0) for state in MarketState},
-        int(tx.value("SELECT COALESCE(sum(trades_count), 0) FROM markets")),
-        int(tx.value("SELECT COALESCE(sum(likes + dislikes), 0) FROM tallies")),
-        int(tx.value("SELECT count(*) FROM events")),
-        int(tx.value("SELECT count(*) FROM wallets")),
-        volume,
-    )
-
-
-class PendingVotes(NamedTuple):
-    """Markets with votes not yet recorded on chain, and the number of those votes."""
-
-    markets: int
-    votes: int
-
-
-def pending_votes(tx: Tx, kind: int) -> PendingVotes:
-    row = tx.one(
-        "SELECT count(DISTINCT market) AS markets, count(*) AS votes FROM votes WHERE kind = ? AND aggregated = 0",
-        (kind,),
-    )
-    return PendingVotes(0, 0) if row is None else PendingVotes(row["markets"], row["votes"])
-
-
 # Alerts
-
-
-def open_alerts(tx: Tx) -> dict[str, int]:
-    """Number of open alerts by severity."""
-    rows = tx.all("SELECT severity, count(*) AS alerts FROM alerts WHERE status = 'open' GROUP BY severity")
-    found = {row["severity"]: row["alerts"] for row in rows}
-    return {severity: found.get(severity, 0) for severity in SEVERITIES}
 
 
 def latest_alerts(tx: Tx, limit: int) -> list[Row]:

@@ -74,8 +74,8 @@ def detach_text(tx: Tx, record: Record) -> None:
     text = tx.one("SELECT * FROM market_texts WHERE market = ?", (record["id"],))
     if text is None:
         return
+    search.forget_question(tx, record["id"], text["question"])
     tx.execute("DELETE FROM market_texts WHERE market = ?", (record["id"],))
-    tx.execute("DELETE FROM question_trigrams WHERE market = ?", (record["id"],))
     tx.execute(
         "UPDATE markets SET listed_category = 'other', listed_end_date = ? WHERE id = ?",
         (END_DATE_UNKNOWN, record["id"]),

@@ -17,6 +17,7 @@ _SINCE = (
 )
 """A market that trades until its end date is not stuck before that."""
 CURSOR = "alerts_seen_event"
+STUCK_COUNTED_MAX = 10_000
 
 
 class Stuck(NamedTuple):
@@ -31,7 +32,7 @@ def list_stuck(tx: Tx, before: int, limit: int) -> list[Stuck]:
     """Markets that are not final and have not moved since ``before`` (unix seconds), oldest first."""
     rows = tx.all(
         f"SELECT id, state, {_SINCE} AS since FROM markets WHERE {_NOT_FINAL} AND last_state_change_at <= ?"
-        f" AND {_SINCE} <= ? ORDER BY last_state_change_at, id LIMIT ?",
+        f" AND {_SINCE} <= ? ORDER BY last_state_change_at, state, listed_end_date, id LIMIT ?",
         (before, before, limit),
     )
     return [
@@ -45,10 +46,12 @@ def list_stuck(tx: Tx, before: int, limit: int) -> list[Stuck]:
 
 
 def count_stuck(tx: Tx, before: int) -> int:
+    """Markets that :func:`list_stuck` would list, counted up to STUCK_COUNTED_MAX."""
     return int(
         tx.value(
-            f"SELECT count(*) FROM markets WHERE {_NOT_FINAL} AND last_state_change_at <= ? AND {_SINCE} <= ?",
-            (before, before),
+            f"SELECT count(*) FROM (SELECT 1 FROM markets WHERE {_NOT_FINAL} AND last_state_change_at <= ?"
+            f" AND {_SINCE} <= ? LIMIT ?) stuck",
+            (before, before, STUCK_COUNTED_MAX),
         )
     )
 
@@ -87,7 +90,8 @@ def list_withdrawals_since(tx: Tx, event_id: int, limit: int) -> tuple[list[Row]
     newest = int(tx.value("SELECT coalesce(max(id), 0) FROM events"))
     rows = tx.all(
         "SELECT m.market_id, m.id AS market, e.id AS event FROM events e JOIN markets m ON m.id = e.market"
-        " WHERE e.event_type = 'LiquidityWithdrawn' AND e.id > ? AND e.id <= ? ORDER BY e.id LIMIT ?",
+        # Only what is new is looked through; the type's index would lead to all withdrawals there ever were.
+        " WHERE (e.event_type || '') = 'LiquidityWithdrawn' AND e.id > ? AND e.id <= ? ORDER BY e.id LIMIT ?",
         (event_id, newest, limit),
     )
     return rows, rows[-1]["event"] if len(rows) == limit else newest

@@ -34,6 +34,7 @@ CREATE TABLE inbox (
     received_ms    INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX inbox_by_next_try ON inbox (next_try_ms, slot, id);
+CREATE INDEX inbox_by_slot ON inbox (slot);
 
 CREATE TABLE transactions (
     id             INTEGER PRIMARY KEY,
@@ -87,6 +88,9 @@ CREATE TABLE dead_letters (
 ) STRICT;
 CREATE INDEX dead_letters_open ON dead_letters (id) WHERE resolved_ms IS NULL;
 CREATE INDEX dead_letters_by_kind ON dead_letters (kind, signature) WHERE resolved_ms IS NULL;
+CREATE INDEX dead_letters_to_retry ON dead_letters (last_tried_ms, id) WHERE resolved_ms IS NULL AND signature IS NOT NULL;
+CREATE INDEX dead_letters_by_end ON dead_letters (resolved_ms) WHERE resolved_ms IS NOT NULL;
+CREATE INDEX dead_letters_with_payload ON dead_letters (last_tried_ms) WHERE payload IS NOT NULL;
 CREATE UNIQUE INDEX dead_letters_once ON dead_letters (signature, kind, event_index) WHERE signature IS NOT NULL;
 
 -- Where polling continues: everything of `address` up to `slot` has been seen, apart from the overlap re-read each time.
@@ -184,11 +188,13 @@ CREATE INDEX markets_ready_for_approval ON markets (created_at, id) WHERE ready_
 -- The lists' orders, with what else lists are filtered by: pages are found and counted without touching the rows.
 CREATE INDEX markets_newest ON markets (created_at, id, hidden, state, listed_category) WHERE known = 1;
 CREATE INDEX markets_by_state ON markets (state, created_at, id, hidden, listed_category) WHERE known = 1;
-CREATE INDEX markets_by_creator ON markets (creator, created_at, id) WHERE known = 1;
+CREATE INDEX markets_by_state_category ON markets (state, listed_category, created_at, id, hidden) WHERE known = 1;
+CREATE INDEX markets_by_creator ON markets (creator, created_at, id, hidden, state, listed_category) WHERE known = 1;
 CREATE INDEX markets_by_volume ON markets (total_volume, id, hidden, state, listed_category) WHERE known = 1;
 CREATE INDEX markets_by_category ON markets (listed_category, created_at, id, hidden, state) WHERE known = 1;
 CREATE INDEX markets_by_end_date ON markets (listed_end_date, id, hidden, state, listed_category) WHERE known = 1;
 CREATE INDEX markets_unsettled_baselines ON markets (baseline_slot) WHERE baseline IS NOT NULL AND baseline_final = 0;
+CREATE INDEX markets_by_baseline ON markets (baseline_slot) WHERE baseline_slot IS NOT NULL;
 CREATE INDEX markets_needing_resync ON markets (resync_tried_ms, id) WHERE needs_resync = 1;
 CREATE INDEX markets_resolving ON markets (resolution_proposed_at, id) WHERE state = 3;
 CREATE INDEX markets_disputed ON markets (dispute_initiated_at, id) WHERE state = 4;
@@ -233,7 +239,7 @@ CREATE TABLE trades (
 CREATE INDEX trades_in_order ON trades (slot, index_in_block, event_id);
 CREATE INDEX trades_by_market ON trades (market, slot, index_in_block, event_id);
 CREATE INDEX trades_by_wallet ON trades (wallet, slot, index_in_block, event_id);
-CREATE INDEX trades_by_time ON trades (traded_at, market);
+CREATE INDEX trades_by_time ON trades (traded_at, market, wallet, cost);
 
 CREATE TABLE positions (
     id             INTEGER PRIMARY KEY,
@@ -254,9 +260,11 @@ CREATE TABLE positions (
                                         -- loss without a write: readers of a finalised, unclaimed position subtract it
     first_trade_at INTEGER NOT NULL,
     updated_ms     INTEGER NOT NULL,
+    holding        TEXT NOT NULL DEFAULT '00000000000000000000',  -- YES and NO shares together, 20 digits
     UNIQUE (market, wallet)
 ) STRICT;
 CREATE INDEX positions_by_wallet ON positions (wallet, market);
+CREATE INDEX positions_by_holding ON positions (market, holding, id);
 
 -- Position accounts as read from the chain together with their market's baseline: what the events up to that slot must
 -- have come to, whatever of them is missing from the log.
@@ -287,7 +295,7 @@ CREATE TABLE votes (
     UNIQUE (market, wallet, kind)
 ) STRICT;
 CREATE INDEX votes_by_market ON votes (market, kind, id);
-CREATE INDEX votes_by_wallet ON votes (wallet, kind, id);
+CREATE INDEX votes_by_wallet ON votes (wallet, id, kind);
 CREATE INDEX votes_by_event ON votes (event_id) WHERE event_id IS NOT NULL;
 CREATE INDEX votes_unrecorded ON votes (kind, market) WHERE aggregated = 0;
 
@@ -351,6 +359,8 @@ CREATE TABLE evidence (
     pinned     INTEGER NOT NULL DEFAULT 0 CHECK (pinned IN (0, 1)),
     created_ms INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX evidence_by_time ON evidence (created_ms, cid);
+CREATE INDEX evidence_unpinned ON evidence (created_ms, cid) WHERE pinned = 0;
 
 -- An outcome the creator registered in advance; the monitor submits it at due_at.
 CREATE TABLE resolution_plans (
@@ -378,7 +388,8 @@ CREATE TABLE discussions (
     deleted_ms INTEGER
 ) STRICT;
 CREATE INDEX discussions_by_market ON discussions (market, parent, id);
-CREATE INDEX discussions_by_parent ON discussions (parent, id);
+CREATE INDEX discussions_shown ON discussions (market, parent, id) WHERE deleted_ms IS NULL OR replies > 0;
+CREATE INDEX discussions_by_parent ON discussions (parent, id) WHERE deleted_ms IS NULL OR replies > 0;
 CREATE INDEX discussions_by_wallet ON discussions (wallet, market, created_ms);
 
 CREATE TABLE discussion_votes (
@@ -452,7 +463,9 @@ CREATE INDEX intents_unsettled ON intents (id) WHERE status IN ('planned', 'sent
 CREATE INDEX intents_unfinalized ON intents (id) WHERE status = 'confirmed' AND finalized_ms IS NULL;
 CREATE INDEX intents_with_bytes ON intents (created_ms) WHERE signed_transaction IS NOT NULL;
 CREATE INDEX intents_by_market ON intents (market, action, round);
-CREATE INDEX intents_by_status ON intents (status);
+CREATE INDEX intents_by_status ON intents (status, id, action);
+CREATE INDEX intents_by_action ON intents (action, id, status);
+CREATE INDEX intents_of_market ON intents (market, id, status, action);
 CREATE INDEX intents_by_signature ON intents (signature);
 
 CREATE TABLE jobs (
@@ -473,6 +486,7 @@ CREATE TABLE job_runs (
     error       TEXT
 ) STRICT;
 CREATE INDEX job_runs_by_job ON job_runs (job, id);
+CREATE INDEX job_runs_open ON job_runs (id) WHERE finished_ms IS NULL;
 
 CREATE TABLE leases (
     name       TEXT PRIMARY KEY,
@@ -510,8 +524,12 @@ CREATE TABLE alerts (
     resolved_ms     INTEGER
 ) STRICT;
 CREATE UNIQUE INDEX alerts_one_open ON alerts (alert_type, subject) WHERE status <> 'resolved';
-CREATE INDEX alerts_by_status ON alerts (status, id);
-CREATE INDEX alerts_by_subject ON alerts (alert_type, subject, id);
+CREATE INDEX alerts_by_end ON alerts (resolved_ms) WHERE resolved_ms IS NOT NULL;
+CREATE INDEX alerts_by_status ON alerts (status, id, severity);
+CREATE INDEX alerts_by_severity ON alerts (severity, id, status);
+CREATE INDEX alerts_by_type ON alerts (alert_type, id, status, severity);
+CREATE INDEX alerts_by_cause ON alerts (alert_type, subject, id);
+CREATE INDEX alerts_by_subject ON alerts (subject, id, status, severity, alert_type);
 CREATE INDEX alerts_to_take_back ON alerts (id) WHERE status = 'resolved' AND taken_back = 0 AND notified_ms IS NOT NULL;
 
 CREATE TABLE discrepancies (
@@ -525,7 +543,9 @@ CREATE TABLE discrepancies (
     resolved_ms INTEGER,
     resolution  TEXT
 ) STRICT;
-CREATE INDEX discrepancies_by_market ON discrepancies (market, id);
+CREATE INDEX discrepancies_by_market ON discrepancies (market, id, resolved_ms);
+CREATE INDEX discrepancies_open ON discrepancies (id) WHERE resolved_ms IS NULL;
+CREATE INDEX discrepancies_resolved ON discrepancies (id) WHERE resolved_ms IS NOT NULL;
 
 CREATE TABLE snapshots (
     id                INTEGER PRIMARY KEY,
@@ -560,6 +580,258 @@ CREATE TABLE audit (
     request_id TEXT,
     address    TEXT
 ) STRICT;
-CREATE INDEX audit_by_wallet ON audit (wallet, id);
-CREATE INDEX audit_by_action ON audit (action, id);
-CREATE INDEX audit_by_time ON audit (at_ms);
+CREATE INDEX audit_by_time ON audit (at_ms, id);
+CREATE INDEX audit_by_wallet ON audit (wallet, at_ms, id);
+CREATE INDEX audit_by_action ON audit (action, at_ms, id);
+CREATE INDEX audit_by_both ON audit (wallet, action, at_ms, id);
+
+-- ---------------------------------------------------------------------------------------------------------------------
+-- Kept figures: what would otherwise be counted over all rows. Triggers keep them, so that no write can forget to; only
+-- new events and trades, which come in bulk, are counted by whoever writes them (store/kept.py).
+-- Sums of amounts are kept in two parts, high * 10^10 + low, each of which stays far below 2^63.
+-- (Triggers are in the words of SQLite; the Postgres dialect brings functions that do the same.)
+
+CREATE TABLE grand_totals (
+    id          INTEGER PRIMARY KEY CHECK (id = 1),
+    events      INTEGER NOT NULL,
+    trades      INTEGER NOT NULL,
+    volume_high INTEGER NOT NULL,       -- of all markets
+    volume_low  INTEGER NOT NULL
+) STRICT;
+INSERT INTO grand_totals (id, events, trades, volume_high, volume_low) VALUES (1, 0, 0, 0, 0);
+
+CREATE TABLE vote_totals (
+    kind    INTEGER PRIMARY KEY,
+    votes   INTEGER NOT NULL,
+    pending INTEGER NOT NULL,           -- not recorded on chain yet,
+    markets INTEGER NOT NULL            -- and in how many markets
+) STRICT;
+INSERT INTO vote_totals (kind, votes, pending, markets) VALUES (0, 0, 0, 0), (1, 0, 0, 0);
+
+-- dead_letters (open ones), and by kind: markets:<state>, category:<of visible markets>, intents:<status>,
+-- alerts:<status>:<severity>, cases:<type of an unresolved alert>, runs:<job>, failed_runs:<job>.
+CREATE TABLE totals (
+    name  TEXT PRIMARY KEY,
+    value INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- What a market's trades come to, and its positions: all, and those that have not claimed what they might.
+CREATE TABLE market_figures (
+    market      INTEGER PRIMARY KEY,
+    bought      INTEGER NOT NULL DEFAULT 0,
+    bought_high INTEGER NOT NULL DEFAULT 0,
+    bought_low  INTEGER NOT NULL DEFAULT 0,
+    sold        INTEGER NOT NULL DEFAULT 0,
+    sold_high   INTEGER NOT NULL DEFAULT 0,
+    sold_low    INTEGER NOT NULL DEFAULT 0,
+    positions   INTEGER NOT NULL DEFAULT 0,
+    owed_yes    INTEGER NOT NULL DEFAULT 0,
+    owed_no     INTEGER NOT NULL DEFAULT 0,
+    owed_any    INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+CREATE TABLE wallet_figures (
+    wallet    INTEGER PRIMARY KEY,
+    trades    INTEGER NOT NULL DEFAULT 0,
+    cost_high INTEGER NOT NULL DEFAULT 0,
+    cost_low  INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+-- The trades of each minute and each hour of a market. A trade that goes takes nothing out of them: its market is then
+-- folded again, which begins by dropping them all.
+CREATE TABLE candles (
+    market    INTEGER NOT NULL,
+    width_s   INTEGER NOT NULL,         -- 60 or 3600
+    start_s   INTEGER NOT NULL,
+    trades    INTEGER NOT NULL,
+    cost_high INTEGER NOT NULL,
+    cost_low  INTEGER NOT NULL,
+    highest   TEXT NOT NULL,
+    lowest    TEXT NOT NULL,
+    close     TEXT NOT NULL,            -- the price after the last trade
+    PRIMARY KEY (market, width_s, start_s)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER events_out AFTER DELETE ON events BEGIN
+    UPDATE grand_totals SET events = events - 1 WHERE id = 1;
+END;
+CREATE TRIGGER dead_letters_in AFTER INSERT ON dead_letters WHEN NEW.resolved_ms IS NULL BEGIN
+    INSERT INTO totals (name, value) VALUES ('dead_letters', 1)
+    ON CONFLICT (name) DO UPDATE SET value = value + excluded.value;
+END;
+CREATE TRIGGER dead_letters_moved AFTER UPDATE OF resolved_ms ON dead_letters
+    WHEN (OLD.resolved_ms IS NULL) <> (NEW.resolved_ms IS NULL) BEGIN
+    INSERT INTO totals (name, value) VALUES ('dead_letters', CASE WHEN NEW.resolved_ms IS NULL THEN 1 ELSE -1 END)
+    ON CONFLICT (name) DO UPDATE SET value = value + excluded.value;
+END;
+CREATE TRIGGER dead_letters_out AFTER DELETE ON dead_letters WHEN OLD.resolved_ms IS NULL BEGIN
+    INSERT INTO totals (name, value) VALUES ('dead_letters', -1)
+    ON CONFLICT (name) DO UPDATE SET value = value + excluded.value;
+END;
+CREATE TRIGGER trades_out AFTER DELETE ON trades BEGIN
+    UPDATE grand_totals SET trades = trades - 1 WHERE id = 1;
+    INSERT INTO market_figures (market, bought, bought_high, bought_low, sold, sold_high, sold_low)
+    VALUES (OLD.market, -OLD.is_buy, -OLD.is_buy * CAST(substr(OLD.cost, 1, 10) AS INTEGER),
+        -OLD.is_buy * CAST(substr(OLD.cost, 11) AS INTEGER), -(1 - OLD.is_buy),
+        -(1 - OLD.is_buy) * CAST(substr(OLD.cost, 1, 10) AS INTEGER),
+        -(1 - OLD.is_buy) * CAST(substr(OLD.cost, 11) AS INTEGER))
+    ON CONFLICT (market) DO UPDATE SET bought = bought + excluded.bought,
+        bought_high = bought_high + excluded.bought_high, bought_low = bought_low + excluded.bought_low,
+        sold = sold + excluded.sold, sold_high = sold_high + excluded.sold_high,
+        sold_low = sold_low + excluded.sold_low;
+    INSERT INTO wallet_figures (wallet, trades, cost_high, cost_low)
+    VALUES (OLD.wallet, -1, -CAST(substr(OLD.cost, 1, 10) AS INTEGER), -CAST(substr(OLD.cost, 11) AS INTEGER))
+    ON CONFLICT (wallet) DO UPDATE SET trades = trades + excluded.trades,
+        cost_high = cost_high + excluded.cost_high, cost_low = cost_low + excluded.cost_low;
+END;
+CREATE TRIGGER positions_in AFTER INSERT ON positions BEGIN
+    INSERT INTO market_figures (market, positions, owed_yes, owed_no, owed_any)
+    VALUES (NEW.market, 1,
+        (NEW.has_claimed = 0 AND NEW.shares_yes > '00000000000000000000'),
+        (NEW.has_claimed = 0 AND NEW.shares_no > '00000000000000000000'),
+        (NEW.has_claimed = 0 AND NEW.total_invested > '00000000000000000000'))
+    ON CONFLICT (market) DO UPDATE SET positions = positions + excluded.positions,
+        owed_yes = owed_yes + excluded.owed_yes, owed_no = owed_no + excluded.owed_no,
+        owed_any = owed_any + excluded.owed_any;
+END;
+CREATE TRIGGER positions_out AFTER DELETE ON positions BEGIN
+    INSERT INTO market_figures (market, positions, owed_yes, owed_no, owed_any)
+    VALUES (OLD.market, -1,
+        -(OLD.has_claimed = 0 AND OLD.shares_yes > '00000000000000000000'),
+        -(OLD.has_claimed = 0 AND OLD.shares_no > '00000000000000000000'),
+        -(OLD.has_claimed = 0 AND OLD.total_invested > '00000000000000000000'))
+    ON CONFLICT (market) DO UPDATE SET positions = positions + excluded.positions,
+        owed_yes = owed_yes + excluded.owed_yes, owed_no = owed_no + excluded.owed_no,
+        owed_any = owed_any + excluded.owed_any;
+END;
+CREATE TRIGGER positions_moved AFTER UPDATE OF has_claimed, shares_yes, shares_no, total_invested ON positions
+    WHEN OLD.has_claimed <> NEW.has_claimed
+        OR (OLD.shares_yes > '00000000000000000000') <> (NEW.shares_yes > '00000000000000000000')
+        OR (OLD.shares_no > '00000000000000000000') <> (NEW.shares_no > '00000000000000000000')
+        OR (OLD.total_invested > '00000000000000000000') <> (NEW.total_invested > '00000000000000000000')
+BEGIN
+    INSERT INTO market_figures (market, positions, owed_yes, owed_no, owed_any)
+    VALUES (NEW.market, 0,
+        (NEW.has_claimed = 0 AND NEW.shares_yes > '00000000000000000000')
+            - (OLD.has_claimed = 0 AND OLD.shares_yes > '00000000000000000000'),
+        (NEW.has_claimed = 0 AND NEW.shares_no > '00000000000000000000')
+            - (OLD.has_claimed = 0 AND OLD.shares_no > '00000000000000000000'),
+        (NEW.has_claimed = 0 AND NEW.total_invested > '00000000000000000000')
+            - (OLD.has_claimed = 0 AND OLD.total_invested > '00000000000000000000'))
+    ON CONFLICT (market) DO UPDATE SET positions = positions + excluded.positions,
+        owed_yes = owed_yes + excluded.owed_yes, owed_no = owed_no + excluded.owed_no,
+        owed_any = owed_any + excluded.owed_any;
+END;
+CREATE TRIGGER markets_in AFTER INSERT ON markets WHEN NEW.known = 1 BEGIN
+    INSERT INTO totals (name, value) SELECT 'markets:' || NEW.state, 1 WHERE NEW.known = 1
+    ON CONFLICT (name) DO UPDATE SET value = value + excluded.value;
+    INSERT INTO totals (name, value) SELECT 'category:' || NEW.listed_category, 1
+    WHERE NEW.known = 1 AND NEW.hidden = 0 ON CONFLICT (name) DO UPDATE SET value = value + excluded.value;
+    UPDATE grand_totals SET
+        volume_high = volume_high + CAST(substr(NEW.total_volume, 1, 10) AS INTEGER),
+        volume_low = volume_low + CAST(substr(NEW.total_volume, 11) AS INTEGER) WHERE id = 1;
+END;
+CREATE TRIGGER markets_out AFTER DELETE ON markets WHEN OLD.known = 1 BEGIN
+    INSERT INTO totals (name, value) SELECT 'markets:' || OLD.state, -1 WHERE OLD.known = 1
+    ON CONFLICT (name) DO UPDATE SET value = value + excluded.value;
+    INSERT INTO totals (name, value) SELECT 'category:' || OLD.listed_category, -1
+    WHERE OLD.known = 1 AND OLD.hidden = 0 ON CONFLICT (name) DO UPDATE SET value = value + excluded.value;
+    UPDATE grand_totals SET
+        volume_high = volume_high - CAST(substr(OLD.total_volume, 1, 10) AS INTEGER),
+        volume_low = volume_low - CAST(substr(OLD.total_volume, 11) AS INTEGER) WHERE id = 1;
+END;
+CREATE TRIGGER markets_moved AFTER UPDATE OF known, state, hidden, listed_category ON markets
+    WHEN (OLD.known, OLD.state, OLD.hidden, OLD.listed_category)
+        IS NOT (NEW.known, NEW.state, NEW.hidden, NEW.listed_category)
+BEGIN
+    INSERT INTO totals (name, value) SELECT 'markets:' || OLD.state, -1 WHERE OLD.known = 1
+    ON CONFLICT (name) DO UPDATE SET value = value + excluded.value;
+    INSERT INTO totals (name, value) SELECT 'category:' || OLD.listed_category, -1
+    WHERE OLD.known = 1 AND OLD.hidden = 0 ON CONFLICT (name) DO UPDATE SET value = value + excluded.value;
+    INSERT INTO totals (name, value) SELECT 'markets:' || NEW.state, 1 WHERE NEW.known = 1
+    ON CONFLICT (name) DO UPDATE SET value = value + excluded.value;
+    INSERT INTO totals (name, value) SELECT 'category:' || NEW.listed_category, 1
+    WHERE NEW.known = 1 AND NEW.hidden = 0 ON CONFLICT (name) DO UPDATE SET value = value + excluded.value;
+END;
+CREATE TRIGGER markets_traded AFTER UPDATE OF known, total_volume ON markets
+    WHEN OLD.known <> NEW.known OR OLD.total_volume <> NEW.total_volume
+BEGIN
+    UPDATE grand_totals SET
+        volume_high = volume_high + NEW.known * CAST(substr(NEW.total_volume, 1, 10) AS INTEGER)
+            - OLD.known * CAST(substr(OLD.total_volume, 1, 10) AS INTEGER),
+        volume_low = volume_low + NEW.known * CAST(substr(NEW.total_volume, 11) AS INTEGER)
+            - OLD.known * CAST(substr(OLD.total_volume, 11) AS INTEGER) WHERE id = 1;
+END;
+CREATE TRIGGER votes_in AFTER INSERT ON votes BEGIN
+    UPDATE vote_totals SET votes = votes + 1, pending = pending + 1 - NEW.aggregated,
+        markets = markets + (NEW.aggregated = 0 AND NOT EXISTS (SELECT 1 FROM votes
+        WHERE kind = NEW.kind AND market = NEW.market AND aggregated = 0 AND id <> NEW.id))
+    WHERE kind = NEW.kind;
+END;
+CREATE TRIGGER votes_out AFTER DELETE ON votes BEGIN
+    UPDATE vote_totals SET votes = votes - 1, pending = pending - 1 + OLD.aggregated,
+        markets = markets - (OLD.aggregated = 0 AND NOT EXISTS (SELECT 1 FROM votes
+        WHERE kind = OLD.kind AND market = OLD.market AND aggregated = 0 AND id <> OLD.id))
+    WHERE kind = OLD.kind;
+END;
+CREATE TRIGGER votes_recorded AFTER UPDATE OF aggregated ON votes WHEN OLD.aggregated <> NEW.aggregated BEGIN
+    UPDATE vote_totals SET pending = pending + OLD.aggregated - NEW.aggregated,
+        markets = markets + (OLD.aggregated - NEW.aggregated) * (NOT EXISTS (SELECT 1 FROM votes
+        WHERE kind = NEW.kind AND market = NEW.market AND aggregated = 0 AND id <> NEW.id))
+    WHERE kind = NEW.kind;
+END;
+CREATE TRIGGER intents_in AFTER INSERT ON intents BEGIN
+    INSERT INTO totals (name, value) VALUES ('intents:' || NEW.status, 1)
+    ON CONFLICT (name) DO UPDATE SET value = value + excluded.value;
+END;
+CREATE TRIGGER intents_moved AFTER UPDATE OF status ON intents WHEN OLD.status <> NEW.status BEGIN
+    INSERT INTO totals (name, value) VALUES ('intents:' || OLD.status, -1)
+    ON CONFLICT (name) DO UPDATE SET value = value + excluded.value;
+    INSERT INTO totals (name, value) VALUES ('intents:' || NEW.status, 1)
+    ON CONFLICT (name) DO UPDATE SET value = value + excluded.value;
+END;
+CREATE TRIGGER alerts_in AFTER INSERT ON alerts BEGIN
+    INSERT INTO totals (name, value) VALUES ('alerts:' || NEW.status || ':' || NEW.severity, 1)
+    ON CONFLICT (name) DO UPDATE SET value = value + excluded.value;
+    INSERT INTO totals (name, value) SELECT 'cases:' || NEW.alert_type, 1
+    WHERE NEW.status <> 'resolved'
+    ON CONFLICT (name) DO UPDATE SET value = value + excluded.value;
+END;
+CREATE TRIGGER alerts_moved AFTER UPDATE OF status, severity ON alerts
+    WHEN OLD.status <> NEW.status OR OLD.severity <> NEW.severity BEGIN
+    INSERT INTO totals (name, value) VALUES ('alerts:' || OLD.status || ':' || OLD.severity, -1)
+    ON CONFLICT (name) DO UPDATE SET value = value + excluded.value;
+    INSERT INTO totals (name, value) SELECT 'cases:' || OLD.alert_type, -1
+    WHERE OLD.status <> 'resolved'
+    ON CONFLICT (name) DO UPDATE SET value = value + excluded.value;
+    INSERT INTO totals (name, value) VALUES ('alerts:' || NEW.status || ':' || NEW.severity, 1)
+    ON CONFLICT (name) DO UPDATE SET value = value + excluded.value;
+    INSERT INTO totals (name, value) SELECT 'cases:' || NEW.alert_type, 1
+    WHERE NEW.status <> 'resolved'
+    ON CONFLICT (name) DO UPDATE SET value = value + excluded.value;
+END;
+CREATE TRIGGER alerts_out AFTER DELETE ON alerts BEGIN
+    INSERT INTO totals (name, value) VALUES ('alerts:' || OLD.status || ':' || OLD.severity, -1)
+    ON CONFLICT (name) DO UPDATE SET value = value + excluded.value;
+    INSERT INTO totals (name, value) SELECT 'cases:' || OLD.alert_type, -1
+    WHERE OLD.status <> 'resolved'
+    ON CONFLICT (name) DO UPDATE SET value = value + excluded.value;
+END;
+CREATE TRIGGER job_runs_in AFTER INSERT ON job_runs BEGIN
+    INSERT INTO totals (name, value) VALUES ('runs:' || NEW.job, 1)
+    ON CONFLICT (name) DO UPDATE SET value = value + excluded.value;
+    INSERT INTO totals (name, value) SELECT 'failed_runs:' || NEW.job, 1
+    WHERE NEW.result = 'failed'
+    ON CONFLICT (name) DO UPDATE SET value = value + excluded.value;
+END;
+CREATE TRIGGER job_runs_out AFTER DELETE ON job_runs BEGIN
+    INSERT INTO totals (name, value) VALUES ('runs:' || OLD.job, -1)
+    ON CONFLICT (name) DO UPDATE SET value = value + excluded.value;
+    INSERT INTO totals (name, value) SELECT 'failed_runs:' || OLD.job, -1
+    WHERE OLD.result = 'failed'
+    ON CONFLICT (name) DO UPDATE SET value = value + excluded.value;
+END;
+CREATE TRIGGER job_runs_ended AFTER UPDATE OF result ON job_runs WHEN OLD.result IS NOT NEW.result BEGIN
+    INSERT INTO totals (name, value) VALUES ('failed_runs:' || NEW.job, (NEW.result IS 'failed') - (OLD.result IS 'failed'))
+    ON CONFLICT (name) DO UPDATE SET value = value + excluded.value;
+END;
