@@ -130,11 +130,10 @@ class StreamNode:
 
         def unit(tx: Tx) -> None:
             record = markets.add_record(tx, market_id, address)
-            record |= {"known": 1, "state": int(MarketState.ACTIVE), "created_at": 1_767_000_000}
-            record |= {"b_parameter": f"{10**11:020d}", "last_state_change_at": 1_767_000_000, **fields}
-            columns = [name for name in record if name != "id" and not name.endswith("_address")]
-            marks = ", ".join(f"{name} = ?" for name in columns)
-            tx.execute(f"UPDATE markets SET {marks} WHERE id = ?", (*(record[n] for n in columns), record["id"]))
+            given = {"known": 1, "state": int(MarketState.ACTIVE), "created_at": 1_767_000_000}
+            given |= {"b_parameter": f"{10**11:020d}", "last_state_change_at": 1_767_000_000, **fields}
+            marks = ", ".join(f"{name} = ?" for name in given)
+            tx.execute(f"UPDATE markets SET {marks} WHERE id = ?", (*given.values(), record["id"]))
 
         await self.store.write(unit)
         return market_id
