@@ -82,6 +82,16 @@ async def test_writing_goes_on_meanwhile_and_the_copy_is_of_one_moment(store: St
     assert ROWS <= contents.feed_head < ROWS + writing.result()
 
 
+def test_the_size_counts_what_the_log_still_holds(tmp_path: Path) -> None:
+    path = tmp_path / "some.db"
+    with pytest.raises(OSError, match="No such file"):
+        backup.size_on_disk(path)
+    path.write_bytes(b"1234")
+    assert backup.size_on_disk(path) == 4
+    Path(f"{path}-wal").write_bytes(b"12")
+    assert backup.size_on_disk(path) == 6
+
+
 def test_names_tell_the_time() -> None:
     assert backup.created_ms_of(backup.file_name(NOW_MS)) == NOW_MS
     for other in ("zmart-20270115-080000.db.gz", "zmart-20279915-080000-123.db.gz", "zmart.db", "x" + "y" * 300):

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from zmart_lite.errors import ChainError, StoreUnavailable, UndecodableData
 from zmart_lite.ops import BreakerView
-from zmart_lite.ops.health import Status
+from zmart_lite.ops.health import Number, Status
+from zmart_lite.store.backup import size_on_disk
 
 if TYPE_CHECKING:
     from zmart_lite.app.node import Node
@@ -95,7 +96,7 @@ class Watch:
     def _report_rpc(self, error: str | None) -> None:
         """The way to the cluster. Addresses are told by their number only: they may hold keys."""
         node, endpoints = self._node, self._node.rpc.endpoints()
-        numbers = {
+        numbers: dict[str, Number] = {
             "slot": node.clock.slot,
             "reason": None if error is None else "the cluster does not answer as it should",
             "endpoint": next(each.number for each in endpoints if each.is_serving),
@@ -107,10 +108,7 @@ class Watch:
     def _report(self) -> None:
         node = self._node
         node.breakers.notice()
-        failed = node.store.failed
-        reason = "it cannot be written" if failed else None
-        numbers = {"queue": node.store.queue_length, "reason": reason}
-        node.health.report("database", "error" if failed else "ok", numbers, failed)
+        self._report_database()
         node.health.report("websocket", "ok", node.hub.counts()._asdict())
         for service, breaker in BREAKER_OF_SERVICE.items():
             off = self._why_off(service)
@@ -129,6 +127,17 @@ class Watch:
             return "neither Pinata nor Kubo is configured"
         name = JOB_OF_SERVICE[service]
         return None if node.jobs.is_enabled(name) else "it is switched off by the configuration"
+
+    def _report_database(self) -> None:
+        node = self._node
+        failed = node.store.failed
+        reason = "it cannot be written" if failed else None
+        numbers: dict[str, Number] = {"queue": node.store.queue_length, "reason": reason}
+        try:
+            numbers["size_bytes"] = size_on_disk(node.config.store.sqlite_path)
+        except OSError as error:
+            logger.warning("the database's size is unknown: %s", error)
+        node.health.report("database", "error" if failed else "ok", numbers, failed)
 
     def _report_service(self, service: str, breaker: BreakerView) -> None:
         """A service with the reason why it is not well; what exactly failed is for the log and the doctor."""

@@ -133,10 +133,15 @@ def _partial(target: Path, step: str) -> Path:
     return target.with_name(f"{target.name}.{step}{PARTIAL_SUFFIX}")
 
 
+def size_on_disk(path: Path) -> int:
+    """Bytes of a database with what its log has not handed over yet. Raises OSError where there is none."""
+    wal = Path(f"{path}-wal")
+    return path.stat().st_size + (wal.stat().st_size if wal.exists() else 0)
+
+
 def _require_space(source: Path, folder: Path) -> None:
     """The copy and its compressed form lie side by side for a while."""
-    wal = Path(f"{source}-wal")
-    size_bytes = source.stat().st_size + (wal.stat().st_size if wal.exists() else 0)
+    size_bytes = size_on_disk(source)
     needed, free = 2 * size_bytes + SPACE_SLACK_BYTES, shutil.disk_usage(folder).free
     if free < needed:
         raise BackupFailed(
