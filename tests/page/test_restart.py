@@ -1,5 +1,6 @@
 """The page while its node goes away and comes back."""
 
+import secrets
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -16,10 +17,20 @@ from zmart_lite.demo.client import Api, Wallet
 pytestmark = pytest.mark.external
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+PORTS = range(20_000, 30_000)
+"""Below those that systems hand out by themselves, so that nobody takes one while the node is away."""
+
+
+def free_ports(count: int) -> int:
+    """The first of so many neighbouring ports that nobody listens on."""
+    first = secrets.choice(PORTS)
+    try:
+        for port in range(first, first + count):
+            with socket.socket() as found:
+                found.bind(("127.0.0.1", port))
+    except OSError:
+        return free_ports(count)
+    return first
 
 
 async def _create(api: Api, wallet: Wallet) -> str:
@@ -27,19 +38,30 @@ async def _create(api: Api, wallet: Wallet) -> str:
 
 
 def test_the_page_goes_on_after_a_restart_without_a_gap(tmp_path: Path, external_tool: Callable[[str], str]) -> None:
-    config = page_config(tmp_path, free_port(), free_port())
+    port = free_ports(3)
+    config = page_config(tmp_path, port, port + 1)
     with node(config) as first:
         act(first, _create)
         with browser(external_tool("chromium"), external_tool("chromedriver"), tmp_path, first.url) as page:
             page.open("events", fresh=True)
             page.until(lambda: page.all(".feed-line"))
+            watching = page.driver.current_window_handle
+            page.driver.switch_to.new_window("tab")
+            asking = page.driver.current_window_handle
+            page.open("markets")
             first.stop()
+            page.until(lambda: page.state == "waiting")
+            page.one('[name="sort"]').send_keys("Most traded")
+            page.until(lambda: "This could not be loaded" in page.text("main"))
+            page.driver.switch_to.window(watching)
             page.until(lambda: page.state == "waiting")
             with node(config) as second:
                 market_id = act(second, _create)
                 page.until(lambda: page.state == "open")
                 page.until(lambda: market_id[:8] in page.text("main") or _offsets(page) == _told(second.url))
                 page.until(lambda: _offsets(page) == _told(second.url), "the feed without a gap")
+                page.driver.switch_to.window(asking)
+                page.one(f'[data-market="{market_id}"]')
                 assert page.complaints(network=False) == [] or all("WebSocket" in each for each in page.complaints())
 
 
