@@ -7,6 +7,8 @@ import { follow } from './follow.js';
 const STATUS_EVERY_MS = 2_000;
 const HISTORY = 90;
 const PASSING_MAX_MS = 10_000;
+const TITLES_MAX = 1_000;
+const CLUSTERS_TO_PLAY = new Set(['localnet', 'devnet']);
 
 class App extends EventTarget {
   zmart = new Zmart();
@@ -22,9 +24,11 @@ class App extends EventTarget {
   devnet = null;
   /** @type {Zmart | null} */ admin = null;
   #chainOffsetMs = 0;
+  /** @type {Map<string, string>} questions of markets met lately, by id */ #titles = new Map();
 
   async start() {
     follow((signal) => this.#readStatus(signal), STATUS_EVERY_MS);
+    this.live.listen({ onMessage: ({ data }) => data?.market && this.know([data.market]) }, new AbortController().signal);
     await this.refreshProtocol();
     this.live.start();
   }
@@ -50,6 +54,28 @@ class App extends EventTarget {
     this.protocol = await this.zmart.get('/api/protocol').catch(() => null);
     if (this.protocol?.cluster === 'localnet') this.devnet = await this.zmart.get('/api/devnet').catch(() => null);
     this.dispatchEvent(new Event('protocol'));
+  }
+
+  /** Remembers what markets are called, so that messages that only carry an id can be told with a name. */
+  know(markets) {
+    for (const { market_id: id, title } of markets) {
+      this.#titles.delete(id);
+      this.#titles.set(id, title);
+    }
+    for (const id of this.#titles.keys()) {
+      if (this.#titles.size <= TITLES_MAX) break;
+      this.#titles.delete(id);
+    }
+  }
+
+  /** @param {string} id */
+  nameOf(id) {
+    return this.#titles.get(id) ?? `Market ${id.slice(0, 8)}`;
+  }
+
+  /** Whether this cluster is for playing: its money is worth nothing. */
+  get isPlayable() {
+    return CLUSTERS_TO_PLAY.has(this.protocol?.cluster);
   }
 
   /** Unix milliseconds by the chain's clock, which decides about markets. */

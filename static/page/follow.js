@@ -5,13 +5,13 @@ import { pause } from '../zmart/backoff.js';
  * Does something again and again until `signal` aborts: every so often, less often while it fails, and not while nobody
  * looks at the page.
  * @param {(signal: AbortSignal) => Promise<unknown>} step
- * @param {number} everyMs
+ * @param {number | (() => number)} everyMs
  * @param {AbortSignal} [signal]
  */
 export async function follow(step, everyMs, signal = new AbortController().signal) {
   const backoff = new Backoff({ firstMs: 1_000, maxMs: 8_000 });
   while (!signal.aborted) {
-    let wait = everyMs;
+    let wait = typeof everyMs === 'function' ? everyMs() : everyMs;
     try {
       await step(signal);
       backoff.reset();
@@ -56,5 +56,24 @@ export function throttled(step, pauseMs) {
       await pause(pauseMs);
     } while (again);
     running = false;
+  };
+}
+
+/**
+ * Joins calls that come close together into one, at most every `everyMs`. For drawing what a fast feed brings: the cost
+ * is that of the drawings, not of the messages.
+ * @param {() => void} step
+ * @param {AbortSignal} signal
+ * @param {number} [everyMs]
+ */
+export function joined(step, signal, everyMs = 100) {
+  let timer = null;
+  signal.addEventListener('abort', () => clearTimeout(timer));
+  return function soon() {
+    if (signal.aborted) return;
+    timer ??= setTimeout(() => {
+      timer = null;
+      step();
+    }, everyMs);
   };
 }

@@ -14,15 +14,19 @@ export const short = (value) => (Math.abs(value) < 10_000 ? whole.format(Math.ro
 
 /** Base units with nine decimals (lamports, shares) as a decimal with up to `digits` of them. */
 export function units(text, digits = 3) {
-  if (text === null || text === undefined) return '–';
+  return text === null || text === undefined ? '–' : fixed(text, digits).replace(/(\.\d*?)0+$/, '$1').replace(/\.$/, '');
+}
+
+/** The same with exactly `digits` decimals, so that a column of them stands in line. */
+export function fixed(text, digits) {
   const value = BigInt(text);
   const magnitude = value < 0n ? -value : value;
   const step = 10n ** BigInt(9 - digits);
   const rounded = (magnitude + step / 2n) / step;
   const unit = 10n ** BigInt(digits);
-  const fraction = (rounded % unit).toString().padStart(digits, '0').replace(/0+$/, '');
+  const fraction = (rounded % unit).toString().padStart(digits, '0');
   const sign = value < 0n && rounded > 0n ? '−' : '';
-  return sign + whole.format(rounded / unit) + (fraction ? `.${fraction}` : '');
+  return sign + whole.format(rounded / unit) + (digits ? `.${fraction}` : '');
 }
 
 export const sol = (text, digits = 3) => `${units(text, digits)} SOL`;
@@ -42,6 +46,15 @@ export const bps = (value) => `${(value / 100).toFixed(value % 100 ? 1 : 0)} %`;
 export const address = (text) => (text && text.length > 12 ? `${text.slice(0, 4)}…${text.slice(-4)}` : (text ?? '–'));
 export const time = (iso) => (iso ? clock.format(new Date(iso)) : '–');
 export const date = (iso) => (iso ? day.format(new Date(iso)) : '–');
+
+const SIZES = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+
+/** 1536 → ['1.5', 'KiB']. */
+export function size(bytes) {
+  const step = Math.min(SIZES.length - 1, Math.floor(Math.log2(Math.max(1, bytes)) / 10));
+  const value = bytes / 1024 ** step;
+  return [step && value < 100 ? value.toFixed(1) : whole.format(Math.round(value)), SIZES[step]];
+}
 
 /** 93784 s → '1 d 2 h'. */
 export function duration(seconds) {

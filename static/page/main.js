@@ -1,5 +1,6 @@
 import { app } from './app.js';
 import { h, put, s, say } from './dom.js';
+import { failed } from './parts/basics.js';
 import { Router } from './router.js';
 
 /** Starts the page: navigation, connection light, theme, views. */
@@ -29,11 +30,9 @@ const LIGHTS = {
   closed: ['off', 'Closed'],
 };
 
-const CLUSTERS_TO_PLAY = new Set(['localnet', 'devnet']);
-
 function drawNav(current) {
   const nav = /** @type {HTMLElement} */ (document.getElementById('nav'));
-  const playable = app.protocol === null || CLUSTERS_TO_PLAY.has(app.protocol.cluster);
+  const playable = app.protocol === null || app.isPlayable;
   const shown = VIEWS.filter(([path]) => path !== 'playground' || playable);
   put(nav, shown.map(([path, title]) =>
     h('a', { href: `#/${path}`, 'aria-current': path === current ? 'page' : null, 'data-key': path }, title)));
@@ -87,11 +86,12 @@ async function start() {
   const router = new Router(/** @type {HTMLElement} */ (document.getElementById('main')), ROUTES, (first) => {
     current = first;
     drawNav(current);
-  });
+  }, (retry) => h('section.card', {}, failed(new Error('The node cannot be reached.'), retry)));
   app.addEventListener('protocol', () => drawNav(current));
   const started = app.start();
   await router.open();
   await started;
+  await router.prefetch();
 }
 
 start();

@@ -58,11 +58,13 @@ export class Router {
    * @param {HTMLElement} main
    * @param {Route[]} routes
    * @param {(first: string) => void} onChange told the first segment
+   * @param {(retry: () => void) => HTMLElement} unreachable what stands in for a view that could not be fetched
    */
-  constructor(main, routes, onChange) {
+  constructor(main, routes, onChange, unreachable) {
     this.main = main;
     this.routes = routes;
     this.onChange = onChange;
+    this.unreachable = unreachable;
     this.controller = new AbortController();
     addEventListener('hashchange', () => this.open(true));
   }
@@ -81,14 +83,20 @@ export class Router {
       if (!signal.aborted) document.title = `${title} · zmart-lite`;
     };
     setTitle(found.route.title);
-    const { mount } = await found.route.load();
+    const view = await found.route.load().catch(() => null);
     if (signal.aborted) return;
+    if (view === null) return this.#show(this.unreachable(() => this.open(moved)));
     this.#show(root);
     if (moved) {
       scrollTo(0, 0);
       this.main.focus({ preventScroll: true });
     }
-    await mount({ root, params: found.params, query, signal, setTitle });
+    await view.mount({ root, params: found.params, query, signal, setTitle });
+  }
+
+  /** Fetches the other views while nothing else is to be done, so that they open at once and without the node. */
+  async prefetch() {
+    for (const { load } of this.routes) await load().catch(() => null);
   }
 
   #find(segments) {

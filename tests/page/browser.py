@@ -26,6 +26,7 @@ SWITCHES = (
     "--disable-sync",
     "--disable-dev-shm-usage",
 )
+SERIOUS = ("serious", "critical")
 # Every refused fetch is written to the console by the browser itself; the page shows those to people.
 NETWORK = "Failed to load resource"
 
@@ -99,6 +100,21 @@ class Browser:
             entry["message"] for entry in self.driver.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")
         ]
         return [message for message in found if network or NETWORK not in message]
+
+    def press(self, css: str) -> None:
+        """Click an element wherever it is, as ``click`` does without waiting for an end."""
+        self.driver.execute_script(
+            "arguments[0].scrollIntoView({block: 'center'}); arguments[0].click()", self.one(css)
+        )
+
+    def barriers(self, axe: str) -> list[str]:
+        """What axe-core finds serious in the view that is open. ``axe``: its source."""
+        if not self.driver.execute_script("return typeof window.axe === 'object'"):
+            self.driver.execute_script(axe)
+        found = self.run("axe.run({resultTypes: ['violations']}).then(({violations}) => arguments[0](violations))")
+        return [
+            f"{each['id']}: {node['html']}" for each in found if each["impact"] in SERIOUS for node in each["nodes"]
+        ]
 
     def run(self, script: str, *arguments: Any) -> Any:
         """Run an asynchronous script that calls its last argument."""

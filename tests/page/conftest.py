@@ -1,5 +1,6 @@
-"""A node on a devnet and a Chromium that looks at it, shared by the tests of a module."""
+"""A node on a devnet and a Chromium that looks at it, shared by all tests of this folder."""
 
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,6 +10,9 @@ from tests.cli.process import Process, node, write_config
 from tests.page.browser import Browser, browser
 from zmart_lite.localnet.node import DEFAULT_SEED, derive_keypair
 
+AXE = Path(__file__).resolve().parent / "node_modules" / "axe-core" / "axe.min.js"
+NPM_S = 120
+WEBHOOK_SECRET = "a secret of the tests, long enough"
 GENEROUS = dict.fromkeys(("address_per_minute", "wallet_per_minute", "auth_per_minute", "relays_per_minute"), 100_000)
 
 
@@ -23,17 +27,18 @@ def page_config(folder: Path, port: int = 0, devnet_port: int = 0) -> Path:
         monitor={"interval_s": 1},
         auth={"admin_wallets": [str(derive_keypair(DEFAULT_SEED, "admin").pubkey())]},
         push={"connections_per_address": 100},
+        helius={"webhook_secret": WEBHOOK_SECRET},
         log={"level": "ERROR"},
     )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     with node(page_config(tmp_path_factory.mktemp("node"))) as running:
         yield running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def chromium(
     tmp_path_factory: pytest.TempPathFactory, process: Process, external_tool: Callable[[str], str]
 ) -> Iterator[Browser]:
@@ -49,3 +54,12 @@ def page(chromium: Browser) -> Iterator[Browser]:
     chromium.complaints()
     yield chromium
     assert chromium.complaints() == []
+
+
+@pytest.fixture(scope="session")
+def axe(external_tool: Callable[[str], str]) -> str:
+    """The source of axe-core, installed once."""
+    if not AXE.exists():
+        command = [external_tool("npm"), "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+        subprocess.run(command, cwd=AXE.parents[2], check=True, capture_output=True, timeout=NPM_S)
+    return AXE.read_text(encoding="utf-8")

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { address, baseUnits, bps, duration, percent, since, sol, units, words } from '../../static/page/format.js';
+import { address, baseUnits, bps, duration, fixed, percent, since, size, sol, units, words } from '../../static/page/format.js';
 
 test('amounts stay exact until they are rounded, once', () => {
   const cases = [['0', '0'], ['1', '0'], ['499999', '0'], ['500000', '0.001'], ['1000000000', '1'], ['1999500000', '2'], ['-1500000000', '−1.5'], ['-1', '0'], ['18446744073709551615', '18,446,744,073.71']];
@@ -11,6 +11,16 @@ test('amounts stay exact until they are rounded, once', () => {
   assert.equal(units('18446744073709551615', 9), '18,446,744,073.709551615');
   assert.equal(sol('2500000000', 1), '2.5 SOL');
   assert.equal(units(null), '–');
+});
+
+test('columns of amounts stand in line', () => {
+  const cases = [['4000000000', 4, '4.0000'], ['2999700000', 4, '2.9997'], ['-230000000', 2, '−0.23'], ['0', 2, '0.00'], ['1500000000', 0, '2']];
+  for (const [text, digits, shown] of cases) assert.equal(fixed(text, digits), shown, text);
+});
+
+test('sizes have the unit that fits', () => {
+  const cases = [[0, '0 B'], [1023, '1,023 B'], [1024, '1.0 KiB'], [9797368, '9.3 MiB'], [150 * 1024 ** 2, '150 MiB'], [3 * 1024 ** 4, '3.0 TiB']];
+  for (const [bytes, shown] of cases) assert.equal(size(bytes).join(' '), shown);
 });
 
 test('what people type becomes base units, or nothing', () => {

@@ -7,6 +7,8 @@ import { difference, readMetrics } from '../../static/page/metrics.js';
 
 const text = (fast, slow, commits) => `# HELP zmart_http_requests_total x
 zmart_http_requests_total{method="GET",route="/api/markets",status="200"} ${fast + slow}
+zmart_http_requests_total{method="GET",route="/api/markets",status="503"} 1
+zmart_event_loop_lag_seconds 0.004
 zmart_http_request_duration_seconds_bucket{le="0.005",method="GET",route="/api/markets"} ${fast}
 zmart_http_request_duration_seconds_bucket{le="0.5",method="GET",route="/api/markets"} ${fast + slow}
 zmart_http_request_duration_seconds_bucket{le="+Inf",method="GET",route="/api/markets"} ${fast + slow}
@@ -20,6 +22,7 @@ const between = (before, after) => difference({ at: 0, ...readMetrics(before) },
 test('rates, the 99th percentile and commits are differences', () => {
   const found = between(text(10, 0, 5), text(200, 10, 7));
   assert.equal(found.perSecond, 100);
+  assert.deepEqual([found.requests, found.errors, found.loopMs], [211, 1, 4]);
   assert.equal(found.p99Ms, 500);
   assert.ok(Math.abs(found.commitMs - 2) < 1e-6);
 });

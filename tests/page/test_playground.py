@@ -9,12 +9,12 @@ pytestmark = pytest.mark.external
 HOSTILE = "<img src=x onerror=alert(1)> Will this stay a text?"
 
 
-def test_a_market_lives_from_its_creation_to_the_last_claim(page: Browser) -> None:
+def test_a_market_lives_from_its_creation_to_the_last_claim(page: Browser, axe: str) -> None:
     page.open("playground", fresh=True)
     page.click("wallets")
     page.type("question", HOSTILE)
     page.click("create")
-    page.until_state("PROPOSED")
+    _reach(page, axe, "PROPOSED")
     market_id = page.driver.current_url.rpartition("/")[2]
     playing = page.driver.current_window_handle
     page.driver.switch_to.new_window("tab")
@@ -23,19 +23,21 @@ def test_a_market_lives_from_its_creation_to_the_last_claim(page: Browser) -> No
     page.driver.execute_script("window.never = 'reloaded'")
     page.driver.switch_to.window(playing)
 
+    page.choose("chain", "How to vote")
     page.click("like")
+    page.until(lambda: "Wallet 1 voted like, on chain" in page.text(".log"))
     page.click("crowd")
-    page.until_state("APPROVED")
+    _reach(page, axe, "APPROVED")
     page.click("activate")
-    page.until_state("ACTIVE")
+    _reach(page, axe, "ACTIVE")
     _trade(page)
     page.click("resolve")
-    page.until_state("RESOLVING")
+    _reach(page, axe, "RESOLVING")
     page.click("dispute")
-    page.until_state("DISPUTED")
+    _reach(page, axe, "DISPUTED")
     page.click("disagree")
     page.click("wait")
-    page.until_state("FINALIZED")
+    _reach(page, axe, "FINALIZED")
     page.click("claim")
     page.until(lambda: "Wallet 1 claimed" in page.text(".log"))
     page.click("withdraw")
@@ -47,10 +49,20 @@ def test_a_market_lives_from_its_creation_to_the_last_claim(page: Browser) -> No
     assert page.driver.execute_script("return window.never") == "reloaded"
     assert page.text(".question-title") == HOSTILE
     assert page.all("main img") == []
-    assert "like" in page.text("main")
+    assert "on chain, " in page.text("main")
     page.until(lambda: "Winnings claimed" in page.text("main"), "the events")
+    page.open("markets")
+    page.until(lambda: "bought NO for" in page.text('[aria-label="Activity"]'), "the activity")
     page.driver.close()
     page.driver.switch_to.window(playing)
+
+
+def _reach(page: Browser, axe: str, state: str) -> None:
+    """Wait for a state; what it offers shuts nobody out, light or dark."""
+    page.until_state(state)
+    for dark in (False, True):
+        page.look_as(dark=dark)
+        assert page.barriers(axe) == []
 
 
 def _trade(page: Browser) -> None:
@@ -79,7 +91,12 @@ def test_bad_fields_are_named_where_they_are(page: Browser) -> None:
 def test_wallets_outlast_a_reload(page: Browser) -> None:
     page.open("playground", fresh=True)
     page.click("wallets")
-    before = [item.get_attribute("data-wallet") for item in page.all(".wallets li")]
+    before = _wallets(page)
     page.driver.refresh()
     page.until(lambda: len(page.all(".wallets li")) == 3)
-    assert [item.get_attribute("data-wallet") for item in page.all(".wallets li")] == before
+    assert _wallets(page) == before
+
+
+def _wallets(page: Browser) -> list[str]:
+    script = "return [...document.querySelectorAll('.wallets li')].map((item) => item.dataset.wallet)"
+    return list(page.driver.execute_script(script))

@@ -7,15 +7,16 @@ const EVERY_MS = 4_000;
 
 /**
  * A list of the admin API that keeps itself fresh.
- * @param {{title: string, path: string, query?: object, rows: (answer: any) => any[], heads: any[], row: (item: any, refresh: () => Promise<void>) => any, empty: string, tools?: any, note?: any}} what
+ * @param {{title: string, path: string, query?: object, rows: (answer: any) => any[], heads: any[], row: (item: any, refresh: () => Promise<void>) => any, empty: string, kind?: string, tools?: any, note?: any}} what
+ *   `query` may change from one reading to the next; `kind` as for a table
  * @param {AbortSignal} signal
  */
-export function freshList({ title, path, query = {}, rows, heads, row, empty, tools = null, note = null }, signal) {
+export function freshList({ title, path, query = {}, rows, heads, row, empty, kind = 'cards', tools = null, note = null }, signal) {
   const body = h('div', {}, bones(3));
   const refresh = async () => {
     const answer = await app.admin.get(path, query, { signal });
     const items = rows(answer);
-    putIfChanged(body, items, () => (items.length ? table(title, heads, items.map((item) => row(item, refresh))) : blank(empty)));
+    putIfChanged(body, items, () => (items.length ? table(title, heads, items.map((item) => row(item, refresh)), kind) : blank(empty)));
   };
   follow(async () => {
     try {

@@ -1,14 +1,16 @@
 import { app } from '../app.js';
-import { ask } from '../dialog.js';
+import { ask, askReason } from '../dialog.js';
 import { h } from '../dom.js';
 import { since, words } from '../format.js';
-import { toast } from '../notify.js';
+import { complain, toast } from '../notify.js';
 import { badge, cell, endCell, stateBadge, worker } from '../parts/basics.js';
 import { freshList } from './lists.js';
 
 /** Approvals, and what an administrator may do to a market: never its state, shares or outcome. */
 
 const LISTED = 100;
+const QUESTION_MIN = 3;
+const TYPING_MS = 250;
 const CANCELLABLE = new Set(['PROPOSED', 'APPROVED']);
 
 export const markets = (signal) => [
@@ -17,12 +19,28 @@ export const markets = (signal) => [
     heads: ['Market', 'Counts on chain', 'Created', ''],
     row: approvalRow,
   }, signal).element,
-  freshList({
-    title: 'Markets', path: '/api/markets', query: { include_hidden: true, limit: LISTED }, rows: (answer) => answer.markets, empty: 'No markets yet.',
-    heads: ['Market', 'State', 'Note', ''],
-    row: marketRow,
-  }, signal).element,
+  allMarkets(signal),
 ];
+
+/** The newest markets, hidden ones too, or those whose question fits. */
+function allMarkets(signal) {
+  const query = { include_hidden: true, limit: LISTED, q: null };
+  let timer;
+  const search = h('input.input.slim', { type: 'search', name: 'admin-q', placeholder: 'Search questions', 'aria-label': 'Search questions', maxlength: 100, oninput: (event) => {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      const text = event.target.value.trim();
+      query.q = text.length >= QUESTION_MIN ? text : null;
+      list.refresh().catch(complain);
+    }, TYPING_MS);
+  } });
+  const list = freshList({
+    title: 'Markets', path: '/api/markets', query, rows: (answer) => answer.markets, empty: 'No market fits.',
+    heads: ['Market', 'State', 'Note', ''],
+    row: marketRow, tools: search,
+  }, signal);
+  return list.element;
+}
 
 function approvalRow(market, refresh) {
   return h('tr', {},
@@ -30,7 +48,7 @@ function approvalRow(market, refresh) {
     cell(`${market.proposal_likes} to ${market.proposal_dislikes}`),
     cell(since(market.created_at, app.chainNowMs())),
     endCell(worker('Approve', async () => {
-      const reason = await ask({ title: 'Approve this market?', text: market.title, label: 'Reason, for the audit log', action: 'Approve', least: 3 });
+      const reason = await askReason('Approve this market?', 'Approve', market.title);
       if (!reason) return;
       await app.admin.act(`/api/admin/markets/${market.id}/approve`, { reason });
       toast('Approval is under way', 'ok');
@@ -52,7 +70,7 @@ function marketRow(market, refresh) {
 }
 
 async function change(market, label, action, more, refresh) {
-  const reason = await ask({ title: `${label} this market?`, text: market.title, label: 'Reason, for the audit log', action: label, least: 3 });
+  const reason = await askReason(`${label} this market?`, label, market.title);
   if (!reason) return;
   const { built } = await app.admin.act(`/api/admin/markets/${market.id}/override`, { action, reason, ...more });
   const found = built.discrepancies?.length;
@@ -61,7 +79,7 @@ async function change(market, label, action, more, refresh) {
 }
 
 async function annotate(market, refresh) {
-  const note = await ask({ title: 'Note on this market', text: market.title, label: 'Note; everybody sees it', action: 'Save', value: market.note ?? '' });
+  const note = await ask({ title: 'Note on this market', text: market.title, label: 'Note; everybody sees it, none takes it away', action: 'Save', least: 0, value: market.note ?? '' });
   if (note === null) return;
   await app.admin.post(`/api/admin/markets/${market.id}/override`, { action: 'annotate', note, reason: 'Note changed on the page.' });
   toast('Saved', 'ok');

@@ -1,28 +1,32 @@
 import { app } from '../app.js';
-import { ask } from '../dialog.js';
-import { h, put } from '../dom.js';
-import { count, date, since, words } from '../format.js';
+import { show } from '../dialog.js';
+import { h } from '../dom.js';
+import { count, date, duration, since, size, words } from '../format.js';
+import { jobState } from '../node/overview.js';
 import { toast } from '../notify.js';
-import { badge, card, cell, dot, endCell, worker } from '../parts/basics.js';
+import { badge, blank, cell, endCell, table, worker } from '../parts/basics.js';
 import { freshList } from './lists.js';
+import { protocolCard } from './protocol.js';
 
-/** Jobs, breakers, backups, and whether the protocol stands still. */
+/** Jobs, breakers, backups, and the protocol's configuration. */
 
 const BREAKER_KINDS = { closed: 'ok', half_open: 'warn', open: 'bad' };
 
 export const operations = (signal) => [
   freshList({
     title: 'Jobs', path: '/api/admin/jobs', rows: ({ jobs }) => jobs, empty: 'No jobs.',
-    heads: ['Job', 'Schedule', 'State', 'Last run', 'Next run', ['Runs', 'end'], ''],
-    row: jobRow,
+    heads: ['Job', 'Schedule', 'State', 'Last run', 'Next run', ['Runs', 'end'], ['', 'acts']],
+    row: jobRow, kind: 'cards steady',
   }, signal).element,
   h('div.grid', {},
-    freshList({
-      title: 'Circuit breakers', path: '/api/admin/breakers', rows: ({ breakers }) => breakers, empty: 'No breakers.',
-      heads: ['Breaker', 'State', ['Failures', 'end'], ''],
-      row: breakerRow,
-    }, signal).element,
-    h('div.stack', {}, protocolCard(signal), backups(signal))),
+    h('div.stack', {},
+      freshList({
+        title: 'Circuit breakers', path: '/api/admin/breakers', rows: ({ breakers }) => breakers, empty: 'No breakers.',
+        heads: ['Breaker', 'State', ['Failures', 'end'], ['', 'end']],
+        row: breakerRow,
+      }, signal).element,
+      backups(signal)),
+    protocolCard(signal)),
 ];
 
 const post = async (path, body, done, refresh) => {
@@ -38,51 +42,47 @@ function jobRow(job, refresh) {
   return h('tr', {},
     cell(h('strong', {}, words(job.name)), job.last_error ? h('p.bad.small', {}, job.last_error) : null),
     cell(job.schedule),
-    cell(job.running ? badge('running', 'accent') : paused ? badge('paused', 'warn') : job.last_result === 'failed' ? badge('failed', 'bad') : badge(job.last_result ?? 'waiting', job.last_result ? 'ok' : '')),
+    cell(jobState(job)),
     cell(job.last_finished_at ? since(job.last_finished_at) : 'never'),
-    cell(paused ? '–' : since(job.next_run_at)),
+    cell(paused ? 'when resumed' : job.next_run_at ? since(job.next_run_at) : 'by hand'),
     endCell(count(job.runs), job.failures ? h('span.bad', {}, ` (${job.failures} failed)`) : null),
     endCell(h('span.row.tight', {},
+      worker('Log', () => runs(job), { kind: 'slim', 'data-key': `runs-${job.name}`, 'data-do': `runs-${job.name}`, 'aria-label': `Log of ${job.name}` }),
       worker('Run', () => post(`${path}/run`, {}, `${words(job.name)} runs`, refresh), { kind: 'slim', 'data-key': `run-${job.name}`, 'aria-label': `Run ${job.name}` }),
       worker(paused ? 'Resume' : 'Pause', () => post(`${path}/${paused ? 'resume' : 'pause'}`, {}, `${words(job.name)} ${paused ? 'goes on' : 'is paused'}`, refresh), { kind: 'slim', 'data-key': `pause-${job.name}`, 'aria-label': `${paused ? 'Resume' : 'Pause'} ${job.name}` }))));
 }
 
+/** What a job did when. */
+async function runs(job) {
+  const { runs: found } = await app.admin.get(`/api/admin/jobs/${job.name}/runs`);
+  await show(`Last runs of ${words(job.name).toLowerCase()}`, found.length
+    ? table('Runs', ['Started', 'Result', ['Took', 'end'], 'What'], found.map(runRow), 'cards')
+    : blank('It has not run yet.'), { kind: 'wide' });
+}
+
+function runRow(run) {
+  const tookMs = run.finished_at ? Date.parse(run.finished_at) - Date.parse(run.started_at) : null;
+  const counts = ['found', 'done', 'failed', 'skipped'].filter((name) => run[name]).map((name) => `${count(run[name])} ${name}`);
+  return h('tr', {},
+    cell(h('span.nowrap', {}, date(run.started_at))),
+    cell(run.result ? badge(words(run.result).toLowerCase(), run.result === 'ok' ? 'ok' : 'bad') : badge('running', 'accent')),
+    endCell(tookMs === null ? '–' : tookMs < 1000 ? `${count(tookMs)} ms` : duration(tookMs / 1000)),
+    cell(run.error ? h('span.bad', {}, run.error) : counts.join(', ') || h('span.muted', {}, 'nothing to do')));
+}
+
 function breakerRow(breaker, refresh) {
   return h('tr', {},
-    cell(h('span.row', {}, dot(BREAKER_KINDS[breaker.state]), words(breaker.name)), breaker.last_error ? h('p.bad.small', {}, breaker.last_error) : null),
-    cell(words(breaker.state), breaker.open_until ? `, ${since(breaker.open_until)}` : ''),
+    cell(h('strong', {}, words(breaker.name)), breaker.last_error ? h('p.bad.small', {}, breaker.last_error) : null),
+    cell(badge(words(breaker.state).toLowerCase(), BREAKER_KINDS[breaker.state]), breaker.open_until ? `, ${since(breaker.open_until)}` : ''),
     endCell(count(breaker.failures)),
-    endCell(worker('Reset', () => post(`/api/admin/breakers/${breaker.name}/reset`, {}, `${words(breaker.name)} is closed`, refresh), { kind: 'slim', disabled: breaker.state === 'closed' && !breaker.failures, 'data-key': `reset-${breaker.name}`, 'aria-label': `Reset ${breaker.name}` })));
-}
-
-function protocolCard(signal) {
-  const body = h('div.card-body.stack-s');
-  const draw = () => {
-    const paused = app.protocol?.is_paused;
-    put(body,
-      h('p.small', {}, paused === undefined ? 'The program’s configuration cannot be read.' : paused ? 'The protocol is paused: nobody can create markets or trade.' : 'The protocol runs.'),
-      h('div.actions', {}, worker(paused ? 'Resume the protocol' : 'Pause the protocol', () => pause(!paused), { kind: paused ? 'primary' : '', 'data-key': 'protocol', 'data-do': 'protocol' })));
-  };
-  app.watch('protocol', signal, draw);
-  return card('Protocol', {}, body);
-}
-
-async function pause(paused) {
-  const reason = await ask({ title: paused ? 'Pause the protocol?' : 'Resume the protocol?', text: 'This is a transaction of the program’s admin.', label: 'Reason, for the audit log', action: paused ? 'Pause' : 'Resume', least: 3 });
-  if (!reason) return;
-  await app.admin.act('/api/admin/protocol/pause', { paused, reason });
-  toast(paused ? 'Pausing is under way' : 'Resuming is under way', 'ok');
-  for (let i = 0; i < 20 && app.protocol?.is_paused !== paused; i++) {
-    await new Promise((resolve) => setTimeout(resolve, 500));
-    await app.refreshProtocol();
-  }
+    endCell(breaker.state === 'closed' && !breaker.failures ? null : worker('Reset', () => post(`/api/admin/breakers/${breaker.name}/reset`, {}, `${words(breaker.name)} is closed`, refresh), { kind: 'slim', 'data-key': `reset-${breaker.name}`, 'aria-label': `Reset ${breaker.name}` })));
 }
 
 function backups(signal) {
-  const make = worker('Back up now', () => app.admin.post('/api/admin/backups').then(() => toast('The backup is under way', 'ok')), { kind: 'slim' });
+  const make = worker('Back up now', () => app.admin.post('/api/admin/backups').then(() => toast('The backup is under way', 'ok')), { kind: 'slim', 'data-do': 'backup' });
   return freshList({
     title: 'Backups', path: '/api/admin/backups', rows: (answer) => answer.backups, empty: 'No backups yet.', tools: make,
-    heads: ['File', ['Size', 'end'], ['Made', 'end']],
-    row: (backup) => h('tr', {}, cell(h('span.mono', {}, backup.file)), endCell(`${count(Math.round(backup.size_bytes / 1024))} KiB`), endCell(date(backup.created_at))),
+    heads: ['File', ['Size', 'end'], ['Made', 'end']], kind: 'cards',
+    row: (backup) => h('tr', {}, cell(h('span.mono', {}, backup.file)), endCell(size(backup.size_bytes).join(' ')), endCell(date(backup.created_at))),
   }, signal).element;
 }

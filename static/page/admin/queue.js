@@ -1,9 +1,11 @@
 import { app } from '../app.js';
-import { ask } from '../dialog.js';
+import { askReason, show } from '../dialog.js';
 import { h } from '../dom.js';
 import { count, since, words } from '../format.js';
 import { toast } from '../notify.js';
-import { badge, cell, copyable, endCell, worker } from '../parts/basics.js';
+import { badge, cell, endCell, worker } from '../parts/basics.js';
+import { raw } from '../parts/raw.js';
+import { transaction } from '../parts/transaction.js';
 import { freshList } from './lists.js';
 
 /** The node's own transactions, what could not be indexed, and where chain and database differed. */
@@ -30,7 +32,7 @@ export const queue = (signal) => [
 
 function intentRow(intent, refresh) {
   const settle = (what, title) => worker(title, async () => {
-    const reason = await ask({ title: `${title} this transaction?`, label: 'Reason, for the audit log', action: title, least: 3 });
+    const reason = await askReason(`${title} this transaction?`, title);
     if (!reason) return;
     await app.admin.post(`/api/admin/intents/${intent.id}/${what}`, { reason });
     toast(`${title}: done`, 'ok');
@@ -42,7 +44,7 @@ function intentRow(intent, refresh) {
     cell(intent.market_id ? h('a.mono', { href: `#/markets/${intent.market_id}` }, intent.market_id.slice(0, 8)) : '–'),
     cell(badge(intent.status, KINDS[intent.status])),
     endCell(count(intent.attempts)),
-    cell(intent.signature ? copyable(intent.signature) : '–'),
+    cell(intent.signature ? transaction(intent.signature) : '–'),
     cell(since(intent.created_at)),
     endCell(h('span.row.tight', {}, again ? settle('retry', 'Retry') : null, again ? settle('abandon', 'Abandon') : null)));
 }
@@ -51,12 +53,15 @@ function deadLetterRow(letter, refresh) {
   return h('tr', {},
     cell(words(letter.kind)),
     cell(letter.error),
-    cell(letter.signature ? copyable(letter.signature) : '–'),
+    cell(letter.signature ? transaction(letter.signature) : '–'),
     endCell(count(letter.attempts)),
     cell(since(letter.first_seen_at)),
-    endCell(worker('Retry', async () => {
+    endCell(h('span.row.tight', {}, worker('Look', async () => {
+      const { payload } = await app.admin.get(`/api/admin/dead-letters/${letter.id}`);
+      await show('What arrived', payload === null ? h('p.muted', {}, 'Nothing of it was kept.') : raw(payload), { kind: 'wide' });
+    }, { kind: 'slim', 'data-key': `look-${letter.id}`, 'data-do': 'look' }), worker('Retry', async () => {
       const { resolved } = await app.admin.post(`/api/admin/dead-letters/${letter.id}/retry`);
       toast(resolved ? 'It could be read now' : 'It still cannot be read', resolved ? 'ok' : 'bad');
       await refresh();
-    }, { kind: 'slim', 'data-key': `letter-${letter.id}` })));
+    }, { kind: 'slim', 'data-key': `letter-${letter.id}`, 'data-do': 'retry-letter' }))));
 }

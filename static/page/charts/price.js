@@ -1,5 +1,6 @@
 import { h, put, s } from '../dom.js';
 import { date, percent } from '../format.js';
+import { readable } from './readable.js';
 
 /** The price of YES over time, as steps: it stands still between two trades. */
 
@@ -20,17 +21,24 @@ export class PriceChart {
     this.canvas = h('div.chart-canvas');
     this.element = h('figure.chart', {}, this.readout, this.canvas);
     /** @type {Point[]} */ this.points = [];
+    this.tell = readable(this.canvas, {
+      label: 'Price of YES over time',
+      count: () => this.points.length,
+      text: (i) => sentence(this.points[i]),
+      show: (i) => (i === null ? this.#rest() : this.#mark(this.points[i])),
+    });
     this.observer = new ResizeObserver(() => this.#draw());
     this.observer.observe(this.canvas);
     this.canvas.addEventListener('pointermove', (event) => this.#point(event));
     this.canvas.addEventListener('pointerleave', () => this.#rest());
   }
 
-  /** @param {Point[]} points oldest first; the last one also stands for now */
+  /** @param {Point[]} points oldest first; the last one holds until now */
   show(points, nowS) {
     const last = points[points.length - 1];
-    this.points = last && nowS > last.t ? [...points, { t: nowS, yes: last.yes }] : points;
+    this.points = last ? [...points, { t: Math.max(nowS, last.t + 1), yes: last.yes }] : [];
     this.#draw();
+    this.tell();
   }
 
   #draw() {
@@ -42,12 +50,10 @@ export class PriceChart {
     const span = Math.max(1, points[points.length - 1].t - from);
     this.x = (t) => LEFT + ((t - from) / span) * (width - LEFT - RIGHT);
     this.y = (yes) => TOP + ((high - yes) / (high - low)) * (HEIGHT - TOP - BOTTOM);
-    const first = points[0].yes;
     const last = points[points.length - 1].yes;
-    const label = `Price of YES from ${first.toFixed(1)} to ${last.toFixed(1)} percent, ${points.length - 1} points`;
     this.marker = s('g.chart-marker', { visibility: 'hidden' }, s('line', { y1: TOP, y2: HEIGHT - BOTTOM }), s('circle', { r: 4 }));
     put(this.canvas,
-      s('svg', { width, height: HEIGHT, viewBox: `0 0 ${width} ${HEIGHT}`, role: 'img', 'aria-label': label },
+      s('svg', { width, height: HEIGHT, viewBox: `0 0 ${width} ${HEIGHT}`, 'aria-hidden': 'true' },
         this.#grid(low, high, step, width),
         this.#times(from, span, width),
         s('path.chart-area', { d: `${this.#steps()}V${HEIGHT - BOTTOM}H${this.x(from)}Z` }),
@@ -88,20 +94,25 @@ export class PriceChart {
     if (!this.x || this.points.length < 2) return;
     const at = event.clientX - this.canvas.getBoundingClientRect().left;
     const point = this.points.findLast(({ t }) => this.x(t) <= at) ?? this.points[0];
-    const x = Math.min(Math.max(at, LEFT), this.x(this.points[this.points.length - 1].t));
+    this.#mark(point, Math.min(Math.max(at, LEFT), this.x(this.points[this.points.length - 1].t)));
+  }
+
+  #mark(point, x = this.x(point.t)) {
     const [line, circle] = this.marker.children;
     this.marker.setAttribute('visibility', 'visible');
     for (const name of ['x1', 'x2']) line.setAttribute(name, x);
     circle.setAttribute('cx', x);
     circle.setAttribute('cy', this.y(point.yes));
-    put(this.readout, h('strong', {}, percent(point.yes / 100)), ` YES since ${date(new Date(point.t * 1000).toISOString())}`);
+    put(this.readout, sentence(point));
   }
 
   #rest() {
     this.marker?.setAttribute('visibility', 'hidden');
-    put(this.readout, 'Point at the line to read it.');
+    put(this.readout, 'Point at the line, or go along it with the arrow keys, to read it.');
   }
 }
+
+const sentence = ({ t, yes }) => `${percent(yes / 100)} YES since ${date(new Date(t * 1000).toISOString())}`;
 
 /** Whole steps around all values, within 0–100: the lowest, the highest and the step. */
 function range(values) {

@@ -1,7 +1,7 @@
 import { app } from '../app.js';
 import { h, put } from '../dom.js';
 import { words } from '../format.js';
-import { blank, bones, card, failed, table, worker } from '../parts/basics.js';
+import { blank, bones, card, failed, labelCells, table, worker } from '../parts/basics.js';
 import { eventRow, EVENT_HEADS } from '../parts/eventrow.js';
 import { setQuery } from '../router.js';
 
@@ -24,7 +24,7 @@ export function chainLog(query, signal) {
   const list = h('div', {}, bones(6));
   const foot = h('div');
   const append = (rows, page) => {
-    rows.append(...page.events.filter(fits).map((event) => eventRow(event)));
+    rows.append(...page.events.filter(fits).map((event) => labelCells(eventRow(event), EVENT_HEADS)));
     put(foot, page.has_more ? h('div.card-foot', {}, worker('Show older ones', async () => append(rows, await ask(filter, page.next_cursor, signal)))) : null);
   };
   const fits = ({ event_type: type }) => !filter.event_type || type === filter.event_type;

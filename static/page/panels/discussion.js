@@ -14,7 +14,7 @@ export function discussionPanel(id, signal) {
   const load = loader({ body: body, pauseMs: RELOAD_PAUSE_MS, signal }, async () => {
     const page = await app.zmart.get(`/api/discussions/${id}`, { limit: LISTED }, { signal });
     put(note, page.total_count ? `${count(page.total_count)} ${page.total_count === 1 ? 'thread' : 'threads'}` : '');
-    put(body, page.discussions.length ? posts(page.discussions) : blank('Nobody has said anything yet.'));
+    put(body, page.discussions.length ? posts(page.discussions) : blank('Nobody has said anything yet.', '', app.isPlayable ? h('a', { href: `#/playground/${id}` }, 'Say something in the playground') : null));
   });
   return { element: card('Discussion', { note }, body), load, receive: (type) => type === 'discussion' && load() };
 }

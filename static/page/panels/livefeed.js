@@ -1,12 +1,17 @@
 import { app } from '../app.js';
-import { h, put } from '../dom.js';
+import { h, put, say } from '../dom.js';
+import { joined } from '../follow.js';
 import { words } from '../format.js';
 import { announce } from '../notify.js';
-import { blank, bones, card, failed } from '../parts/basics.js';
-import { feedRow } from '../parts/feedrow.js';
+import { blank, bones, card, failed, labelCells, table } from '../parts/basics.js';
+import { FEED_HEADS, feedRow } from '../parts/feedrow.js';
 
 const SHOWN_MAX = 200;
 const FIRST = 50;
+const NAMED = 100;
+const DRAW_EVERY_MS = 250;
+/** So many new lines at once are set off from the others; more would only flicker. */
+const FRESH_MAX = 3;
 const TYPES = ['market_state', 'trade', 'vote', 'voting_progress', 'discussion', 'claims_enabled'];
 
 /** What the node says about everything, newest first, each message once. It can be filtered, and told to stand still. */
@@ -16,9 +21,11 @@ export class LiveFeed {
     this.signal = signal;
     this.shown = new Set(TYPES);
     this.messages = [];
+    /** Messages that have come and are not drawn yet, oldest first: till the next drawing, or till the pause ends. */
     this.waiting = [];
     this.paused = false;
-    this.list = h('tbody');
+    this.soon = joined(() => this.#takeWaiting(), signal, DRAW_EVERY_MS);
+    this.list = h('tbody', { role: 'rowgroup' });
     this.holder = h('div', {}, bones(6));
     this.button = h('button.button.slim', { type: 'button', 'aria-pressed': 'false', onclick: () => this.#pause(!this.paused) }, 'Pause');
     this.element = card('Live feed', { tools: h('div.row', {}, this.#filter(), this.button) }, this.holder);
@@ -28,19 +35,26 @@ export class LiveFeed {
 
   async #load() {
     try {
-      const { events } = await app.zmart.get('/api/events/latest', { limit: FIRST }, { signal: this.signal });
+      const [{ events }] = await Promise.all([app.zmart.get('/api/events/latest', { limit: FIRST }, { signal: this.signal }), this.#names()]);
       const known = new Set(events.map(({ offset }) => offset));
       const pushed = this.messages.filter(({ offset }) => !known.has(offset));
-      this.messages = [...pushed, ...events].sort((a, b) => b.offset - a.offset);
+      this.messages = [...pushed, ...events].sort((a, b) => b.offset - a.offset).slice(0, SHOWN_MAX);
       this.#draw();
     } catch (error) {
       if (!this.signal.aborted) put(this.holder, failed(error, () => this.#load()));
     }
   }
 
+  /** What the newest markets are called; without it lines show ids. */
+  async #names() {
+    const found = await app.zmart.get('/api/markets', { limit: NAMED }, { signal: this.signal }).catch(() => ({ markets: [] }));
+    app.know(found.markets);
+  }
+
   /** What was missed is gone: the list begins anew rather than hide a gap. */
   #reset() {
     this.messages = [];
+    this.waiting = [];
     this.#load();
   }
 
@@ -48,22 +62,23 @@ export class LiveFeed {
     // Between the first load and this moment something may have come by.
     if (message.type === 'subscribed') this.#load();
     if (!TYPES.includes(message.type) || message.offset === undefined) return;
-    if (this.messages.some(({ offset }) => offset === message.offset)) return;
-    if (this.paused) this.#keep(message);
-    else this.#add(message);
+    this.waiting.push(message);
+    if (this.waiting.length > SHOWN_MAX) this.waiting.shift();
+    if (this.paused) say(this.button, `Go on (${this.waiting.length} new)`);
+    else this.soon();
   }
 
-  #keep(message) {
-    this.waiting = [...this.waiting, message].slice(-SHOWN_MAX);
-    put(this.button, `Go on (${this.waiting.length} new)`);
-  }
-
-  #add(message) {
+  /** Draws what has come, at most a screenful however fast the feed is. */
+  #takeWaiting() {
+    if (this.paused) return;
+    const known = new Set(this.messages.map(({ offset }) => offset));
+    const late = this.waiting.filter(({ offset }) => !known.has(offset));
+    this.waiting = [];
     const wasEmpty = !this.#visible().length;
-    this.messages = [message, ...this.messages].slice(0, SHOWN_MAX);
+    this.messages = [...late.toReversed(), ...this.messages].slice(0, SHOWN_MAX);
     if (wasEmpty) return this.#draw();
-    if (!this.shown.has(message.type)) return;
-    this.list.prepend(feedRow(message, true));
+    const rows = late.filter(({ type }) => this.shown.has(type)).map((message) => labelCells(feedRow(message, late.length <= FRESH_MAX), FEED_HEADS));
+    this.list.prepend(...rows.toReversed());
     while (this.list.children.length > SHOWN_MAX) this.list.lastElementChild.remove();
   }
 
@@ -72,10 +87,7 @@ export class LiveFeed {
     this.button.setAttribute('aria-pressed', String(wanted));
     put(this.button, wanted ? 'Go on' : 'Pause');
     announce(wanted ? 'The feed stands still' : 'The feed goes on');
-    if (wanted) return;
-    const late = this.waiting;
-    this.waiting = [];
-    for (const message of late) this.#add(message);
+    this.#takeWaiting();
   }
 
   #visible() {
@@ -85,12 +97,10 @@ export class LiveFeed {
   #draw() {
     const rows = this.#visible();
     if (!rows.length) return put(this.holder, blank('Nothing has happened yet.', 'Messages appear here as soon as they come.'));
-    put(this.list, rows.map((message) => feedRow(message)));
-    put(this.holder, h('div.table-wrap', { tabindex: '0', role: 'region', 'aria-label': 'Live feed' },
-      h('table.feed', {},
-        h('caption.hidden', {}, 'Live feed, newest first'),
-        h('thead', {}, h('tr', {}, ['Time', 'Type', 'What'].map((title) => h('th', { scope: 'col' }, title)), h('th.end', { scope: 'col' }, 'Offset'))),
-        this.list)));
+    put(this.list, rows.map((message) => labelCells(feedRow(message), FEED_HEADS)));
+    const shell = table('Live feed', FEED_HEADS, [], 'feed steady');
+    shell.querySelector('tbody').replaceWith(this.list);
+    put(this.holder, shell);
   }
 
   #filter() {

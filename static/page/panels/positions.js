@@ -1,6 +1,6 @@
 import { app } from '../app.js';
 import { h, put } from '../dom.js';
-import { count, sol, units } from '../format.js';
+import { count, fixed } from '../format.js';
 import { badge, blank, bones, card, cell, copyable, endCell, table } from '../parts/basics.js';
 import { loader } from '../parts/loading.js';
 
@@ -20,17 +20,23 @@ export function positionsPanel(id, signal) {
   return { element: card('Positions', { note }, body), load, receive: (type) => CHANGES.has(type) && load() };
 }
 
+const HEADS = ['Wallet', ['YES', 'end'], ['NO', 'end'], ['Value, SOL', 'end'], ['Profit, SOL', 'end'], ['Claim', 'end spare']];
+
 function draw(positions) {
-  return table('Positions', ['Wallet', ['YES', 'end'], ['NO', 'end'], ['Value', 'end'], ['Profit', 'end'], ''], positions.map((each) => h('tr', {},
+  const claims = positions.some((each) => each.state_name === 'FINALIZED');
+  const heads = claims ? HEADS : HEADS.slice(0, -1);
+  return table('Positions', heads, positions.map((each) => h('tr', {},
     cell(copyable(each.user_wallet)),
-    endCell(units(each.shares_yes, 2)),
-    endCell(units(each.shares_no, 2)),
-    endCell(sol(each.current_value)),
-    endCell(h('span', { class: each.profit_loss.startsWith('-') ? 'no' : 'yes' }, sol(each.profit_loss))),
-    endCell(claim(each)))));
+    endCell(fixed(each.shares_yes, 2)),
+    endCell(fixed(each.shares_no, 2)),
+    endCell(fixed(each.current_value, 2)),
+    endCell(h('span', { class: profitKind(each.profit_loss) }, fixed(each.profit_loss, 2))),
+    claims ? endCell(claim(each)) : null)));
 }
+
+const profitKind = (amount) => (amount === '0' ? 'muted' : amount.startsWith('-') ? 'no' : 'yes');
 
 function claim(position) {
   if (position.has_claimed) return badge('claimed');
-  return BigInt(position.claimable ?? 0) > 0n ? badge('can claim', 'ok') : null;
+  return BigInt(position.claimable ?? 0) > 0n ? badge('can claim', 'ok') : h('span.muted', {}, 'nothing');
 }

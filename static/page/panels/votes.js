@@ -15,7 +15,7 @@ export function votesPanel(id, signal) {
   let market = null;
 
   const load = loader({ body: bars, pauseMs: RELOAD_PAUSE_MS, signal }, async () => {
-    const type = market?.state === 'DISPUTED' ? 'dispute' : 'proposal';
+    const type = market?.state === 'DISPUTED' || market?.was_disputed ? 'dispute' : 'proposal';
     const [tallies, page] = await Promise.all([
       app.zmart.get(`/api/votes/${id}`, {}, { signal }),
       app.zmart.get(`/api/markets/${id}/votes`, { type, limit: LISTED }, { signal }),
@@ -41,9 +41,10 @@ function drawBars({ proposal_votes: proposal, dispute_votes: dispute }, market) 
   ];
 }
 
+/** Votes on chain have the chain's time, the others the node's. */
 function voteLine(vote) {
   const positive = vote.choice === 'like' || vote.choice === 'agree';
   return h('li.row-between', {},
     h('span.row', {}, badge(vote.choice, positive ? 'yes' : 'no'), h('span.mono', { title: vote.user_wallet }, address(vote.user_wallet))),
-    h('span.muted', {}, `${vote.source === 'chain' ? 'on chain, ' : ''}${since(vote.created_at, app.chainNowMs())}`));
+    h('span.muted', {}, `${vote.source === 'chain' ? 'on chain, ' : ''}${since(vote.created_at, vote.source === 'chain' ? app.chainNowMs() : Date.now())}`));
 }

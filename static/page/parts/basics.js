@@ -1,3 +1,4 @@
+import { app } from '../app.js';
 import { h } from '../dom.js';
 import { address, words } from '../format.js';
 import { complain, toast } from '../notify.js';
@@ -20,12 +21,23 @@ export const bones = (lines = 3) => h('div.bones', { 'aria-hidden': 'true' }, Ar
 
 export const blank = (title, text = '', ...more) => h('div.blank', {}, h('strong', {}, title), text, ...more);
 
-/** What stands in for data that could not be loaded. */
+/**
+ * What stands in for data that could not be loaded. It tries again by itself when the connection is back.
+ * @param {unknown} error
+ * @param {() => unknown} retry
+ */
 export function failed(error, retry) {
-  return h('div.blank', { role: 'alert' },
+  const element = h('div.blank', { role: 'alert' },
     h('strong', {}, 'This could not be loaded.'),
     error instanceof Error ? error.message : String(error),
-    h('div', {}, h('button.button', { onclick: retry }, 'Try again')));
+    h('div', {}, h('button.button', { type: 'button', onclick: retry }, 'Try again')));
+  const listening = new AbortController();
+  app.live.addEventListener('state', () => {
+    if (app.live.state !== 'open') return;
+    listening.abort();
+    if (element.isConnected) retry();
+  }, { signal: listening.signal });
+  return element;
 }
 
 const STATE_KINDS = { ACTIVE: 'ok', APPROVED: 'accent', RESOLVING: 'warn', DISPUTED: 'bad' };
@@ -98,20 +110,47 @@ export function choice(label, options, value, onChoose) {
 }
 
 /**
- * @param {string} caption for screen readers
- * @param {(string | [string, string])[]} heads text, or text and class
- * @param {import('../dom.js').Child[]} rows
+ * @typedef {string | [string, string]} Head text, or text and classes for the column: `end` puts it at the end, `spare`
+ *   leaves it out where there is little room
  */
-export function table(caption, heads, rows) {
+
+/**
+ * @param {string} caption for screen readers
+ * @param {Head[]} heads
+ * @param {import('../dom.js').Child[]} rows
+ * @param {string} [kind] `steady`: columns keep their width whatever the cells hold; `cards`: on narrow screens each row
+ *   becomes a block with the heads beside its values
+ */
+export function table(caption, heads, rows, kind = '') {
+  const body = /** @type {HTMLTableSectionElement} */ (h('tbody', { role: 'rowgroup' }, rows));
+  for (const row of body.rows) labelCells(row, heads);
   return h('div.table-wrap', { tabindex: '0', role: 'region', 'aria-label': caption },
-    h('table', {},
+    h('table', { class: kind, role: 'table' },
       h('caption.hidden', {}, caption),
-      h('thead', {}, h('tr', {}, heads.map((head) => {
-        const [text, kind] = Array.isArray(head) ? head : [head, ''];
-        return h('th', { scope: 'col', class: kind }, text || h('span.hidden', {}, 'Actions'));
+      h('thead', { role: 'rowgroup' }, h('tr', { role: 'row' }, heads.map((head) => {
+        const [text, classes] = parts(head);
+        return h('th', { scope: 'col', role: 'columnheader', class: classes }, text || h('span.hidden', {}, 'Actions'));
       }))),
-      h('tbody', {}, rows)));
+      body));
 }
+
+/**
+ * Tells the cells of a row which columns they belong to.
+ * @param {HTMLTableRowElement} row
+ * @param {Head[]} heads
+ */
+export function labelCells(row, heads) {
+  row.setAttribute('role', 'row');
+  for (const [i, each] of [...row.cells].entries()) {
+    const [text, classes] = parts(heads[i]);
+    each.setAttribute('role', 'cell');
+    each.dataset.label = text;
+    if (classes) each.classList.add(...classes.split(' '));
+  }
+  return row;
+}
+
+const parts = (head) => (Array.isArray(head) ? head : [head, '']);
 
 export const cell = (...children) => h('td', {}, ...children);
 export const endCell = (...children) => h('td.end', {}, ...children);

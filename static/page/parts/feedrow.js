@@ -1,26 +1,34 @@
+import { app } from '../app.js';
 import { h } from '../dom.js';
 import { address, bps, count, percent, sol, time, units, words } from '../format.js';
-import { badge, cell, copyable, outcomeBadge } from './basics.js';
+import { badge, cell, outcomeBadge } from './basics.js';
+import { raw, unfolding } from './raw.js';
+import { transaction } from './transaction.js';
 
 /** One message of the feed in a table: a sentence, and behind it the raw data and the signature. */
 
 const KINDS = { trade: 'accent', vote: 'warn', voting_progress: 'warn', claims_enabled: 'ok' };
 
+export const FEED_HEADS = ['Time', 'Type', 'What', ['Offset', 'end']];
+
 /** @param {boolean} [fresh] whether it has just come */
 export function feedRow(message, fresh = false) {
   const { data } = message;
   const id = message.market_id ?? data.market_id;
+  const content = () => [
+    raw(message),
+    h('p.row.small', {},
+      id ? h('a', { href: `#/markets/${id}` }, 'Open the market') : null,
+      data.tx_signature ? [h('span.muted', {}, 'Signature'), transaction(data.tx_signature)] : null)];
   return h('tr.feed-line', { class: fresh ? 'fresh' : '', 'data-offset': message.offset },
     cell(h('span.muted.nowrap', {}, time(message.timestamp))),
     cell(badge(words(message.type), KINDS[message.type] ?? '')),
-    cell(h('details', {},
-      h('summary', {}, (SENTENCES[message.type] ?? (() => words(message.type)))(data)),
-      h('pre.raw', { tabindex: '0' }, JSON.stringify(message, null, 2)),
-      h('p.row.small', {},
-        id ? h('a', { href: `#/markets/${id}` }, 'Open the market') : null,
-        data.tx_signature ? [h('span.muted', {}, 'Signature'), copyable(data.tx_signature)] : null))),
+    cell(unfolding([(SENTENCES[message.type] ?? (() => words(message.type)))(data), about(message.type, id)], content)),
     h('td.end.muted', {}, count(message.offset)));
 }
+
+/** The market, where the sentence itself does not name it. */
+const about = (type, id) => (id && type !== 'market_state' ? h('span.muted', {}, ` · ${app.nameOf(id)}`) : null);
 
 const who = (wallet) => h('span.mono', {}, address(wallet));
 
@@ -34,7 +42,7 @@ const SENTENCES = {
 };
 
 function marketState(data) {
-  const name = data.market?.title ?? `market ${data.market_id.slice(0, 8)}`;
+  const name = data.market?.title ?? app.nameOf(data.market_id);
   if (!data.market && !data.new_state) return [h('span.muted', {}, name), ` now at ${percent(data.priceYes)} YES`];
   const change = data.new_state ? [data.old_state, data.new_state].filter(Boolean).map(words).join(' → ') : words(data.action);
   return [`${change}: ${name}`, data.automatic ? h('span.muted', {}, ' by the node') : null];

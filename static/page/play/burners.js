@@ -46,6 +46,19 @@ export class Burners extends EventTarget {
     return this.find(address)?.name ?? null;
   }
 
+  /**
+   * The burner's client, signed in. Listeners of `signedin` are told who has.
+   * @param {Burner} burner
+   */
+  async session(burner) {
+    if (!burner.client.session) {
+      await burner.client.signIn(burner.wallet);
+      this.dispatchEvent(new CustomEvent('signedin', { detail: burner }));
+      this.#changed();
+    }
+    return burner.client;
+  }
+
   setBalance(burner, sol) {
     if (burner.sol === sol) return;
     burner.sol = sol;
@@ -75,15 +88,6 @@ function read() {
   } catch {
     return [];
   }
-}
-
-/**
- * The burner's client, signed in.
- * @param {Burner} burner
- */
-export async function session(burner) {
-  if (!burner.client.session) await burner.client.signIn(burner.wallet);
-  return burner.client;
 }
 
 /** A vote of a wallet made for it and forgotten afterwards. It signs once and needs no session. */

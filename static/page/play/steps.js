@@ -4,7 +4,7 @@ import { h, put } from '../dom.js';
 import { duration, sol } from '../format.js';
 import { choice, worker } from '../parts/basics.js';
 import { deadlineOf } from '../parts/lifecycle.js';
-import { session, voteOnce } from './burners.js';
+import { voteOnce } from './burners.js';
 import { warpPast } from './clock.js';
 import { tradeForm } from './trade.js';
 
@@ -17,6 +17,7 @@ import { tradeForm } from './trade.js';
  * @property {import('./burners.js').Burners} burners
  * @property {import('./log.js').ActionLog} log
  * @property {number} done                   transactions so far
+ * @property {'text' | 'chain'} how          whether votes are signed texts or transactions
  * @property {() => Promise<void>} reload
  */
 
@@ -28,7 +29,7 @@ function actor(play) {
 
 /** Has a transaction built, signs it with `burner`, sends it, and logs how it went. */
 export async function transact(play, burner, path, body, text) {
-  const client = await session(burner);
+  const client = await play.burners.session(burner);
   const { built, landed } = await client.act(path, body);
   play.done += 1;
   play.log.add(`${burner.name} ${typeof text === 'function' ? text(built) : text}`, landed?.signature ?? null);
@@ -53,16 +54,43 @@ function waitButton(play, label) {
   return worker(`${label} (${duration((deadline[1] - app.chainNowMs()) / 1000)})`, () => warpPast(deadline[1], play.log), { 'data-do': 'wait' });
 }
 
+const HOW_TEXTS = {
+  text: 'A signed text: it costs nothing, and the node records the counts on chain.',
+  chain: 'A transaction of its own: everybody can see the vote on chain.',
+};
+
+/** How votes are cast; the choice outlasts what is drawn. */
+function howToVote(play) {
+  const text = h('p.small.muted', {}, HOW_TEXTS[play.how]);
+  return h('div.stack-xs', {},
+    choice('How to vote', [['text', 'Signed text'], ['chain', 'On chain']], play.how, (value) => {
+      play.how = /** @type {'text' | 'chain'} */ (value);
+      put(text, HOW_TEXTS[play.how]);
+    }),
+    text);
+}
+
+/**
+ * @param {'proposal' | 'dispute'} kind
+ * @param {string} value
+ */
+async function vote(play, kind, value) {
+  const burner = actor(play);
+  const where = kind === 'dispute' ? ' on the dispute' : '';
+  const body = { market_id: play.market.market_id, vote: value };
+  const path = `/api/votes/${kind}`;
+  if (play.how === 'chain') return void (await transact(play, burner, path, { ...body, on_chain: true }, `voted ${value}${where}, on chain`));
+  await (await play.burners.session(burner)).post(path, body);
+  play.log.add(`${burner.name} voted ${value}${where}`);
+  await play.reload();
+}
+
+const voteButton = (play, kind, label, value, colour) => worker(label, () => vote(play, kind, value), { kind: colour, 'data-do': value });
+
 function proposed(play) {
   const id = play.market.market_id;
   const tally = play.votes.proposal_votes;
   const missing = Math.max(1, (tally.min_votes || 1) - tally.total);
-  const vote = (label, value, kind) => worker(label, async () => {
-    const burner = actor(play);
-    await (await session(burner)).post('/api/votes/proposal', { market_id: id, vote: value });
-    play.log.add(`${burner.name} voted ${value}`);
-    await play.reload();
-  }, { kind, 'data-do': value });
   const crowd = worker(`Let ${missing} new wallets like it`, async () => {
     await Promise.all(Array.from({ length: missing }, () => voteOnce(id, 'like')));
     play.log.add(`${missing} new wallets voted like`);
@@ -70,7 +98,8 @@ function proposed(play) {
   }, { 'data-do': 'crowd' });
   return step('Vote on the proposal', 'Any wallet may vote, once. When the threshold is met, the node records the counts on chain and the admin key approves the market.',
     voteBar(tally, 'proposal'),
-    h('div.actions', {}, vote('Like', 'like', 'yes'), vote('Dislike', 'dislike', 'no'), tally.threshold_met ? null : crowd),
+    howToVote(play),
+    h('div.actions', {}, voteButton(play, 'proposal', 'Like', 'like', 'yes'), voteButton(play, 'proposal', 'Dislike', 'dislike', 'no'), tally.threshold_met ? null : crowd),
     tally.threshold_met ? h('p.notice', {}, 'The threshold is met: the node is about to record it.') : null);
 }
 
@@ -111,16 +140,11 @@ function resolving(play) {
 }
 
 function disputed(play) {
-  const id = play.market.market_id;
-  const vote = (label, value, kind) => worker(label, async () => {
-    const burner = actor(play);
-    await (await session(burner)).post('/api/votes/dispute', { market_id: id, vote: value });
-    play.log.add(`${burner.name} voted ${value} on the dispute`);
-    await play.reload();
-  }, { kind, 'data-do': value });
   return step('Vote on the dispute', `Holders vote with the weight of their shares. Agree says: ${play.market.proposed_outcome_name} is wrong.`,
     voteBar(play.votes.dispute_votes, 'dispute'),
-    h('div.actions', {}, vote('Agree', 'agree', 'yes'), vote('Disagree', 'disagree', 'no'), waitButton(play, 'Let the vote end')));
+    howToVote(play),
+    h('div.actions', {},
+      voteButton(play, 'dispute', 'Agree', 'agree', 'yes'), voteButton(play, 'dispute', 'Disagree', 'disagree', 'no'), waitButton(play, 'Let the vote end')));
 }
 
 function finalized(play) {

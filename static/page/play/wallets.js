@@ -3,7 +3,7 @@ import { h, put } from '../dom.js';
 import { follow } from '../follow.js';
 import { short } from '../format.js';
 import { toast } from '../notify.js';
-import { blank, card, copyable, worker } from '../parts/basics.js';
+import { badge, blank, card, copyable, worker } from '../parts/basics.js';
 
 /** The list of burner wallets: one of them acts. */
 
@@ -18,7 +18,8 @@ const FIRST_WALLETS = 3;
  * @param {AbortSignal} signal
  */
 export function walletsCard(burners, log, signal) {
-  const list = h('ul.wallets', { role: 'radiogroup', 'aria-label': 'The wallet that acts' });
+  const list = h('ul.wallets');
+  const group = h('div', { role: 'radiogroup', 'aria-label': 'The wallet that acts' }, list);
   const body = h('div');
   const create = async () => {
     const burner = await burners.create();
@@ -34,7 +35,7 @@ export function walletsCard(burners, log, signal) {
       return put(body, blank('No wallets yet.', text, h('div', {}, worker('Create three wallets', createSome, { kind: 'primary', 'data-do': 'wallets' }))));
     }
     put(list, burners.list.map((burner) => walletRow(burners, burner, log)));
-    put(body, list);
+    if (!group.isConnected) put(body, group);
   };
   burners.addEventListener('change', draw, { signal });
   draw();
@@ -44,7 +45,7 @@ export function walletsCard(burners, log, signal) {
 
 async function fund(burner, sol, log) {
   const { signature } = await app.zmart.post('/api/devnet/airdrop', { wallet: burner.wallet.address, sol });
-  log.add(`${burner.name} got ${sol} SOL`, signature);
+  log.add(`${burner.name} got ${sol} SOL from the faucet`, signature);
 }
 
 export async function readBalances(burners) {
@@ -68,16 +69,19 @@ async function copySecret({ name, wallet }) {
 function walletRow(burners, burner, log) {
   const { wallet, name, sol } = burner;
   const acts = burners.active === burner;
+  const signedIn = Boolean(burner.client.session);
   return h('li', { 'data-wallet': wallet.address },
     h('input', { type: 'radio', name: 'wallet', id: `w-${wallet.address}`, checked: acts, 'data-key': wallet.address, onchange: () => burners.choose(burner) }),
-    h('label', { for: `w-${wallet.address}` }, h('strong', {}, name), h('span.muted.mono', {}, `${wallet.address.slice(0, 8)}…`)),
+    h('label', { for: `w-${wallet.address}` }, h('span.row', {}, h('strong', {}, name), signedIn ? badge('signed in', 'ok') : null), h('span.muted.mono', {}, `${wallet.address.slice(0, 8)}…`)),
     h('strong', {}, sol === null ? '' : `${short(sol)} SOL`),
-    acts ? h('div.row', {},
-      app.devnet ? worker(`Get ${MORE_SOL} SOL`, async () => {
-        await fund(burner, MORE_SOL, log);
-        await readBalances(burners);
-      }, { kind: 'slim', 'data-key': 'faucet', 'data-do': 'faucet' }) : null,
-      h('span.small', {}, copyable(wallet.address, 'address')),
-      h('button.copy.small', { type: 'button', onclick: () => copySecret(burner) }, 'secret key'),
-      h('button.button.quiet.slim', { type: 'button', 'aria-label': `Forget ${name}`, onclick: () => burners.remove(burner) }, 'Forget')) : null);
+    acts ? h('div.stack-xs.wallet-acts', {},
+      h('div.actions', {},
+        app.devnet ? worker(`Get ${MORE_SOL} SOL`, async () => {
+          await fund(burner, MORE_SOL, log);
+          await readBalances(burners);
+        }, { kind: 'slim', 'data-key': 'faucet', 'data-do': 'faucet' }) : null,
+        signedIn ? null : worker('Sign in', () => burners.session(burner), { kind: 'slim', 'data-key': 'signin', 'data-do': 'signin' }),
+        h('button.button.quiet.slim', { type: 'button', 'aria-label': `Forget ${name}`, 'data-key': 'forget', onclick: () => burners.remove(burner) }, 'Forget')),
+      h('div.row.small', {}, copyable(wallet.address, 'address'),
+        h('button.copy', { type: 'button', onclick: () => copySecret(burner) }, h('span.hidden', {}, 'Copy '), 'secret key'))) : null);
 }

@@ -1,6 +1,6 @@
 import { app } from '../app.js';
 import { h, put, putIfChanged, say } from '../dom.js';
-import { throttled } from '../follow.js';
+import { joined, throttled } from '../follow.js';
 import { bps, count, date, sol, units, words } from '../format.js';
 import { discussionPanel } from '../panels/discussion.js';
 import { eventsPanel } from '../panels/events.js';
@@ -17,7 +17,6 @@ import { prices } from '../parts/prices.js';
 const RELOAD_PAUSE_MS = 5_000;
 const CLOCK_EVERY_MS = 1_000;
 const PATIENCE_MS = 500;
-const CLUSTERS_TO_PLAY = new Set(['localnet', 'devnet']);
 
 export async function mount(context) {
   const { root, params, signal } = context;
@@ -45,6 +44,8 @@ class MarketView {
       this.market = await app.zmart.get(`/api/markets/${this.id}`, {}, { signal });
       this.#draw();
     }, RELOAD_PAUSE_MS);
+    app.know([market]);
+    this.drawSoon = joined(() => this.#draw(), signal);
     setTitle(market.title);
     put(root, this.#layout());
     app.watch('protocol', signal, () => this.#draw());
@@ -56,8 +57,8 @@ class MarketView {
     // On a narrow screen these two come first.
     for (const element of [price, votes]) element.classList.add('early');
     return [this.head.element, h('div.split.market', {},
-      h('div.stack', {}, price, trades, positions, events),
-      h('div.stack', {}, votes, card('Figures', {}, this.figures), discussion))];
+      h('div.stack', {}, price, trades, positions, discussion),
+      h('div.stack', {}, votes, card('Figures', {}, this.figures), events))];
   }
 
   #draw() {
@@ -98,13 +99,14 @@ class MarketView {
     if (data.market) this.market = data.market;
     else this.reload();
     this.#takePrices(data);
+    if (data.new_state) this.#draw();
     if (data.new_state || data.action === 'snapshot') this.#loadPanels();
   }
 
   /** Prices come with the message; the other figures follow when the row is read again. */
   #takePrices({ priceYes, priceNo, shares_yes, shares_no }) {
     this.market = { ...this.market, priceYes, priceNo, shares_yes, shares_no };
-    this.#draw();
+    this.drawSoon();
   }
 }
 
@@ -132,7 +134,6 @@ function makeHead() {
 }
 
 function tags(market) {
-  const playable = CLUSTERS_TO_PLAY.has(app.protocol?.cluster);
   return [
     stateBadge(market.state),
     badge(words(market.category)),
@@ -140,7 +141,7 @@ function tags(market) {
     market.hidden ? badge('hidden', 'warn') : null,
     market.ready_for_approval ? badge('ready for approval', 'accent') : null,
     market.note ? badge(market.note, 'warn') : null,
-    playable ? h('a', { href: `#/playground/${market.id}` }, 'Open in the playground') : null,
+    app.isPlayable ? h('a', { href: `#/playground/${market.id}` }, 'Open in the playground') : null,
   ];
 }
 

@@ -1,7 +1,9 @@
 import { app } from '../app.js';
 import { h, put } from '../dom.js';
+import { joined } from '../follow.js';
 import { percent, sol, words } from '../format.js';
 import { announce } from '../notify.js';
+import { activityPanel, trendingPanel } from '../panels/activity.js';
 import { blank, bones, failed, stateBadge, worker } from '../parts/basics.js';
 import { timeLeft } from '../parts/lifecycle.js';
 import { insteadOfPrices, priceBar } from '../parts/prices.js';
@@ -10,6 +12,8 @@ import { setQuery } from '../router.js';
 /** The list of markets, filtered; it changes while one looks at it. */
 
 const PAGE = 25;
+/** So many rows stay in the page, however long it is open and whatever is created meanwhile. */
+const ROWS_MAX = 500;
 const TYPING_MS = 250;
 const QUESTION_MIN = 3;
 const STATES = ['PROPOSED', 'APPROVED', 'ACTIVE', 'RESOLVING', 'DISPUTED', 'FINALIZED', 'CANCELLED'];
@@ -20,13 +24,19 @@ export function mount({ root, query, signal }) {
   const view = new MarketList(signal, {
     q: query.get('q') ?? '', state: query.get('state') ?? '', category: query.get('category') ?? '', sort: query.get('sort') ?? 'newest',
   });
+  const panels = [trendingPanel(signal), activityPanel(signal)];
   put(root,
     h('div.view-head', {}, h('div', {}, h('h1', {}, 'Markets'), view.summary),
       h('a.button.primary', { href: '#/playground' }, 'Create one')),
-    view.filters(),
-    h('section.card', { 'aria-label': 'Markets found' }, view.list, view.foot));
-  view.load();
-  app.live.listen({ channels: ['markets', 'trades'], onMessage: (message) => view.update(message), onReset: () => view.load() }, signal);
+    h('div.split', {},
+      h('div.stack', {}, view.filters(), h('section.card', { 'aria-label': 'Markets found' }, view.list, view.foot)),
+      h('div.stack', {}, panels.map(({ element }) => element))));
+  const loadAll = () => [view, ...panels].forEach((each) => each.load());
+  loadAll();
+  app.live.listen({ channels: ['markets', 'trades'], onMessage: (message) => {
+    view.receive(message);
+    for (const panel of panels) panel.receive(message.type);
+  }, onReset: loadAll }, signal);
 }
 
 class MarketList {
@@ -34,6 +44,9 @@ class MarketList {
     this.signal = signal;
     this.filter = filter;
     this.rows = new Map();
+    /** The last message about each market that is not drawn yet. */
+    this.changes = new Map();
+    this.soon = joined(() => this.#takeChanges(), signal);
     this.cursor = null;
     this.summary = h('p', {}, ' ');
     this.list = h('ul.market-list', {}, h('li', {}, bones(6)));
@@ -92,9 +105,15 @@ class MarketList {
   }
 
   #append(page) {
-    for (const market of page.markets) this.list.append(this.#row(market));
+    app.know(page.markets);
+    for (const market of page.markets) {
+      this.rows.get(market.id)?.item.remove();
+      this.list.append(this.#row(market));
+    }
     this.cursor = page.next_cursor ?? null;
-    put(this.foot, page.has_more ? h('div.card-foot.row', {}, worker('Show more', async () => this.#append(await this.#ask(this.cursor)))) : null);
+    const full = this.rows.size >= ROWS_MAX;
+    if (full) put(this.foot, h('p.card-foot', {}, `The first ${this.rows.size}. Filter or search to find others.`));
+    else put(this.foot, page.has_more ? h('div.card-foot.row', {}, worker('Show more', async () => this.#append(await this.#ask(this.cursor)))) : null);
     if (!this.rows.size) put(this.list, h('li', {}, this.#nothing()));
   }
 
@@ -112,8 +131,21 @@ class MarketList {
   }
 
   /** A message of the feed about one market: its row changes in place, or a new one joins at the top. */
-  update({ type, data }) {
+  receive({ type, data }) {
     if (type !== 'market_state') return;
+    const before = this.changes.get(data.market_id);
+    const joins = before && before.action !== 'deleted' && data.action === 'updated';
+    const market = data.market ?? (before?.market && { ...before.market, ...figures(data) });
+    this.changes.set(data.market_id, joins ? { ...data, action: before.action, market } : data);
+    this.soon();
+  }
+
+  #takeChanges() {
+    for (const data of this.changes.values()) this.#update(data);
+    this.changes.clear();
+  }
+
+  #update(data) {
     if (data.action === 'deleted') return this.#remove(data.market_id);
     const known = this.rows.get(data.market_id);
     if (known) return this.#replace(known, { ...known.market, ...(data.market ?? figures(data)) });
@@ -121,7 +153,13 @@ class MarketList {
     if (data.market && !q && sort === 'newest' && this.#fits(data.market) && data.action === 'created') {
       if (!this.rows.size) put(this.list);
       this.list.prepend(this.#row(data.market));
+      while (this.rows.size > ROWS_MAX) this.#drop(this.list.lastElementChild.dataset.market);
     }
+  }
+
+  #drop(id) {
+    this.rows.get(id)?.item.remove();
+    this.rows.delete(id);
   }
 
   #replace(known, market) {
@@ -133,8 +171,7 @@ class MarketList {
   }
 
   #remove(id) {
-    this.rows.get(id)?.item.remove();
-    this.rows.delete(id);
+    this.#drop(id);
     if (!this.rows.size) put(this.list, h('li', {}, this.#nothing()));
   }
 
@@ -152,12 +189,11 @@ function figures(data) {
 
 function rowLink(market) {
   return h('a.market-row', { href: `#/markets/${market.id}`, 'data-key': market.id },
-    h('span', {},
+    h('span.about', {},
       h('span.question', {}, market.title),
       h('span.under', {}, stateBadge(market.state), words(market.category), h('span', {}, timeLeft(market, app.chainNowMs())))),
     insteadOfPrices(market) ? h('span.small.muted', {}, insteadOfPrices(market)) : h('span.price', {}, priceText(market), priceBar(market)),
-    h('span.end.hide-narrow.small', {}, sol(market.total_volume, 2), h('br'), h('span.muted', {}, 'traded')),
-    h('span.end.hide-narrow.small', {}, sol(market.current_liquidity, 2), h('br'), h('span.muted', {}, 'liquidity')));
+    h('span.traded.small', {}, sol(market.total_volume, 2), h('span.muted', {}, ' traded')));
 }
 
 function priceText(market) {

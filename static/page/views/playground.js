@@ -7,7 +7,7 @@ import { announce, complain } from '../notify.js';
 import { blank, bones, card, failed, stateBadge, worker } from '../parts/basics.js';
 import { lifecycle, timeLeft } from '../parts/lifecycle.js';
 import { prices } from '../parts/prices.js';
-import { Burners, session } from '../play/burners.js';
+import { Burners } from '../play/burners.js';
 import { clockCard } from '../play/clock.js';
 import { createForm } from '../play/create.js';
 import { ActionLog } from '../play/log.js';
@@ -21,6 +21,7 @@ const LISTED = 50;
 
 /** Outlive the view, so that the log and the sessions are there when one comes back. */
 const shared = { burners: new Burners(), log: new ActionLog(), loaded: false };
+shared.burners.addEventListener('signedin', (event) => shared.log.add(`${/** @type {CustomEvent} */ (event).detail.name} signed in`));
 
 export async function mount({ root, params, signal }) {
   put(root, h('div.view-head', {}, h('div', {}, h('h1', {}, 'Playground'), h('p', {}, 'Take a market through its whole life: create, vote, trade, resolve, dispute, claim.'))));
@@ -32,12 +33,15 @@ export async function mount({ root, params, signal }) {
   if (app.protocol === null) await app.refreshProtocol();
   if (signal.aborted) return;
   const stage = h('div', {}, bones(5));
-  const side = h('div.stack', {}, walletsCard(shared.burners, shared.log, signal), app.devnet ? clockCard(shared.log, signal) : null, shared.log.element);
+  const wallets = walletsCard(shared.burners, shared.log, signal);
+  // On a narrow screen the wallets come first: nothing goes without one.
+  wallets.classList.add('early');
+  const side = h('div.stack', {}, wallets, app.devnet ? clockCard(shared.log, signal) : null, shared.log.element);
   const chooser = h('select.input', { name: 'market', onchange: (event) => {
     location.hash = event.target.value ? `#/playground/${event.target.value}` : '#/playground';
   } });
   const picker = h('label.field', {}, h('span', {}, 'Market'), chooser);
-  root.append(h('div.split', {}, h('div.stack', {}, h('section.card', { 'aria-label': 'Choose a market' }, h('div.card-body', {}, picker)), stage), side));
+  root.append(h('div.split.play', {}, h('div.stack', {}, h('section.card', { 'aria-label': 'Choose a market' }, h('div.card-body', {}, picker)), stage), side));
   fillChooser(chooser, params.id, signal).catch(() => {});
   if (params.id) playMarket(stage, params.id, signal, (market) => nameOption(chooser, market));
   else put(stage, card('A new market', {}, h('div.card-body', {}, createForm(create))));
@@ -46,23 +50,25 @@ export async function mount({ root, params, signal }) {
 async function fillChooser(chooser, current, signal) {
   put(chooser, h('option', { value: '' }, 'New market'));
   const { markets } = await app.zmart.get('/api/markets', { limit: LISTED }, { signal });
-  for (const market of markets) {
+  const named = new Set([...chooser.options].map(({ value }) => value));
+  for (const market of markets.filter(({ id }) => !named.has(id))) {
     chooser.append(h('option', { value: market.id, selected: market.id === current || market.on_chain_address === current }, optionText(market)));
   }
 }
 
 const optionText = (market) => `${words(market.state)}: ${market.title}`;
 
-/** Keeps the chosen entry's text up to date with the market's state. */
+/** Keeps the chosen entry's text up to date with the market's state; one that is not among the newest joins them. */
 function nameOption(chooser, market) {
   const option = [...chooser.options].find(({ value }) => value === market.id);
-  if (option) say(option, optionText(market));
+  if (option) return say(option, optionText(market));
+  if (chooser.options.length) chooser.append(h('option', { value: market.id, selected: true }, optionText(market)));
 }
 
 async function create(body) {
   const burner = shared.burners.active;
   if (!burner) throw new Error('Create a wallet first: it pays for the market’s account.');
-  const play = { log: shared.log, burners: shared.burners, done: 0, reload: async () => {} };
+  const play = { log: shared.log, burners: shared.burners, done: 0, how: 'text', reload: async () => {} };
   const built = await transact(play, burner, '/api/markets', body, () => `created “${body.question}”`);
   location.hash = `#/playground/${built.market_id}`;
 }
@@ -74,7 +80,7 @@ function playMarket(stage, id, signal, onDraw) {
   const steps = h('div');
   const left = h('p.small.muted');
   const actions = h('div.stack');
-  const play = { market: null, votes: null, burners: shared.burners, log: shared.log, done: 0, reload: async () => {} };
+  const play = { market: null, votes: null, burners: shared.burners, log: shared.log, done: 0, how: /** @type {'text' | 'chain'} */ ('text'), reload: async () => {} };
   let refreshQuote;
 
   const draw = () => {
@@ -133,7 +139,7 @@ function sayCard(id) {
   const post = worker('Post', async () => {
     const burner = shared.burners.active;
     if (!burner) throw new Error('Create a wallet first.');
-    await (await session(burner)).post(`/api/discussions/${id}`, { content: text.value });
+    await (await shared.burners.session(burner)).post(`/api/discussions/${id}`, { content: text.value });
     shared.log.add(`${burner.name} posted`);
     text.value = '';
   }, { 'data-do': 'post' });

@@ -1,0 +1,79 @@
+import { h, s } from '../dom.js';
+import { count, since, sol, words } from '../format.js';
+import { badge, blank, cell, dot, endCell, facts, table } from '../parts/basics.js';
+
+/** What /status says, in cards. */
+
+const STATES = ['PROPOSED', 'APPROVED', 'ACTIVE', 'RESOLVING', 'DISPUTED', 'FINALIZED', 'CANCELLED'];
+const BREAKER_KINDS = { closed: 'ok', half_open: 'warn', open: 'bad' };
+
+export function markets({ markets: byState, totals }) {
+  return [
+    h('div.spread', { 'aria-hidden': 'true' }, spread(byState, Math.max(1, totals.markets))),
+    h('div.legend', {}, STATES.map((state) =>
+      h('a', { href: `#/markets?state=${state}` }, h('span.dot', { class: `fill-${state.toLowerCase()}` }), words(state), h('b', {}, count(byState[state] ?? 0))))),
+    h('p.small.muted', {}, `${count(totals.trades)} trades, ${count(totals.votes)} votes, ${count(totals.events)} events, ${count(totals.users)} wallets, ${sol(totals.total_volume, 1)} traded.`),
+  ];
+}
+
+function spread(byState, total) {
+  let x = 0;
+  return s('svg', { viewBox: '0 0 1000 10', preserveAspectRatio: 'none' }, STATES.map((state) => {
+    const width = ((byState[state] ?? 0) / total) * 1000;
+    const bar = s('rect', { class: `fill-${state.toLowerCase()}`, x, width: Math.max(0, width - 2), height: 10 });
+    x += width;
+    return width ? bar : null;
+  }));
+}
+
+export function jobs(list) {
+  if (!list.length) return blank('No jobs.');
+  return table('Jobs', ['Job', 'State', 'Last run', 'Next run'], list.map((job) => h('tr', {},
+    h('td', {}, h('strong', {}, words(job.name))),
+    cell(jobState(job)),
+    cell(job.last_finished_at ? since(job.last_finished_at) : h('span.muted', {}, 'never')),
+    cell(job.paused || !job.next_run_at ? h('span.muted', {}, job.paused ? 'when resumed' : 'by hand') : since(job.next_run_at)))), 'steady');
+}
+
+export function jobState(job) {
+  if (job.running) return badge('running', 'accent');
+  if (job.paused) return badge('paused', 'warn');
+  if (job.last_result === 'failed') return badge('failed', 'bad');
+  return job.last_result ? badge(words(job.last_result).toLowerCase(), 'ok') : badge('not yet');
+}
+
+export function breakers(list) {
+  return h('ul.services', {}, list.map((each) => h('li', {}, h('div.row-between.plain', {},
+    h('span.row.whole', {}, dot(BREAKER_KINDS[each.state]), words(each.name)),
+    each.state === 'closed'
+      ? badge(each.failures ? `closed, ${each.failures} ${each.failures === 1 ? 'failure' : 'failures'}` : 'closed', each.failures ? 'warn' : 'ok')
+      : badge(`${words(each.state).toLowerCase()}${each.open_until ? `, ${since(each.open_until)}` : ''}`, 'bad')))));
+}
+
+export function alerts({ open, latest, by_severity: bySeverity }) {
+  if (!open) return blank('No open alerts.', 'Whatever goes wrong appears here.');
+  const counts = Object.entries(bySeverity).filter(([, number]) => number);
+  return [
+    h('p.row.padded', {}, counts.map(([severity, number]) => badge(`${number} ${words(severity).toLowerCase()}`, severityKind(severity)))),
+    table('Latest alerts', ['Severity', 'Alert', 'Market', ['Opened', 'end']], latest.map((alert) => h('tr', {},
+      cell(badge(words(alert.severity), severityKind(alert.severity))),
+      cell(words(alert.alert_type)),
+      cell(alert.market_id ? h('a.mono', { href: `#/markets/${alert.market_id}` }, alert.market_id.slice(0, 8)) : '–'),
+      endCell(h('span.nowrap', {}, since(alert.opened_at)))))),
+  ];
+}
+
+export const severityKind = (severity) => ({ CRITICAL: 'bad', HIGH: 'bad', MEDIUM: 'warn' })[severity] ?? '';
+
+export function rest(status) {
+  const { webhook, intents, keys, votes_pending: pending } = status;
+  return facts([
+    ['Webhook deliveries', webhook.received ? `${count(webhook.received)}, last ${since(webhook.last_received_at)}` : 'none yet'],
+    ['Waiting to be indexed', count(webhook.pending)],
+    ['Dead letters', webhook.dead_letters ? h('a.bad', { href: '#/admin?tab=queue' }, count(webhook.dead_letters)) : '0'],
+    ['Votes not yet on chain', `${count(pending.proposal)} proposal, ${count(pending.dispute)} dispute`],
+    ['Own transactions', `${count(intents.pending)} under way, ${count(intents.failed)} failed`],
+    ['Backend key', keys.backend_matches ? 'is the program’s authority' : h('span.bad', {}, 'is not the program’s authority')],
+    ['Admin key', keys.admin_configured ? 'configured' : 'not configured'],
+  ]);
+}
