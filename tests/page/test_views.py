@@ -79,8 +79,8 @@ def test_markets_appear_and_change_without_a_reload(page: Browser, process: Proc
     market_id = act(process, work)
     page.one(f'[data-market="{market_id}"]')
     page.type("q", "appear by itself")
+    page.until(lambda: "q=appear" in page.driver.current_url)
     page.until(lambda: page.text(".view-head p") == "1 market")
-    assert "q=appear" in page.driver.current_url
     page.one('[name="state"]').send_keys("Finalized")
     page.until(lambda: "Nothing fits" in page.text("main"))
 

@@ -21,6 +21,7 @@ export class PriceChart {
     this.canvas = h('div.chart-canvas');
     this.element = h('figure.chart', {}, this.readout, this.canvas);
     /** @type {Point[]} */ this.points = [];
+    /** @type {[Point, number] | null} the point that is being read, and where on the line */ this.marked = null;
     this.tell = readable(this.canvas, {
       label: 'Price of YES over time',
       count: () => this.points.length,
@@ -60,7 +61,9 @@ export class PriceChart {
         s('path.chart-line', { d: this.#steps() }),
         s('circle.chart-end', { cx: this.x(points[points.length - 1].t), cy: this.y(last), r: 3.5 }),
         this.marker));
-    this.#rest();
+    // Whoever is reading a value goes on reading it.
+    if (this.marked) this.#mark(...this.marked);
+    else this.#rest();
   }
 
   #steps() {
@@ -98,6 +101,7 @@ export class PriceChart {
   }
 
   #mark(point, x = this.x(point.t)) {
+    this.marked = [point, x];
     const [line, circle] = this.marker.children;
     this.marker.setAttribute('visibility', 'visible');
     for (const name of ['x1', 'x2']) line.setAttribute(name, x);
@@ -107,6 +111,7 @@ export class PriceChart {
   }
 
   #rest() {
+    this.marked = null;
     this.marker?.setAttribute('visibility', 'hidden');
     put(this.readout, 'Point at the line, or go along it with the arrow keys, to read it.');
   }

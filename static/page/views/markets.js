@@ -1,7 +1,7 @@
 import { app } from '../app.js';
-import { h, put } from '../dom.js';
+import { h, put, say } from '../dom.js';
 import { joined } from '../follow.js';
-import { percent, sol, words } from '../format.js';
+import { count, percent, sol, words } from '../format.js';
 import { announce } from '../notify.js';
 import { activityPanel, trendingPanel } from '../panels/activity.js';
 import { blank, bones, failed, stateBadge, worker } from '../parts/basics.js';
@@ -48,6 +48,8 @@ class MarketList {
     this.changes = new Map();
     this.soon = joined(() => this.#takeChanges(), signal);
     this.cursor = null;
+    this.total = 0;
+    this.capped = false;
     this.summary = h('p', {}, ' ');
     this.list = h('ul.market-list', {}, h('li', {}, bones(6)));
     this.foot = h('div');
@@ -88,14 +90,21 @@ class MarketList {
       this.rows.clear();
       put(this.list);
       this.#append(page);
-      const text = page.total_count === 1 ? '1 market' : `${page.total_count}${page.total_capped ? '+' : ''} markets`;
-      put(this.summary, text);
-      announce(text);
+      this.total = page.total_count;
+      this.capped = page.total_capped === true;
+      announce(this.#tellTotal());
     } catch (error) {
       if (this.asking.signal.aborted) return;
       put(this.list, h('li', {}, failed(error, () => this.load())));
       put(this.foot);
     }
+  }
+
+  /** How many markets fit the filter, those included that came and went since they were counted. */
+  #tellTotal() {
+    const text = this.total === 1 ? '1 market' : `${count(this.total)}${this.capped ? '+' : ''} markets`;
+    say(this.summary, text);
+    return text;
   }
 
   #ask(cursor) {
@@ -153,6 +162,8 @@ class MarketList {
     if (data.market && !q && sort === 'newest' && this.#fits(data.market) && data.action === 'created') {
       if (!this.rows.size) put(this.list);
       this.list.prepend(this.#row(data.market));
+      this.total += 1;
+      this.#tellTotal();
       while (this.rows.size > ROWS_MAX) this.#drop(this.list.lastElementChild.dataset.market);
     }
   }
@@ -171,7 +182,10 @@ class MarketList {
   }
 
   #remove(id) {
+    if (!this.rows.has(id)) return;
     this.#drop(id);
+    this.total -= 1;
+    this.#tellTotal();
     if (!this.rows.size) put(this.list, h('li', {}, this.#nothing()));
   }
 
