@@ -104,6 +104,25 @@ class TestEvents:
         ):
             assert ids(await node.get(f"/api/events?{query}")) == expected, query
 
+    async def test_by_slot_and_signature(self, node: ApiNode) -> None:
+        found = await fill(node)
+        rows = {row["id"]: row for row in (await node.get("/api/events"))["events"]}
+        slots = [rows[each]["slot"] for each in found]
+        second, third = sorted(slots)[1:3]
+        for query, wanted in (
+            (f"from_slot={second}", lambda slot: slot >= second),
+            (f"to_slot={third}", lambda slot: slot < third),
+            (f"from_slot={second}&to_slot={third}", lambda slot: second <= slot < third),
+            (f"to_slot={2**63 - 1}", lambda _: True),
+        ):
+            shown = {row["slot"] for row in (await node.get(f"/api/events?{query}"))["events"]}
+            assert shown == {slot for slot in slots if wanted(slot)}, query
+        signature = rows[found[1]]["transaction_signature"]
+        assert found[1] in ids(await node.get(f"/api/events?signature={signature}"))
+        of_it = (await node.get(f"/api/events?signature={signature}"))["events"]
+        assert {row["transaction_signature"] for row in of_it} == {signature}
+        assert ids(await node.get(f"/api/events?signature={'1' * 64}")) == []
+
     async def test_paths(self, node: ApiNode) -> None:
         created, bought, resolved, other = await fill(node)
         for path in (f"/api/events/{ID.hex()}", f"/api/markets/{ID.hex()}/events"):
@@ -116,7 +135,8 @@ class TestEvents:
 
     @pytest.mark.parametrize("query", [
         "event_type=Nothing", "event_type=,", "market_id=x", "wallet=x", "from=x",
-        "order=up", "from=1767323046&to=1767323045",
+        "order=up", "from_slot=-1", "to_slot=x", f"to_slot={2**63}", "from_slot=5&to_slot=4",
+        "signature=x", "from=1767323046&to=1767323045",
     ])  # fmt: skip
     async def test_bad_queries(self, node: ApiNode, query: str) -> None:
         await node.get(f"/api/events?{query}", status=400)

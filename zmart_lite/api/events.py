@@ -19,6 +19,7 @@ from zmart_lite.store.paging import Listing
 from zmart_lite.store.rows import Json, MarketRef
 
 EVENTS_MAX = 500
+SLOT_MAX = 2**63 - 1
 DATE_RANGE_MAX_MS = 31 * 86_400_000
 SEARCH_LENGTH_MIN, SEARCH_LENGTH_MAX = 3, 100
 ALERT_TYPE_LENGTH_MAX = 64
@@ -40,6 +41,16 @@ event_types = Parser(
 )
 
 
+def _signature(value: Any) -> bytes:
+    try:
+        return signature_of(value)
+    except UndecodableData:
+        raise ValueError("must be a transaction signature (base58 of 64 bytes)") from None
+
+
+signature_parser = Parser(_signature, {"type": "string", "pattern": "^[1-9A-HJ-NP-Za-km-z]{64,88}$"})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderedQuery(PageFields):
     limit: int = page_limit(100, EVENTS_MAX)
@@ -51,11 +62,16 @@ class EventsQuery(OrderedQuery):
     event_type: tuple[str, ...] = field(event_types, ())
     market_id: MarketRef | None = field(parsers.market_ref, None)
     wallet: bytes | None = field(parsers.wallet, None)
+    signature: bytes | None = field(signature_parser, None, help="Only those of this transaction.")
+    from_slot: int | None = field(parsers.integer(0, SLOT_MAX), None, help="First slot.", example=1)
+    to_slot: int | None = field(parsers.integer(0, SLOT_MAX), None, help="Slot before which to end.", example=2**40)
     from_: int | None = field(parsers.time_ms, None, name="from")
     to: int | None = field(parsers.time_ms, None)
 
     def check(self) -> Problems:
         yield from PageFields.check(self)
+        if self.from_slot is not None and self.to_slot is not None and self.from_slot > self.to_slot:
+            yield "to_slot", "must not be before from_slot"
         yield from check_span(self.from_, self.to)
 
 
@@ -98,6 +114,9 @@ def _filter(
         types=types or fields.event_type,
         market=None if ref is None else lookups.get_market(tx, ref)["id"],
         wallet=fields.wallet,
+        signature=fields.signature,
+        from_slot=fields.from_slot,
+        to_slot=fields.to_slot,
         span=Span.of_ms(fields.from_, fields.to),
     )
 

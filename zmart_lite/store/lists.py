@@ -157,7 +157,9 @@ _EVENTS = Query(
 
 
 class EventFilter(NamedTuple):
-    """``types``: names of events, any of them. ``market``: the key of its row. ``signature``: 64 bytes."""
+    """``types``: names of events, any of them. ``market``: the key of its row. ``signature``: 64 bytes. ``to_slot`` is
+    the first slot that is left out.
+    """
 
     types: tuple[str, ...] = ()
     market: int | None = None
@@ -165,6 +167,8 @@ class EventFilter(NamedTuple):
     signature: bytes | None = None
     words: str | None = None
     span: Span = Span()
+    from_slot: int | None = None
+    to_slot: int | None = None
 
 
 def list_events(tx: Tx, wanted: EventFilter, page: Page, *, descending: bool = True) -> Listing:
@@ -189,6 +193,8 @@ def _event_conditions(tx: Tx, wanted: EventFilter, *, walked: bool) -> Condition
         _add_search(tx, conditions, wanted.words, walked=walked)
     conditions.add_given("e.wallet = (SELECT id FROM wallets WHERE address = ?)", wanted.wallet)
     conditions.add_given("e.transaction_id = (SELECT id FROM transactions WHERE signature = ?)", wanted.signature)
+    conditions.add_given("e.slot >= ?", wanted.from_slot)
+    conditions.add_given("e.slot < ?", wanted.to_slot)
     _add_span(conditions, wanted.span, "events", "e", "timestamp")
     return conditions
 
