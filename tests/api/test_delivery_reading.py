@@ -29,6 +29,7 @@ async def endless() -> AsyncIterator[bytes]:
 
 
 async def send(node: ChainNode, content: bytes | AsyncIterator[bytes], headers: dict[str, str]) -> httpx.Response:
+    headers = {"Content-Type": "application/json"} | headers
     return await node.http.post(PATHS[0], content=content, headers=headers)
 
 

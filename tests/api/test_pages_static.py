@@ -105,3 +105,9 @@ def test_the_page_needs_nobody_else() -> None:
             "eval(",
         ):
             assert banned not in text, f"{name} contains {banned}"
+
+
+async def test_the_icon_that_browsers_ask_for(node: ApiNode) -> None:
+    answer = await node.http.get("/favicon.ico")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/svg+xml")
+    assert answer.content == (STATIC / "icon.svg").read_bytes()

@@ -1,6 +1,7 @@
 """Clients that send slowly, for ever, or not at all, and such as read nothing: against the real server."""
 
 import asyncio
+import json
 import logging
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -12,6 +13,7 @@ import pytest
 from tests.api.raw_client import on_both_loops
 from tests.api.stream_node import StreamNode, stream_node
 from zmart_lite.api import wire
+from zmart_lite.push.frames import SSE_RETRY
 
 SOON_S = 0.2
 GET = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
@@ -142,3 +144,35 @@ async def test_answers_that_nobody_reads_end_the_connection(tmp_path: Path) -> N
         await node.until(lambda: bool(connections))
         writer.write(b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n" * 10)
         await node.until(lambda: not connections)
+
+
+@pytest.mark.parametrize(
+    "sent", [b"nonsense\r\n\r\n", b"GET http://[ HTTP/1.1\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", bytes(64)]
+)
+async def test_what_is_no_http_gets_an_error_like_any_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, sent: bytes
+) -> None:
+    async with stream_node(tmp_path) as node, connected(node) as (reader, writer):
+        writer.write(sent)
+        head, _, body = (await rest(reader)).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json")
+    answer = json.loads(body)
+    assert (answer["code"], answer["error"], answer["status"]) == ("BAD_REQUEST", "BAD_REQUEST", 400)
+    assert set(answer) == {"error", "code", "message", "status", "timestamp", "path", "request_id"}
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+async def test_a_stream_over_http_1_0_has_no_chunks(tmp_path: Path) -> None:
+    async with stream_node(tmp_path) as node, connected(node) as (reader, writer):
+        writer.write(b"GET /api/stream?channels=public HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert b"transfer-encoding" not in head
+        assert b"connection: close" in head
+        assert await reader.readexactly(len(SSE_RETRY)) == SSE_RETRY
+        assert (await reader.readuntil(b"\n\n")).startswith(b"event: subscribed\n")
+        await node.publish("trade")
+        assert (await reader.readuntil(b"\n\n")).startswith(b"event: trade\n")
+        health = b"GET /api/stats HTTP/1.0\r\nHost: localhost\r\n\r\n"
+        async with connected(node) as (other, plain):
+            plain.write(health)
+            assert b"content-length" in await rest(other)

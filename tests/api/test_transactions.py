@@ -184,6 +184,8 @@ async def test_waiting_for_nothing_and_for_finality(node: ChainNode) -> None:
     assert confirmed.json()["status"] == "confirmed"
     node.net.ledger.produce_blocks(10)
     assert (await waiting).json()["status"] == "finalized"
+    again = await relay(node, text, wait="none")
+    assert (again.status_code, again.json()["status"], again.json()["indexed"]) == (200, "finalized", True)
 
 
 async def test_a_failing_simulation_is_never_sent(node: ChainNode) -> None:
@@ -238,8 +240,9 @@ async def test_landed_and_failed(node: ChainNode) -> None:
     signature = bytes(sent.signatures[0])
     await node.parts.rpc.send_transaction(bytes(sent), skip_preflight=True)
     await node.store.write(lambda tx: relays.add_relay(tx, signature, 10**6))
-    answer = await relay(node, encoded(sent))
-    assert (answer.status_code, answer.json()["reason"]) == (409, "transaction_failed")
+    for wait in ("none", "confirmed"):
+        answer = await relay(node, encoded(sent), wait=wait)
+        assert (answer.status_code, answer.json()["reason"]) == (409, "transaction_failed"), wait
     details = answer.json()["details"]
     assert details["program_error"]["name"] == "SystemAccountInUse"
     assert (details["signature"], details["slot"] > 0) == (str(sent.signatures[0]), True)
@@ -289,8 +292,9 @@ async def test_after_a_restart_an_expired_one_is_told_as_such(node: ChainNode) -
     restarted(node, rpc)
     node.net.ledger.produce_blocks(400)
     assert (await node.get(f"/api/transactions/{signature}")).json()["status"] == "expired"
-    answer = await relay(node, text)
-    assert (answer.status_code, answer.json()["reason"]) == (409, "blockhash_expired")
+    for wait in ("none", "confirmed"):
+        answer = await relay(node, text, wait=wait)
+        assert (answer.status_code, answer.json()["reason"]) == (409, "blockhash_expired"), wait
 
 
 async def test_without_the_cluster_only_what_is_stored_is_told(node: ChainNode) -> None:

@@ -23,6 +23,7 @@ from zmart_lite.store import chainlog
 
 AUTHORIZED = {"Authorization": WEBHOOK_SECRET}
 PATH = PATHS[0]
+JSON = {"Content-Type": "application/json"}
 
 
 @pytest.fixture
@@ -43,7 +44,8 @@ async def deliver(
     node: ChainNode, body: object, headers: dict[str, str] | None = None, path: str = PATH
 ) -> httpx.Response:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return await node.http.post(path, content=content, headers=AUTHORIZED if headers is None else headers)
+    headers = JSON | (AUTHORIZED if headers is None else headers)
+    return await node.http.post(path, content=content, headers=headers)
 
 
 async def kept(node: ChainNode) -> tuple[int, int]:
@@ -215,3 +217,14 @@ def test_any_json_is_sorted_or_refused(body: object) -> None:
         return
     received = sort_items(content, PROGRAM)
     assert len(received.deliveries) + len(received.rejects) == (len(body) if isinstance(body, list) else 1)
+
+
+@pytest.mark.parametrize("told", ["text/plain", "", "application/json-seq", "multipart/form-data"])
+async def test_what_is_not_said_to_be_json_is_not_taken(node: ChainNode, told: str) -> None:
+    answer = await deliver(node, enhanced(1), headers=AUTHORIZED | {"Content-Type": told})
+    assert (answer.status_code, answer.json()["code"]) == (415, "UNSUPPORTED_MEDIA_TYPE")
+    assert await kept(node) == (0, 0)
+    stranger = await deliver(node, enhanced(1), headers={"Content-Type": told})
+    assert stranger.status_code == 401
+    utf8 = await deliver(node, enhanced(1), headers=AUTHORIZED | {"Content-Type": "Application/JSON; charset=utf-8"})
+    assert (utf8.status_code, await kept(node)) == (200, (1, 0))

@@ -153,13 +153,18 @@ async def _read_body(request: Request, endpoint: Endpoint) -> None:
     raw = await read_bytes(request, endpoint.body_bytes_max)
     if not raw:
         return
-    media_type = (request.header(b"content-type") or "").partition(";")[0].strip().lower()
-    if media_type != JSON_TYPE:
-        raise UnsupportedMediaType
+    require_json(request)
     body = parse_json(raw)
     if not isinstance(body, dict):
         raise BadRequest("The body must be a JSON object.", reason="malformed_json")
     request.body = body
+
+
+def require_json(request: Request) -> None:
+    """Raises UnsupportedMediaType for a body that is said to be something else, or not said to be anything."""
+    media_type = (request.header(b"content-type") or "").partition(";")[0].strip().lower()
+    if media_type != JSON_TYPE:
+        raise UnsupportedMediaType
 
 
 async def read_bytes(request: Request, bytes_max: int) -> bytes:

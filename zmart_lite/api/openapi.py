@@ -238,7 +238,7 @@ def _refused_statuses(endpoint: Endpoint) -> set[int]:
     if endpoint.fields is not None or endpoint.method != "GET":
         found.add(400)
     if endpoint.method != "GET":
-        found |= {413} if endpoint.raw_body else {413, 415}
+        found |= {413, 415}
     if endpoint.param_names or _names_market(endpoint):
         found.add(404)
     if _is_limited(endpoint) or endpoint.raw_body or endpoint.tag == "push":

@@ -89,6 +89,11 @@ async def static_file(request: Request, _: object) -> Stream:
     return Stream(FileAnswer(load(find("static").joinpath(*segments)), PAGE_POLICY))
 
 
+async def icon(_request: Request, _: object) -> Stream:
+    """What browsers ask for by themselves, whichever page they show."""
+    return Stream(FileAnswer(load(find("static/icon.svg")), PAGE_POLICY))
+
+
 async def docs(_request: Request, _: object) -> Stream:
     return Stream(FileAnswer(load(find("static/docs.html")), DOCS_POLICY))
 
@@ -126,6 +131,7 @@ ENDPOINTS = (
         )
         for depth in range(1, DEPTH_MAX + 1)
     ),
+    Endpoint("GET", "/favicon.ico", icon, "The icon", tag="pages", limited=False, media_type="*/*"),
     Endpoint("GET", "/docs", docs, "Swagger UI of this API", tag="pages", limited=False, media_type="text/html"),
     Endpoint("GET", "/docs/{file}", docs_file, "A file of Swagger UI", tag="pages", limited=False, media_type="*/*"),
 )

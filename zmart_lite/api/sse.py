@@ -52,6 +52,7 @@ class EventStream:
             wire = http_wire(scope)
             # A ticket in the URL must not reach uvicorn's log.
             scope["query_string"] = b""
+            wire.announce()
             await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
             await self._stream(wire)
             await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -44,6 +44,7 @@ TEXT_CHARS_MAX = 4_096
 EXPLORER = "https://explorer.solana.com/tx/{signature}{query}"
 EXPLORER_QUERY = {"mainnet": "", "devnet": "?cluster=devnet", "testnet": "?cluster=testnet"}
 FINALITY_POLL_S = 0.5
+COMMITMENTS = {"confirmed": Commitment.CONFIRMED, "finalized": Commitment.FINALIZED}
 
 Delivery: TypeAlias = "asyncio.Task[Landed | ZmartError]"
 
@@ -87,6 +88,8 @@ async def relay(request: Request, fields: RelayFields) -> Reply:
     """Pass a signed transaction on, or tell how it went if it was passed on before."""
     deadline = request.parts.rpc.monotonic() + CONFIRM_S
     checked = check_relayed(fields.bytes(), request.parts.codec)
+    if fields.wait == "none" and (known := await _landed_before(request, checked)) is not None:
+        return await _landed(request, checked, known)
     delivery = request.api.deliveries.get(checked.signature) or await _deliver(request.api, checked)
     if fields.wait != "none":
         # A request that gives up leaves the delivery going.
@@ -101,6 +104,29 @@ async def relay(request: Request, fields: RelayFields) -> Reply:
     if fields.wait == "finalized":
         landed = await _finalized(request, landed, deadline)
     return await _landed(request, checked, landed)
+
+
+async def _landed_before(request: Request, checked: CheckedTransaction) -> Landed | None:
+    """Where a transaction stands that was passed on or indexed before; None while that is not known or not over.
+
+    Raises Conflict for one that failed, or whose blockhash has expired.
+    """
+    signature = checked.signature
+    stored = await request.read(lambda tx: _stored(tx, request, signature))
+    if stored.row is None and stored.relay is None:
+        return None
+    try:
+        standing = await _standing(request, signature, stored)
+    except (ChainError, Unavailable):
+        return None
+    if standing.status == "expired":
+        raise _expired()
+    if standing.status == "failed":
+        failed = TransactionFailed("The transaction failed.", standing.err, slot=standing.slot)
+        raise _refusal(request, signature, failed)
+    if standing.status not in COMMITMENTS or standing.slot is None:
+        return None
+    return Landed(signature, standing.slot, COMMITMENTS[standing.status])
 
 
 async def _deliver(api: Api, checked: CheckedTransaction) -> Delivery:

@@ -5,12 +5,20 @@ from typing import NamedTuple
 
 import msgspec
 
-from zmart_lite.api.checks import ClientGone, check_length, read_bytes
+from zmart_lite.api.checks import ClientGone, check_length, read_bytes, require_json
 from zmart_lite.api.endpoints import Endpoint, Request
 from zmart_lite.api.proxies import limit_key
 from zmart_lite.chain.webhook import WebhookItem, is_authentic, parse_payload
 from zmart_lite.config import Helius
-from zmart_lite.errors import BadRequest, PayloadTooLarge, RateLimited, RequestError, Unauthorized, Unavailable
+from zmart_lite.errors import (
+    BadRequest,
+    PayloadTooLarge,
+    RateLimited,
+    RequestError,
+    Unauthorized,
+    Unavailable,
+    UnsupportedMediaType,
+)
 from zmart_lite.store import chainlog, messages
 from zmart_lite.store.chainlog import Delivery
 from zmart_lite.store.db import Tx
@@ -20,6 +28,7 @@ UNPROVEN_MAX = 8
 """Bodies that are read at once before it is known whether their sender has the secret."""
 PATHS = ("/api/webhooks/helius", "/webhooks/events", "/helius/webhook", "/api/events/webhook")
 SOURCE = "webhook"
+MALFORMED = (BadRequest, PayloadTooLarge, UnsupportedMediaType, ClientGone)
 
 
 class Received(NamedTuple):
@@ -55,7 +64,7 @@ def _result_of(error: Exception) -> str:
         return "unauthorized"
     if isinstance(error, RateLimited):
         return "limited"
-    return "malformed" if isinstance(error, BadRequest | PayloadTooLarge | ClientGone) else "failed"
+    return "malformed" if isinstance(error, MALFORMED) else "failed"
 
 
 async def _authentic_body(request: Request) -> bytes:
@@ -84,6 +93,8 @@ async def _authentic_body(request: Request) -> bytes:
     spent = limits.spend("webhook")
     request.spent = [spent]
     limits.require(spent)
+    if body:
+        require_json(request)
     return body
 
 

@@ -12,9 +12,10 @@ from functools import partial
 from typing import Any, cast
 
 from starlette.types import Scope
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 from websockets.http11 import Request as Handshake
 
+from zmart_lite.api.http_guard import GuardedHttp
 from zmart_lite.api.patient_websocket import CLOSE_GRACE_S, PatientWebSocket, bound_send_buffer
 from zmart_lite.config.sections import Push
 from zmart_lite.errors import BadRequest
@@ -123,7 +124,7 @@ class _Timer:
             self._handle = None
 
 
-class PatientHttp(HttpToolsProtocol):
+class PatientHttp(GuardedHttp):
     """uvicorn's HTTP with an end to its patience: it waits for ever for a request that does not come or an answer that
     is not read, and takes headers of any length.
     """
@@ -262,26 +263,35 @@ class HttpWire(PatientHttp):
     on_drain: Callable[[], None] = staticmethod(_nothing)
     on_lost: Callable[[], None] = staticmethod(_nothing)
     on_end: Callable[[Ending], None] = staticmethod(lambda _: None)
+    _answered: RequestResponseCycle
+    _chunks = True
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         cast(dict[str, Any], cycle.scope)["extensions"] = {EXTENSION: self, WHOLE: partial(_answer_whole, cycle)}
+        self._answered = cycle
         super()._start_asgi_task(cycle, app)
+
+    def announce(self) -> None:
+        """A stream is about to begin. HTTP/1.0 knows no chunks: there it ends with its connection."""
+        self._chunks = self._answered.scope["http_version"] != "1.0"
+        if not self._chunks:
+            self._answered.chunked_encoding = False
 
     @property
     def ready(self) -> bool:
         return not self.flow.write_paused and not self.transport.is_closing()
 
     def write(self, batch: Batch) -> None:
-        self.transport.write(batch.chunk)
+        self.transport.write(batch.chunk if self._chunks else batch.blocks)
 
     def offer(self, batch: Batch) -> bool:
         if self.ready:
-            self.transport.write(batch.chunk)
+            self.write(batch)
             return True
         return False
 
     def write_chunk(self, data: bytes) -> None:
-        self.transport.write(http_chunk(data))
+        self.transport.write(http_chunk(data) if self._chunks else data)
 
     def begin(self) -> None:
         """A stream begins."""

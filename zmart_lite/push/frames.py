@@ -91,7 +91,12 @@ class Batch:
     @cached_property
     def chunk(self) -> bytes:
         """The blocks as one chunk of a chunked body."""
-        return http_chunk(b"".join([envelope.block for envelope in self.envelopes]))
+        return http_chunk(self.blocks)
+
+    @cached_property
+    def blocks(self) -> bytes:
+        """The blocks of server-sent events as they are."""
+        return b"".join([envelope.block for envelope in self.envelopes])
 
 
 def envelope_of(message: FeedMessage) -> Envelope:
