@@ -47,7 +47,7 @@ ALLOWED = (
     (r"SELECT SUM.* FROM trades t WHERE t\.traded_at >= \?$", DAY),
     (r"SELECT .*question_trigrams", SEARCH),
     (r"SELECT m\.id, m\.(total_volume|listed_end_date), m\.id FROM markets m WHERE .* AND ", MATCHES),
-    (r"SELECT e\.id, .* FROM events e WHERE e\.transaction_id = ", ONE_TRANSACTION),
+    (r"SELECT e\.id, .* FROM events e WHERE .*e\.transaction_id = ", ONE_TRANSACTION),
     (r"SELECT DISTINCT market, event_type FROM events WHERE transaction_id = \?", ONE_TRANSACTION),
     (r"SELECT e\.id, .* FROM events e WHERE e\.event_type IN \(\?\) ", MATCHES),
     (r"SELECT id FROM markets ORDER BY id$", WHOLE_DATABASE),

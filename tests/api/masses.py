@@ -25,6 +25,11 @@ def market_id(number: int) -> bytes:
     return bytes([number]) * 32 if number < 4 else bytes([100]) + number.to_bytes(31, "big")
 
 
+def signature(number: int) -> bytes:
+    """Of the transaction of the trade with this number, in slot 1000 + number."""
+    return b"m" * 56 + number.to_bytes(8, "big")
+
+
 async def fill(node: ApiNode, rows: int) -> None:
     """``rows`` of each kind. Market 1 has all trades, positions and posts, market 2 (a proposal) all votes; the first
     wallet is part of everything.
@@ -69,7 +74,7 @@ def _trades(node: ApiNode, tx: Tx, rows: int) -> None:
         transaction = tx.value(
             "INSERT INTO transactions (signature, slot, index_in_block, block_time, failed, complete, finality, source,"
             " created_ms) VALUES (?, ?, 0, ?, 0, 1, 2, 'poll', ?) RETURNING id",
-            (b"m" * 56 + number.to_bytes(8, "big"), 1_000 + number, at_s, START_MS),
+            (signature(number), 1_000 + number, at_s, START_MS),
         )
         kind = "SharesBought" if number % 2 else "MarketResolved"
         row = (transaction + 10_000, transaction, 0, kind, 1, who, 1_000 + number, 0, at_s, data, None)

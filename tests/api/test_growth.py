@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.api.harness import ADMIN, ALICE, SERVICE_KEY, START_MS, address, api_node
-from tests.api.masses import fill, market_id, wallet
+from tests.api.masses import fill, market_id, signature, wallet
 from zmart_lite.api import list_endpoints
 from zmart_lite.store import db, lists, operations, people
 from zmart_lite.store.paging import list_page
-from zmart_lite.store.shown import address_text
+from zmart_lite.store.shown import address_text, signature_text
 
 FEW, MANY = 40, 400
 COUNTED = 15
@@ -27,9 +27,11 @@ OWN, STRANGER = address(ALICE), address_text(wallet(3))
 PAGES = ("", "offset=10")
 LATE = "from=2025-11-23T00:00:00Z"
 EARLY = "to=2025-11-24T00:00:00Z"
+LANDED = signature_text(signature(7))
 EVENTS = (
     *("", "order=asc", f"wallet={OWN}", "event_type=SharesBought", "event_type=SharesBought,MarketResolved"),
     *(f"event_type=SharesBought&wallet={OWN}", LATE, EARLY, f"{LATE}&{EARLY}", f"{EARLY}&event_type=SharesBought"),
+    *("from_slot=1010", "to_slot=1030", "from_slot=1010&to_slot=1030&event_type=SharesBought", f"signature={LANDED}"),
 )
 LISTS = {
     "/api/markets": (

@@ -188,10 +188,12 @@ def _event_conditions(tx: Tx, wanted: EventFilter, *, walked: bool) -> Condition
     if wanted.types:
         column = "(e.event_type || '')" if narrow or by_order else "e.event_type"
         conditions.add(f"{column} IN ({', '.join('?' * len(wanted.types))})", *wanted.types)
-    conditions.add_given("e.market = ?", wanted.market)
+    # A transaction has few events: with it, no other index is to be gone through.
+    alone = " + 0" if wanted.signature is not None else ""
+    conditions.add_given(f"(e.market{alone}) = ?", wanted.market)
     if wanted.words is not None:
         _add_search(tx, conditions, wanted.words, walked=walked)
-    conditions.add_given("e.wallet = (SELECT id FROM wallets WHERE address = ?)", wanted.wallet)
+    conditions.add_given(f"(e.wallet{alone}) = (SELECT id FROM wallets WHERE address = ?)", wanted.wallet)
     conditions.add_given("e.transaction_id = (SELECT id FROM transactions WHERE signature = ?)", wanted.signature)
     conditions.add_given("e.slot >= ?", wanted.from_slot)
     conditions.add_given("e.slot < ?", wanted.to_slot)
