@@ -10,7 +10,8 @@ from tests.indexer.projection import Database
 from tests.kept_figures import differences
 from tests.store.market_rows import add_market, add_wallet, hold, log_event
 from zmart_lite.models import MarketState, SharesBought, SharesSold, VoteType
-from zmart_lite.store import alerts, chainlog, history, intents, kept, markets, positions, runs
+from zmart_lite.store import alerts, chainlog, history, intents, kept, markets, positions, runs, votes
+from zmart_lite.store.db import Tx
 from zmart_lite.store.history import Candle
 from zmart_lite.store.kept import Trade, Volume
 
@@ -23,12 +24,15 @@ Write = Callable[[Database, int, int], None]
 
 
 def vote(database: Database, a: int, b: int) -> None:
-    wallet = add_wallet(database, WALLETS[a])
-    sql = (
-        "INSERT INTO votes (market, wallet, kind, vote, weight, source, voted_ms) VALUES (?, ?, ?, 1, '1', 'api', 1)"
-        " ON CONFLICT (market, wallet, kind) DO UPDATE SET aggregated = 0"
-    )
-    database.write(lambda tx: tx.execute(sql, (1 + b % 2, wallet, b // 2)))
+    market, wallet, kind = 1 + b % 2, add_wallet(database, WALLETS[a]), VoteType(b // 2)
+
+    def unit(tx: Tx) -> None:
+        place = (market, wallet, int(kind))
+        if tx.execute("UPDATE votes SET aggregated = 0 WHERE market = ? AND wallet = ? AND kind = ?", place) == 0:
+            votes.insert_vote(tx, market, wallet, kind, True, 1)
+            kept.count_votes(tx, market, kind, 1)
+
+    database.write(unit)
 
 
 def record_votes(database: Database, a: int, b: int) -> None:

@@ -1,7 +1,7 @@
 """A vote through the node as rows, without telling anybody."""
 
 from zmart_lite.models import VoteType
-from zmart_lite.store import votes
+from zmart_lite.store import kept, votes
 from zmart_lite.store.db import Tx
 from zmart_lite.store.votes import Tally
 
@@ -14,4 +14,5 @@ def add_vote(tx: Tx, market: int, wallet: int, kind: VoteType, vote: bool) -> tu
     vote_id = votes.insert_vote(tx, market, wallet, kind, vote, weight)
     tally = votes.find_tally(tx, market, kind).plus(vote, weight)
     votes.save_tally(tx, market, kind, tally, changed=True)
+    kept.count_votes(tx, market, kind, 1)
     return vote_id, tally

@@ -4,11 +4,12 @@ What votes on the same market have in common is looked up and written once for a
 tally, the message of how the vote stands.
 """
 
+from collections import Counter
 from typing import NamedTuple
 
 from zmart_lite.errors import Forbidden, RequestError
 from zmart_lite.models import VoteType
-from zmart_lite.store import lookups, markets, messages, rows, votes
+from zmart_lite.store import kept, lookups, markets, messages, rows, votes
 from zmart_lite.store.db import Row, Tx
 from zmart_lite.store.messages import FeedContext
 from zmart_lite.store.rows import Json, MarketRef
@@ -52,6 +53,7 @@ class _Count:
         self._markets: dict[MarketRef, Row] = {}
         self._tallies: dict[tuple[int, VoteType], Tally] = {}
         self._touched: dict[tuple[int, VoteType], Row] = {}
+        self._stored: Counter[tuple[int, VoteType]] = Counter()
 
     def outcome(self, ballot: Ballot) -> Cast | RequestError:
         try:
@@ -63,6 +65,7 @@ class _Count:
         for (key, kind), market in self._touched.items():
             tally = self._tallies[key, kind]
             votes.save_tally(self._tx, key, kind, tally, changed=True)
+            kept.count_votes(self._tx, key, kind, self._stored[key, kind])
             messages.publish_progress_row(self._tx, self._context, market, tally, kind)
 
     def _cast(self, ballot: Ballot) -> Cast:
@@ -78,6 +81,7 @@ class _Count:
         place = market["id"], kind
         tally = self._tallies[place] = self._tally(place).plus(ballot.vote, weight)
         self._touched[place] = market
+        self._stored[place] += 1
         row = rows.new_vote_row(vote_id, market["market_id"], ballot.wallet, kind, ballot.vote, weight, self._tx.now_ms)
         messages.publish_vote_row(self._tx, market, row, tally)
         return Cast(row, tally)

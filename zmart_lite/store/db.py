@@ -422,22 +422,38 @@ def _run_units(
     outcomes: list[_Outcome] = []
     messages: list[FeedMessage] = []
     changed: set[str | None] = set()
+    is_first = True
     for run in runs:
         tx = Tx(connection, now_ms)
-        connection.execute("SAVEPOINT unit")
+        if not is_first:
+            connection.execute("SAVEPOINT unit")
         try:
             outcomes.append(_Outcome(run(tx), None))
         except Exception as error:  # the unit's own failure belongs to whoever asked for it
             if _is_storage_failure(error) or not connection.in_transaction:
                 # A full disk or an I/O error may have rolled back everything, savepoints and all.
                 raise sqlite.OperationalError(str(error)) from error
-            connection.execute("ROLLBACK TO unit")
+            _undo(connection, is_first)
             outcomes.append(_Outcome(None, error))
-        else:
-            messages += tx.published
-            changed |= tx.changed
-        connection.execute("RELEASE unit")
+            continue
+        if not is_first:
+            connection.execute("RELEASE unit")
+        is_first = False
+        messages += tx.published
+        changed |= tx.changed
     return outcomes, messages, {table for table in changed if table is not None}
+
+
+def _undo(connection: Any, is_first: bool) -> None:
+    """Take back what a unit wrote. The first of a transaction needs no savepoint, which would keep a copy of every page
+    that it changes: for a large unit with triggers that takes longer than the unit.
+    """
+    if is_first:
+        connection.execute("ROLLBACK")
+        connection.execute("BEGIN IMMEDIATE")
+    else:
+        connection.execute("ROLLBACK TO unit")
+        connection.execute("RELEASE unit")
 
 
 Reader = Callable[[Callable[[Tx], T]], Awaitable[T]]

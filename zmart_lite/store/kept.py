@@ -1,7 +1,7 @@
 """Figures that are kept, so that no request counts rows.
 
-Triggers of the schema keep most of them. Events and trades come in bulk, and are counted here by whoever writes them:
-once per batch, which costs a small part of what a trigger per row would.
+Triggers of the schema keep most of them. Events, trades and votes come in bulk, and are counted here by whoever writes
+them: once per batch, which costs a small part of what a trigger per row would.
 """
 
 from collections.abc import Sequence
@@ -39,6 +39,18 @@ def amount_of(row: Row, name: str) -> int:
 def count_events(tx: Tx, events: int) -> None:
     if events:
         tx.execute("UPDATE grand_totals SET events = events + ? WHERE id = 1", (events,))
+
+
+def count_votes(tx: Tx, market: int, kind: VoteType, count: int) -> None:
+    """Enter new votes on one market, which have just been stored and none of which is recorded on chain."""
+    pending = tx.value(
+        "SELECT count(*) FROM (SELECT 1 FROM votes WHERE kind = ? AND market = ? AND aggregated = 0 LIMIT ?)",
+        (int(kind), market, count + 1),
+    )
+    tx.execute(
+        "UPDATE vote_totals SET votes = votes + ?, pending = pending + ?, markets = markets + ? WHERE kind = ?",
+        (count, count, int(pending == count), int(kind)),
+    )
 
 
 def count_trades(tx: Tx, trades: Sequence[Trade]) -> None:

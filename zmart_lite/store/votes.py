@@ -9,7 +9,7 @@ from typing import NamedTuple, cast
 
 from zmart_lite.errors import Conflict, Forbidden
 from zmart_lite.models import Commitment, MarketState, VoteType
-from zmart_lite.store import markets, positions
+from zmart_lite.store import kept, markets, positions
 from zmart_lite.store.db import Row, Tx
 from zmart_lite.store.shown import TIME_MAX_S
 
@@ -192,6 +192,8 @@ def apply_chain_vote(
         (market, wallet, int(kind), int(vote), str(weight), event_id, voted_ms),
     )
     save_tally(tx, market, kind, tally.plus(vote, weight), changed=True)
+    if known is None:
+        kept.count_votes(tx, market, kind, 1)
     return cast(int, vote_id)
 
 

@@ -762,12 +762,6 @@ BEGIN
         volume_low = volume_low + NEW.known * CAST(substr(NEW.total_volume, 11) AS INTEGER)
             - OLD.known * CAST(substr(OLD.total_volume, 11) AS INTEGER) WHERE id = 1;
 END;
-CREATE TRIGGER votes_in AFTER INSERT ON votes BEGIN
-    UPDATE vote_totals SET votes = votes + 1, pending = pending + 1 - NEW.aggregated,
-        markets = markets + (NEW.aggregated = 0 AND NOT EXISTS (SELECT 1 FROM votes
-        WHERE kind = NEW.kind AND market = NEW.market AND aggregated = 0 AND id <> NEW.id))
-    WHERE kind = NEW.kind;
-END;
 CREATE TRIGGER votes_out AFTER DELETE ON votes BEGIN
     UPDATE vote_totals SET votes = votes - 1, pending = pending - 1 + OLD.aggregated,
         markets = markets - (OLD.aggregated = 0 AND NOT EXISTS (SELECT 1 FROM votes
