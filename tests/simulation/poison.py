@@ -35,7 +35,7 @@ KINDS_OF_EVENTS = tuple(
 """Those that concern a market."""
 GARBAGE = ("unknown_event", "longer_event", "shorter_event", "empty_event")
 NEWER = {
-    models.ProposalVoteSubmitted: "unknown_layout",
+    models.ProposalApproved: "unknown_layout",
     models.ProposalAggregated: "longer_layout",
     models.MarketActivated: "shorter_layout",
 }
