@@ -31,7 +31,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "simulation_seed" in metafunc.fixturenames:
-        metafunc.parametrize("simulation_seed", range(1, metafunc.config.getoption("--seeds") + 1))
+        seeds = range(1, metafunc.config.getoption("--seeds") + 1)
+        notable = getattr(metafunc.module, "NOTABLE_SEEDS", {})
+        metafunc.parametrize("simulation_seed", sorted({*seeds, *notable}))
 
 
 @pytest.fixture(autouse=True)

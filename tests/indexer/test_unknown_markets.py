@@ -198,3 +198,20 @@ async def test_accounts_of_another_layout_stop_nothing_and_are_told_once(tmp_pat
         account.data = whole
         assert (await here.indexer.reconciler.run()).unreadable == 0
         assert await here.value(subjects) is None
+
+
+async def test_a_market_that_could_not_be_read_is_read_when_it_is_discovered(tmp_path: Path) -> None:
+    """Its account was of an unknown layout, and its next turn minutes away."""
+    log = ChainLog().start()
+    market_id = log.create(1)
+    log.activate(market_id)
+    account = log.devnet.accounts[log.codec.market_address(market_id)]
+    whole, account.data = account.data, b"\0" * 488
+    chain = ScriptedChain(log)
+    async with node(tmp_path, chain, start_slot=log.slot) as here:
+        await here.indexer.poll()
+        await here.work()
+        assert not (await record_of(here, market_id))["known"]
+        account.data = whole
+        assert (await here.indexer.reconciler.run()).discovered == 1
+        assert await equals_chain(here, market_id)

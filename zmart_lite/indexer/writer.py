@@ -11,7 +11,7 @@ from zmart_lite.errors import ChainError, StoreUnavailable
 from zmart_lite.indexer.apply import Applied, Applier, apply_transactions
 from zmart_lite.models import ChainTransaction, Commitment
 from zmart_lite.ops.metrics import Metrics
-from zmart_lite.store import chainlog, messages
+from zmart_lite.store import chainlog, markets, messages
 from zmart_lite.store.chainlog import LogChange
 from zmart_lite.store.db import Store, Tx
 
@@ -115,6 +115,7 @@ class LogWriter:
             applier = Applier(tx, self.codec, context)
             applier.introduce(market_id, slot)
             applier.finish()
+            markets.forget_resync_tried(tx, market_id)
 
         context = self._feed_context()
         async with self.lock:

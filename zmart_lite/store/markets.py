@@ -294,6 +294,11 @@ def set_resync_tried(tx: Tx, market_id: bytes, pause_ms: int = RESYNC_PAUSE_MS) 
     )
 
 
+def forget_resync_tried(tx: Tx, market_id: bytes) -> None:
+    """Have a flagged market's account read at once, however the last attempt went."""
+    tx.execute("UPDATE markets SET resync_tried_ms = 0 WHERE market_id = ?", (market_id,))
+
+
 def list_ready_for_approval(tx: Tx, limit: int) -> list[Record]:
     """Proposals whose counts on chain pass the vote, oldest first."""
     rows = tx.all(
