@@ -27,6 +27,7 @@ from zmart_lite.api.auth import Tokens
 from zmart_lite.api.webhook import SOURCE, sort_items
 from zmart_lite.app import Node
 from zmart_lite.app.server import EmbeddedServer, bind, serve
+from zmart_lite.cli.serving import relax_collector
 from zmart_lite.config import Config, Limits, Secret
 from zmart_lite.jobs import Keys
 from zmart_lite.models import FeedMessage
@@ -110,7 +111,9 @@ class BenchNode:
         listening = bind("127.0.0.1", 0, "server.port")
         server = EmbeddedServer(uvicorn.Config(self.plain.app, log_config=None, lifespan="off", backlog=2_048))
         task = await serve(server, [listening])
-        _say(await self._prepare(listening.getsockname()[1]))
+        told = await self._prepare(listening.getsockname()[1])
+        relax_collector()  # as `serve` does
+        _say(told)
         lines = asyncio.StreamReader()
         await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
         while line := await lines.readline():
