@@ -31,6 +31,7 @@ SMALL = frozenset(
 )
 """Tables that do not grow with use."""
 
+DEMO = "The demo's own feed, a few dozen messages, compared whole at its end."
 DAY = "The trades of a day, read again only after twenty times as long as that takes (api.context.Remembered)."
 MATCHES = "At most as many matches as are counted: of more the order's own index is walked (paging.list_keys)."
 ONE_TRANSACTION = "A transaction has few events."
@@ -63,6 +64,7 @@ ALLOWED = (
     (r"SELECT job, max\(started_ms\)", STARTING),
     (r"UPDATE job_runs SET finished_ms = \?, result = 'interrupted' WHERE finished_ms IS NULL", STARTING),
     (r"WITH RECURSIVE starts", "A candle chart's buckets, a thousand at most, each of at most 141 parts."),
+    (r"SELECT feed_offset, type, listed FROM feed ORDER BY feed_offset$", DEMO),
     (r"SELECT n\.nonce, ", "The list on which a test tries paging."),
 )
 """Statements, and why their plan is as it is."""

@@ -89,8 +89,8 @@ async def test_swagger_ui_comes_from_this_node(node: ApiNode) -> None:
 
 
 def test_the_page_needs_nobody_else() -> None:
-    """No file of the page names another host, parses HTML or evaluates text. The explorer is only linked to, by people's
-    clicks; the content policy would let nothing be loaded from there.
+    """No file of the page names another host, parses HTML or evaluates text. The explorer is only linked to: the
+    content policy would let nothing be loaded from there.
     """
     allowed = ("http://www.w3.org/2000/svg", "http://127.0.0.1:4000", "href: `https://explorer.solana.com/tx/")
     for name in FILES:

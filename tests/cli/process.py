@@ -7,7 +7,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 import httpx
 
@@ -87,23 +88,25 @@ def node(config: Path, *arguments: str) -> Iterator[Process]:
     """``zmart-lite serve`` (or what ``arguments`` say), from its banner on; killed at the end if it still runs."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("ZMART_")}
     clean["PYTHONPATH"] = str(Path(__file__).resolve().parents[2])
-    popen = subprocess.Popen(
-        command("--config", str(config), *(arguments or ("serve",))),
-        cwd=config.parent,
-        env=clean,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield Process(popen, _banner(popen))
-    finally:
-        if popen.poll() is None:
-            popen.kill()
-        popen.communicate()
+    # A file: the log of many requests would fill a pipe that nobody reads, and the node wait for ever.
+    with TemporaryFile("w+") as log:
+        popen = subprocess.Popen(
+            command("--config", str(config), *(arguments or ("serve",))),
+            cwd=config.parent,
+            env=clean,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+        try:
+            yield Process(popen, _banner(popen, log))
+        finally:
+            if popen.poll() is None:
+                popen.kill()
+            popen.communicate()
 
 
-def _banner(popen: subprocess.Popen[str]) -> list[str]:
+def _banner(popen: subprocess.Popen[str], log: IO[str]) -> list[str]:
     """The lines up to the end of the banner."""
     lines: list[str] = []
     assert popen.stdout is not None
@@ -111,4 +114,6 @@ def _banner(popen: subprocess.Popen[str]) -> list[str]:
         lines.append(line.rstrip("\n"))
         if line.startswith("Stop with"):
             return lines
-    raise AssertionError(f"the node ended: {popen.communicate()[1]}")
+    popen.wait()
+    log.seek(0)
+    raise AssertionError(f"the node ended: {log.read()}")
