@@ -157,16 +157,18 @@ async def test_everything_together_and_its_exit_code(
     devnet: Devnet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with pinning_service() as pinning:
-        config = replace(on(devnet, tmp_path), ipfs=Ipfs(kubo_url=pinning.url), alerts=Alerts(urls=_targets()))
+        config = replace(on(devnet, tmp_path), ipfs=Ipfs(kubo_url=pinning.url), alerts=_alerts(pinning.url))
         found = await examine(config)
+        away = await doctor_services.examine_services(replace(config, alerts=_alerts("http://127.0.0.1:1")))
     assert show(found) == 0, capsys.readouterr().out
     assert (marks(found)["IPFS"], marks(found)["alerts"]) == (Mark.GOOD, Mark.GOOD)
+    assert [each.text for each in away if each.name == "alerts"] == ["number 1 (JSON) of alerts.urls cannot be reached"]
     assert show([*found, Finding(Mark.BAD, "x", "y", "z")]) == 1
     assert "1 wrong" in capsys.readouterr().out
 
 
-def _targets() -> tuple[Secret, ...]:
-    return (Secret("json://127.0.0.1:1/"),)
+def _alerts(url: str) -> Alerts:
+    return Alerts(urls=(Secret(url.replace("http://", "json://")),))
 
 
 def account(backend: Keypair, admin: Keypair) -> GlobalConfig:

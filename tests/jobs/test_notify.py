@@ -315,3 +315,17 @@ async def test_without_targets_nothing_is_asked(store: Store, wall: Wall) -> Non
 
 def test_a_message_has_a_kind() -> None:
     assert Message("title", "body").kind == "bad"
+
+
+@pytest.mark.parametrize(
+    ("url", "endpoint"),
+    [
+        ("json://127.0.0.1:9999/x", ("127.0.0.1", 9999)),
+        ("jsons://example.com", ("example.com", 443)),
+        ("mailto://user:word@gmail.com", ("smtp.gmail.com", 587)),
+        ("slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/", ("hooks.slack.com", 443)),
+        ("pagerduty://ABC@123", None),
+    ],
+)
+def test_a_target_says_where_its_messages_go(url: str, endpoint: tuple[str, int] | None) -> None:
+    assert targets_of([url])[0].endpoint == endpoint

@@ -1,5 +1,6 @@
 """What the doctor tests beside the chain: a running node, the webhook, IPFS, where alerts go."""
 
+import asyncio
 import os
 from typing import Any
 
@@ -13,7 +14,7 @@ from zmart_lite.cli.beside import node_url
 from zmart_lite.cli.finding import Finding, bad, good, off, warning
 from zmart_lite.config import Config
 from zmart_lite.errors import ChainError, DatabaseInUse, IpfsError, StartupError
-from zmart_lite.ops.targets import targets_of
+from zmart_lite.ops.targets import Target, targets_of
 from zmart_lite.store.db import lock_database
 
 TIMEOUT_S = 5.0
@@ -83,7 +84,7 @@ def _ports(config: Config) -> list[Finding]:
 
 
 async def examine_services(config: Config) -> list[Finding]:
-    return [await _webhook(config), await _ipfs(config), *_alerts(config)]
+    return [await _webhook(config), await _ipfs(config), await _alerts(config)]
 
 
 async def _webhook(config: Config) -> Finding:
@@ -133,16 +134,29 @@ async def _ipfs(config: Config) -> Finding:
         await service.close()
 
 
-def _alerts(config: Config) -> list[Finding]:
+async def _alerts(config: Config) -> Finding:
+    """Whether every target is one and its host can be reached; nothing is sent to people for that."""
     if not config.alerts.urls:
-        return [
-            warning("alerts", "nobody is told when something is wrong", "Set alerts.urls: Slack, mail, PagerDuty, …")
-        ]
+        return warning("alerts", "nobody is told when something is wrong", "Set alerts.urls: Slack, mail, PagerDuty, …")
     try:
         targets = targets_of([url.reveal() for url in config.alerts.urls])
     except StartupError as error:
-        return [bad("alerts", error.message, "See apprise's list of services for how to write it.")]
+        return bad("alerts", error.message, "See apprise's list of services for how to write it.")
+    reached = await asyncio.gather(*(_is_reachable(target) for target in targets))
+    if silent := ", ".join(target.name for target, answers in zip(targets, reached, strict=True) if not answers):
+        return bad("alerts", f"number {silent} of alerts.urls cannot be reached", "Check its host and port.")
     names = ", ".join(target.name for target in targets)
-    return [
-        good("alerts", f"{config.alerts.notify_from} and worse go to {names}; try them with zmart-lite alerts test")
-    ]
+    return good("alerts", f"{config.alerts.notify_from} and worse go to {names}; try them with zmart-lite alerts test")
+
+
+async def _is_reachable(target: Target) -> bool:
+    """Whether the target's host takes a connection; True where it is not known which host that is."""
+    if target.endpoint is None:
+        return True
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            _, writer = await asyncio.open_connection(*target.endpoint)
+    except (OSError, TimeoutError, UnicodeError):
+        return False
+    writer.close()
+    return True

@@ -6,6 +6,7 @@ Addresses hold secrets: they are never shown, a target is named by its service.
 import logging
 from collections.abc import Sequence
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import apprise
 
@@ -15,6 +16,7 @@ logger = logging.getLogger(__name__)
 
 TELL_SECRETS = ("apprise", "urllib3", "requests")
 """Loggers that show whole addresses at the level DEBUG."""
+HTTP_PORT, HTTPS_PORT, SMTP_PORT = 80, 443, 25
 KINDS = {"info": apprise.NotifyType.INFO, "good": apprise.NotifyType.SUCCESS, "bad": apprise.NotifyType.FAILURE}
 
 
@@ -37,6 +39,19 @@ class Target:
             raise StartupError(f"alerts.urls: number {number} is not an address that apprise knows.")
         self._service = service
         self.name = f"{number} ({service.service_name})"
+
+    @property
+    def endpoint(self) -> tuple[str, int] | None:
+        """Host and port that a message goes to; None where apprise does not say."""
+        service = self._service
+        if smtp_host := getattr(service, "smtp_host", None):
+            return smtp_host, service.port or SMTP_PORT
+        fixed = getattr(service, "notify_url", None) or getattr(service, "webhook_url", None)
+        if isinstance(fixed, str) and (host := urlsplit(fixed).hostname):
+            return host, urlsplit(fixed).port or HTTPS_PORT
+        if any("{host}" in template for template in service.templates):
+            return service.host, service.port or (HTTPS_PORT if service.secure else HTTP_PORT)
+        return None
 
     def send(self, message: Message) -> bool:
         """Deliver and say whether it worked. Blocks, for some seconds at most; never raises."""
