@@ -59,18 +59,24 @@ async def test_walking_finds_what_sorting_finds(tmp_path: Path, monkeypatch: pyt
             assert await ids(node, path) == sorted_[path], path
 
 
+def plans_of(monkeypatch: pytest.MonkeyPatch, part: str = "") -> list[str]:
+    """Collects the steps of the plans of all statements from now on that hold this part."""
+    plans: list[str] = []
+    read_all = Tx.all
+
+    def explained(tx: Tx, sql: str, params: Any = ()) -> Any:
+        if part in sql:
+            plans.extend(str(row["detail"]) for row in read_all(tx, f"EXPLAIN QUERY PLAN {sql}", params))
+        return read_all(tx, sql, params)
+
+    monkeypatch.setattr(Tx, "all", explained)
+    return plans
+
+
 async def test_with_many_matches_nothing_is_sorted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with api_node(tmp_path) as node:
         await filled(node)
-        plans: list[str] = []
-        read_all = Tx.all
-
-        def explained(tx: Tx, sql: str, params: Any = ()) -> Any:
-            if "ORDER BY" in sql:
-                plans.extend(str(row["detail"]) for row in read_all(tx, f"EXPLAIN QUERY PLAN {sql}", params))
-            return read_all(tx, sql, params)
-
-        monkeypatch.setattr(Tx, "all", explained)
+        plans = plans_of(monkeypatch, "ORDER BY")
         walk_early(monkeypatch)
         for path in (f"/api/events?{FILTERS[0]}", "/api/events/search?q=shares", "/api/events/search?q=number"):
             plans.clear()
@@ -82,13 +88,6 @@ async def test_with_many_matches_nothing_is_sorted(tmp_path: Path, monkeypatch: 
 async def test_a_wallet_narrows_more_than_a_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with api_node(tmp_path) as node:
         await filled(node)
-        plans: list[str] = []
-        read_all = Tx.all
-
-        def explained(tx: Tx, sql: str, params: Any = ()) -> Any:
-            plans.extend(str(row["detail"]) for row in read_all(tx, f"EXPLAIN QUERY PLAN {sql}", params))
-            return read_all(tx, sql, params)
-
-        monkeypatch.setattr(Tx, "all", explained)
+        plans = plans_of(monkeypatch)
         await node.get(f"/api/events?event_type=SharesSold&wallet={address(ALICE)}")
         assert any("events_by_wallet" in plan for plan in plans), plans

@@ -146,14 +146,19 @@ async def test_a_read_full_of_tiny_messages_is_decoded_no_further_than_they_are_
         assert 100 <= decoded < 1_000
 
 
+async def subscribe_without_reading(node: StreamNode, raw: Raw) -> None:
+    """A client for whom messages wait, because its socket is full."""
+    await raw.subscribe()
+    await node.until(lambda: node.hub.counts().subscriptions == 1)
+    (subscriber,) = node.hub.subscribers
+    while not subscriber.queue:
+        await node.publish_many(8, "trade", filler=BIG)
+
+
 @on_both_loops
 async def test_pings_whose_answers_are_not_read_are_not_answered(node: StreamNode) -> None:
     with Raw(node) as raw:
-        await raw.subscribe()
-        await node.until(lambda: node.hub.counts().subscriptions == 1)
-        (subscriber,) = node.hub.subscribers
-        while not subscriber.queue:
-            await node.publish_many(8, "trade", filler=BIG)
+        await subscribe_without_reading(node, raw)
         (wire,) = node.server.server_state.connections
         assert isinstance(wire, PatientWebSocket)
         waiting = wire.transport.get_write_buffer_size()
@@ -167,11 +172,7 @@ async def test_who_leaves_without_having_read_is_not_waited_for(node: StreamNode
     """By half a TCP close, by a close frame, by a broken frame: the socket goes whatever still waits in it."""
     for last in (b"", frame(CLOSE, struct.pack("!H", 1000)), frame(3)):
         with Raw(node) as raw:
-            await raw.subscribe()
-            await node.until(lambda: node.hub.counts().subscriptions == 1)
-            (subscriber,) = node.hub.subscribers
-            while not subscriber.queue:
-                await node.publish_many(8, "trade", filler=BIG)
+            await subscribe_without_reading(node, raw)
             if last:
                 await raw.send(last)
             else:

@@ -201,13 +201,18 @@ async def test_an_action_that_vanished_and_can_land_no_more_is_signed_anew(tmp_p
         assert await landed(world, market_id, "ProposalAggregated") == 1
 
 
-async def test_an_action_that_vanished_before_it_was_indexed_is_noticed_too(tmp_path: Path) -> None:
+def blind_actions(world: World) -> Actions:
+    """Actions whose transactions the indexer does not get to see."""
+
     async def unseen(_: bytes) -> bool:
         return False
 
+    return Actions(world.store, world.codec, world.rpc, world.keys, world.metrics, FeePolicy(fixed=0), unseen)
+
+
+async def test_an_action_that_vanished_before_it_was_indexed_is_noticed_too(tmp_path: Path) -> None:
     async with devnet_world(tmp_path) as world:
-        market_id = await world.market(1)
-        blind = Actions(world.store, world.codec, world.rpc, world.keys, world.metrics, FeePolicy(fixed=0), unseen)
+        market_id, blind = await world.market(1), blind_actions(world)
         assert (await blind.act("aggregate_proposal_votes", market_id.hex(), COUNTS))["status"] == "confirmed"
         await blind.act("aggregate_proposal_votes", market_id.hex(), COUNTS)
         (intent,) = await rounds(world, "aggregate_proposal_votes", market_id)
@@ -226,12 +231,8 @@ async def test_an_action_that_vanished_before_it_was_indexed_is_noticed_too(tmp_
 
 
 async def test_one_that_was_not_indexed_though_it_stands_is_fetched(tmp_path: Path) -> None:
-    async def unseen(_: bytes) -> bool:
-        return False
-
     async with devnet_world(tmp_path) as world:
-        market_id = await world.market(1)
-        blind = Actions(world.store, world.codec, world.rpc, world.keys, world.metrics, FeePolicy(fixed=0), unseen)
+        market_id, blind = await world.market(1), blind_actions(world)
         await blind.act("aggregate_proposal_votes", market_id.hex(), COUNTS)
         await world.store.write(lambda each: each.execute("UPDATE intents SET confirmed_ms = 0"))
         assert await world.actions().follow_finality() == 0

@@ -113,7 +113,7 @@ def test_votes_are_taken_in_the_voting_state_only(kind: VoteType, state: MarketS
     market = add_market(database, state=state)
     wallet = hold(database, market, ALICE, 5)
     if state is votes.VOTING_STATE[kind]:
-        vote(database, market, wallet, True, kind)
+        assert vote(database, market, wallet, True, kind)[1][:2] == (1, 0)
     else:
         refused(database, lambda: vote(database, market, wallet, True, kind), "wrong_state")
 

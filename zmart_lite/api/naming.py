@@ -2,7 +2,7 @@
 
 from zmart_lite.api.endpoints import Request
 from zmart_lite.api.parsers import find_market_ref
-from zmart_lite.errors import Forbidden, NotFound
+from zmart_lite.errors import NotFound
 from zmart_lite.store.rows import MarketRef
 
 
@@ -13,9 +13,3 @@ def path_market(request: Request) -> MarketRef:
     if ref is None:
         raise NotFound("There is no such market.")
     return ref
-
-
-def require_own(request: Request, named: bytes | None) -> None:
-    """Raises Forbidden ``wallet_mismatch`` if the body names another wallet than the signed-in one."""
-    if named is not None and named != request.wallet:
-        raise Forbidden("The wallet in the body is not the one that signed in.", reason="wallet_mismatch")

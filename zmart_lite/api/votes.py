@@ -6,7 +6,7 @@ from typing import Any
 
 from zmart_lite.api import action_examples, onchain
 from zmart_lite.api.endpoints import Endpoint, Handler, Level, Reply, Request, Scoped
-from zmart_lite.api.naming import path_market, require_own
+from zmart_lite.api.naming import path_market
 from zmart_lite.api.parsers import boolean, find_market_ref, market_ref, wallet, word, words
 from zmart_lite.api.refusals import BUILDS
 from zmart_lite.api.validate import field
@@ -104,7 +104,7 @@ def _cast_answer(done: Cast) -> Json:
 async def _vote_on_chain(kind: VoteType, request: Request, fields: Any, ref: MarketRef) -> Reply:
     def check(tx: Tx) -> bytes:
         market = lookups.get_market(tx, ref)
-        require_own(request, fields.user)
+        votes.require_own(request.wallet, fields.user)
         _require_open(tx, market, request.wallet, kind)
         return bytes(market["market_id"])
 

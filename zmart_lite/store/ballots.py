@@ -7,7 +7,7 @@ tally, the message of how the vote stands.
 from collections import Counter
 from typing import NamedTuple
 
-from zmart_lite.errors import Forbidden, RequestError
+from zmart_lite.errors import RequestError
 from zmart_lite.models import VoteType
 from zmart_lite.store import kept, lookups, markets, messages, rows, votes
 from zmart_lite.store.db import Row, Tx
@@ -70,8 +70,7 @@ class _Count:
 
     def _cast(self, ballot: Ballot) -> Cast:
         market, kind = self._market(ballot.ref), ballot.kind
-        if ballot.named is not None and ballot.named != ballot.wallet:
-            raise Forbidden("The wallet in the body is not the one that signed in.", reason="wallet_mismatch")
+        votes.require_own(ballot.wallet, ballot.named)
         key = self._wallets.get(ballot.wallet)
         weight = votes.require_weight(self._tx, market["id"], key, kind)
         votes.require_open(market, kind)

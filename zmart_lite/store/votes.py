@@ -143,6 +143,12 @@ def require_weight(tx: Tx, market: int, wallet: int | None, kind: VoteType) -> i
     return weight
 
 
+def require_own(wallet: bytes, named: bytes | None) -> None:
+    """Raises Forbidden ``wallet_mismatch`` if the ballot names another wallet than the one that signed in."""
+    if named is not None and named != wallet:
+        raise Forbidden("The wallet in the body is not the one that signed in.", reason="wallet_mismatch")
+
+
 def require_open(market: Row, kind: VoteType) -> None:
     """``market``: any row with its state. Raises Conflict ``wrong_state``."""
     if market["state"] != VOTING_STATE[kind]:
