@@ -51,6 +51,7 @@ CREATE TABLE transactions (
 ) STRICT;
 CREATE INDEX transactions_by_slot ON transactions (slot, id);
 CREATE INDEX transactions_unfinalized ON transactions (slot) WHERE finality = 1;
+CREATE INDEX transactions_failed ON transactions (created_ms) WHERE failed = 1;
 
 CREATE TABLE events (
     id             INTEGER PRIMARY KEY,
@@ -546,6 +547,7 @@ CREATE TABLE discrepancies (
 CREATE INDEX discrepancies_by_market ON discrepancies (market, id, resolved_ms);
 CREATE INDEX discrepancies_open ON discrepancies (id) WHERE resolved_ms IS NULL;
 CREATE INDEX discrepancies_resolved ON discrepancies (id) WHERE resolved_ms IS NOT NULL;
+CREATE INDEX discrepancies_by_end ON discrepancies (resolved_ms) WHERE resolved_ms IS NOT NULL;
 
 CREATE TABLE snapshots (
     id                INTEGER PRIMARY KEY,
@@ -559,6 +561,7 @@ CREATE TABLE snapshots (
     unpinned_ms       INTEGER,
     UNIQUE (market, snapshot_date)
 ) STRICT;
+CREATE INDEX snapshots_unpinned ON snapshots (unpinned_ms) WHERE unpinned_ms IS NOT NULL;
 
 CREATE TABLE backups (
     id         INTEGER PRIMARY KEY,

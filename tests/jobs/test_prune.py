@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from zmart_lite.config import Retention
 from zmart_lite.jobs.prune import Pruner
 from zmart_lite.jobs.runner import Summary
 from zmart_lite.store import messages, people, retention
@@ -28,7 +29,7 @@ async def test_everything_old_goes_in_several_commits(tmp_path: Path) -> None:
 
     await store.write(fill)
     sizes.clear()
-    pruner = Pruner(store, feed_days=7, payload_days=14, judges=[_judge])
+    pruner = Pruner(store, Retention(), judges=[_judge])
     assert await pruner.run({}) == Summary(found=COUNT + 1, done=COUNT + 1)
     assert len(sizes) >= 3
     assert await store.read(lambda tx: tx.value("SELECT count(*) FROM nonces")) == 1

@@ -1,16 +1,19 @@
 """What is old goes, to the millisecond; what may still be needed stays, however old."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from zmart_lite.store import feed, retention
+from zmart_lite.config import Retention
+from zmart_lite.store import feed, markets, retention
 from zmart_lite.store.db import Store, Tx
 
 NOW_MS = 1_800_000_000_000
 DAY_MS = 86_400_000
-LIMITS = retention.limits_ms(NOW_MS, feed_days=7, payload_days=14)
+LIMITS = retention.limits_ms(NOW_MS, Retention(audit_days=400))
 KEY = bytes([1]) * 32
 
 
@@ -21,47 +24,84 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
     await opened.close()
 
 
+Row = Callable[[int, bytes, int], tuple[Any, ...]]
+INSERTS: dict[str, tuple[str, Row]] = {
+    "nonces": ("nonces VALUES (?, NULL, ?)", lambda number, _, at_ms: (str(number), at_ms)),
+    "tickets": ("tickets VALUES (?, ?, 'jti', ?, ?)", lambda _, key, at_ms: (key, KEY, at_ms, at_ms)),
+    "revoked_tokens": ("revoked_tokens VALUES (?, ?)", lambda number, _, at_ms: (str(number), at_ms)),
+    "drafts": ("drafts VALUES (?, ?, ?, '{}', 0, ?)", lambda number, key, at_ms: (key, KEY, str(number), at_ms)),
+    "relayed_transactions": ("relayed_transactions VALUES (?, 1, ?)", lambda _, key, at_ms: (key * 2, at_ms)),
+    "payloads": (
+        (
+            "dead_letters (kind, signature, payload, error, first_seen_ms, last_tried_ms)"
+            " VALUES ('delivery', ?, x'00', 'e', 0, ?)"
+        ),
+        lambda _, key, at_ms: (key * 2, at_ms),
+    ),
+    "signed_bytes": (
+        (
+            "intents (action, subject, round, args, status, signed_transaction, created_ms)"
+            " VALUES ('a', ?, 1, '{}', 'expired', x'00', ?)"
+        ),
+        lambda number, _, at_ms: (str(number), at_ms),
+    ),
+    "dead_letters": (
+        (
+            "dead_letters (kind, signature, error, first_seen_ms, last_tried_ms, resolved_ms)"
+            " VALUES ('delivery', ?, 'e', 0, 0, ?)"
+        ),
+        lambda _, key, at_ms: (key * 2, at_ms),
+    ),
+    "job_runs": (
+        "job_runs (job, started_ms, finished_ms, result) VALUES ('poll', 0, ?, 'ok')",
+        lambda _number, _key, at_ms: (at_ms,),
+    ),
+    "alerts": (
+        (
+            "alerts (alert_type, subject, severity, message, data, status, opened_ms, last_seen_ms, resolved_ms)"
+            " VALUES ('t', ?, 'LOW', 'm', 'null', 'resolved', 0, 0, ?)"
+        ),
+        lambda number, _, at_ms: (str(number), at_ms),
+    ),
+    "discrepancies": (
+        "discrepancies (field, slot, detected_ms, resolved_ms) VALUES ('f', 1, 0, ?)",
+        lambda _number, _key, at_ms: (at_ms,),
+    ),
+    "failed": (
+        (
+            "transactions (signature, slot, failed, complete, finality, source, created_ms)"
+            " VALUES (?, 1, 1, 1, 2, 'poll', ?)"
+        ),
+        lambda _, key, at_ms: (key * 2, at_ms),
+    ),
+    "snapshots": (
+        (
+            "snapshots (market, snapshot_date, cid, discussions_count, pinned, created_ms, unpinned_ms)"
+            " VALUES (1, ?, 'c', 1, 0, 0, ?)"
+        ),
+        lambda number, _, at_ms: (str(number), at_ms),
+    ),
+    "audit": (
+        "audit (at_ms, action, target, params, result) VALUES (?, 'a', 't', '{}', 'ok')",
+        lambda _number, _key, at_ms: (at_ms,),
+    ),
+}
+
+
 def add(tx: Tx, kind: str, number: int, moment_ms: int) -> None:
     """A row of this kind whose moment is ``moment_ms``."""
-    key = number.to_bytes(32, "big")
-    match kind:
-        case "nonces":
-            tx.execute("INSERT INTO nonces VALUES (?, NULL, ?)", (str(number), moment_ms))
-        case "tickets":
-            tx.execute("INSERT INTO tickets VALUES (?, ?, ?, ?, ?)", (key, KEY, "jti", moment_ms, moment_ms))
-        case "revoked_tokens":
-            tx.execute("INSERT INTO revoked_tokens VALUES (?, ?)", (str(number), moment_ms))
-        case "drafts":
-            tx.execute("INSERT INTO drafts VALUES (?, ?, ?, '{}', 0, ?)", (key, KEY, str(number), moment_ms))
-        case "relayed_transactions":
-            tx.execute("INSERT INTO relayed_transactions VALUES (?, 1, ?)", (key * 2, moment_ms))
-        case "payloads":
-            tx.execute(
-                "INSERT INTO dead_letters (kind, signature, payload, error, first_seen_ms, last_tried_ms)"
-                " VALUES ('delivery', ?, x'00', 'e', 0, ?)",
-                (key * 2, moment_ms),
-            )
-        case "signed_bytes":
-            tx.execute(
-                "INSERT INTO intents (action, subject, round, args, status, signed_transaction, created_ms)"
-                " VALUES ('a', ?, 1, '{}', 'expired', x'00', ?)",
-                (str(number), moment_ms),
-            )
-        case "dead_letters":
-            tx.execute(
-                "INSERT INTO dead_letters (kind, signature, error, first_seen_ms, last_tried_ms, resolved_ms)"
-                " VALUES ('delivery', ?, 'e', 0, 0, ?)",
-                (key * 2, moment_ms),
-            )
-        case "job_runs":
-            sql = "INSERT INTO job_runs (job, started_ms, finished_ms, result) VALUES ('poll', 0, ?, 'ok')"
-            tx.execute(sql, (moment_ms,))
-        case "alerts":
-            tx.execute(
-                "INSERT INTO alerts (alert_type, subject, severity, message, data, status, opened_ms, last_seen_ms,"
-                " resolved_ms) VALUES ('t', ?, 'LOW', 'm', 'null', 'resolved', 0, 0, ?)",
-                (str(number), moment_ms),
-            )
+    if kind == "snapshots":
+        assert markets.add_record(tx, KEY, KEY)["id"] == 1
+    sql, row = INSERTS[kind]
+    tx.execute(f"INSERT INTO {sql}", row(number, number.to_bytes(32, "big"), moment_ms))
+
+
+def add_transaction(tx: Tx, number: int, *, created_ms: int = 0, failed: int = 0, finality: int = 2) -> None:
+    tx.execute(
+        "INSERT INTO transactions (signature, slot, failed, complete, finality, source, created_ms)"
+        " VALUES (?, 1, ?, 1, ?, 'poll', ?)",
+        (number.to_bytes(32, "big") * 2, failed, finality, created_ms),
+    )
 
 
 def rows_of(tx: Tx, kind: str) -> int:
@@ -82,8 +122,20 @@ async def test_the_limits_are_the_settings() -> None:
         "job_runs": 30,
         "dead_letters": 90,
         "alerts": 90,
+        "discrepancies": 90,
+        "failed": 30,
+        "snapshots": 365,
+        "audit": 400,
     } | dict.fromkeys(("nonces", "tickets", "revoked_tokens", "drafts"), 0)
     assert set(LIMITS) == {*retention.RULES, retention.FEED}
+    chosen = Retention(*range(1, len(fields(Retention)) + 1))
+    limits = retention.limits_ms(NOW_MS, chosen)
+    names = ("feed", "payloads", "failed", "dead_letters", "discrepancies", "alerts", "job_runs", "snapshots", "audit")
+    assert [(NOW_MS - limits[name]) // DAY_MS for name in names] == list(range(1, len(names) + 1))
+
+
+async def test_what_administrators_did_stays_for_ever_unless_told_otherwise() -> None:
+    assert "audit" not in retention.limits_ms(NOW_MS, Retention())
 
 
 @pytest.mark.parametrize("kind", list(retention.RULES))
@@ -118,11 +170,7 @@ async def test_nothing_goes_that_the_chain_has_not_finalised(store: Store, kind:
     def fill(tx: Tx) -> None:
         for number, finality in enumerate((1, 2)):
             add(tx, kind, number, 0)
-            tx.execute(
-                "INSERT INTO transactions (signature, slot, failed, complete, finality, source, created_ms)"
-                " VALUES (?, 1, 0, 1, ?, 'poll', 0)",
-                (number.to_bytes(32, "big") * 2, finality),
-            )
+            add_transaction(tx, number, finality=finality)
 
     await store.write(fill)
     assert await store.write(lambda tx: retention.prune(tx, kind, NOW_MS)) == 1
@@ -144,6 +192,30 @@ async def test_open_alerts_open_dead_letters_and_unfinished_runs_stay(store: Sto
         assert await store.write(lambda tx, kind=kind: retention.prune(tx, kind, NOW_MS)) == 2  # type: ignore[misc]
     assert await store.write(lambda tx: retention.prune(tx, "job_runs", NOW_MS)) == 1
     assert [row["id"] for row in await store.read(lambda tx: tx.all("SELECT id FROM job_runs"))] == [2, 3]
+
+
+async def test_only_final_failures_without_events_go(store: Store) -> None:
+    def fill(tx: Tx) -> None:
+        add_transaction(tx, 1, failed=1)
+        add_transaction(tx, 2, failed=1, finality=1)
+        add_transaction(tx, 3)
+
+    await store.write(fill)
+    assert await store.write(lambda tx: retention.prune(tx, "failed", NOW_MS)) == 1
+    left = await store.read(lambda tx: tx.all("SELECT failed, finality FROM transactions ORDER BY id"))
+    assert [tuple(row) for row in left] == [(1, 1), (0, 2)]
+
+
+async def test_open_differences_and_pinned_snapshots_stay(store: Store) -> None:
+    def fill(tx: Tx) -> None:
+        for kind in ("discrepancies", "snapshots"):
+            add(tx, kind, 1, 0)
+        tx.execute("UPDATE discrepancies SET resolved_ms = NULL")
+        tx.execute("UPDATE snapshots SET pinned = 1, unpinned_ms = NULL")
+
+    await store.write(fill)
+    for kind in ("discrepancies", "snapshots"):
+        assert await store.write(lambda tx, kind=kind: retention.prune(tx, kind, NOW_MS)) == 0  # type: ignore[misc]
 
 
 async def test_each_job_keeps_its_newest_run(store: Store) -> None:

@@ -330,12 +330,7 @@ class Node:
         backed_up = config.backup.enabled and not config.store.is_postgres
         backups = Backups(self.fenced, self.metrics, BackupOptions(config.backup_folder, config.backup.keep))
         history = History(self.indexer, self._feed_context, config.indexer.start_slot)
-        pruner = Pruner(
-            self.fenced,
-            feed_days=config.retention.feed_days,
-            payload_days=config.retention.payload_days,
-            judges=(judge_backups,) if backed_up else (),
-        )
+        pruner = Pruner(self.fenced, config.retention, judges=(judge_backups,) if backed_up else ())
         found = [
             Job("backup", DAY_S, LONG_JOB_LIMIT_S, backups.run, enabled=backed_up, at_hour_utc=config.backup.hour_utc),
             Job("alerts", config.alerts.interval_s, JOB_TIME_LIMIT_S, self._alerts().run),

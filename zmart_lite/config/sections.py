@@ -315,10 +315,19 @@ class Push:
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long things are kept. Votes, trades and events are kept for ever."""
+    """Days for which things are kept. Votes, posts, trades and events stay for ever, and so does what is not final."""
 
     feed_days: int = setting(7, "Messages of the feed, for resuming.", low=1, high=3650)
     payload_days: int = setting(14, "Webhook payloads as received.", low=1, high=3650)
+    failed_days: int = setting(30, "Transactions that failed on chain; they have no events.", low=1, high=3650)
+    dead_letter_days: int = setting(90, "Dead letters that are closed.", low=1, high=3650)
+    discrepancy_days: int = setting(
+        90, "Differences from the chain, which are corrected when they are found.", low=1, high=3650
+    )
+    alert_days: int = setting(90, "Alerts that are resolved.", low=1, high=3650)
+    job_run_days: int = setting(30, "Runs of jobs; the newest of each job stays.", low=1, high=3650)
+    snapshot_record_days: int = setting(365, "Records of snapshots that are no longer pinned.", low=1, high=3650)
+    audit_days: int = setting(0, "Rows of the audit: what administrators did. 0 = all stay.", low=0, high=36_500)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
+from zmart_lite.config import Retention
 from zmart_lite.jobs.runner import Params, Summary
 from zmart_lite.store import retention
 from zmart_lite.store.db import Tx
@@ -17,17 +18,15 @@ BITES_MAX = 4_000
 class Pruner:
     """The job ``prune``. ``judges`` are units of work that look hourly after what only time can tell."""
 
-    def __init__(
-        self, store: UnitsOfWork, *, feed_days: int, payload_days: int, judges: Sequence[Callable[[Tx], None]] = ()
-    ) -> None:
+    def __init__(self, store: UnitsOfWork, kept: Retention, judges: Sequence[Callable[[Tx], None]] = ()) -> None:
         self._store = store
-        self._days = {"feed_days": feed_days, "payload_days": payload_days}
+        self._kept = kept
         self._judges = judges
 
     async def run(self, _: Params) -> Summary:
         for judge in self._judges:
             await self._store.write(judge)
-        removed = await self._prune(retention.limits_ms(self._store.now_ms(), **self._days))
+        removed = await self._prune(retention.limits_ms(self._store.now_ms(), self._kept))
         if removed:
             logger.info("pruned", extra={"rows": removed})
         return Summary(found=removed, done=removed)

@@ -1,19 +1,19 @@
 """What is old enough to go, and how it goes: a bounded bite at a time, so that no commit keeps votes waiting.
 
-Votes, trades, events, intents (but for their signed bytes) and the audit are kept for ever. Nothing goes that belongs
-to a transaction the chain has not finalised.
+Votes, posts, trades, events and intents (but for their signed bytes) are kept for ever: every market is the fold of its
+events, and a reading of its account tells neither its history nor what anybody paid. Nothing goes that belongs to a
+transaction the chain has not finalised.
 """
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from zmart_lite.config import Retention
 from zmart_lite.store.db import Tx
 from zmart_lite.store.feed import PRUNE_ROWS_MAX, prune_feed
 
 BITE_ROWS = 1_000
 DAY_MS = 86_400_000
-RUNS_DAYS = 30
-RESOLVED_DAYS = 90
 RELAYS_DAYS = 7
 """A relayed transaction lands within two minutes or never; after a week nobody asks how it ended."""
 BYTES_DAYS = 7
@@ -60,23 +60,31 @@ RULES: Mapping[str, Old] = {
     "dead_letters": Old("dead_letters", "id", "resolved_ms", f"NOT {_NOT_FINAL}"),
     "job_runs": Old("job_runs", "id", "finished_ms", _NOT_LAST_OF_JOB, source=_OLDEST_RUNS),
     "alerts": Old("alerts", "id", "resolved_ms"),
+    "discrepancies": Old("discrepancies", "id", "resolved_ms"),
+    "failed": Old("transactions", "id", "created_ms", "x.failed = 1 AND x.finality = 2"),
+    "snapshots": Old("snapshots", "id", "unpinned_ms"),
+    "audit": Old("audit", "id", "at_ms"),
 }
 FEED = "feed"
 
 
-def limits_ms(now_ms: int, *, feed_days: int, payload_days: int) -> dict[str, int]:
-    """For each kind of rows the unix milliseconds before which they are old."""
+def limits_ms(now_ms: int, kept: Retention) -> dict[str, int]:
+    """For each kind of rows that may go the unix milliseconds before which they are old."""
     expired = dict.fromkeys(("nonces", "tickets", "revoked_tokens", "drafts"), now_ms)
     days = {
-        FEED: feed_days,
-        "payloads": payload_days,
+        FEED: kept.feed_days,
+        "payloads": kept.payload_days,
         "relayed_transactions": RELAYS_DAYS,
         "signed_bytes": BYTES_DAYS,
-        "job_runs": RUNS_DAYS,
-        "dead_letters": RESOLVED_DAYS,
-        "alerts": RESOLVED_DAYS,
+        "failed": kept.failed_days,
+        "dead_letters": kept.dead_letter_days,
+        "discrepancies": kept.discrepancy_days,
+        "alerts": kept.alert_days,
+        "job_runs": kept.job_run_days,
+        "snapshots": kept.snapshot_record_days,
+        "audit": kept.audit_days,
     }
-    return expired | {kind: now_ms - kept * DAY_MS for kind, kept in days.items()}
+    return expired | {kind: now_ms - each * DAY_MS for kind, each in days.items() if each}
 
 
 def bite_rows(kind: str) -> int:
