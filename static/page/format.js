@@ -10,6 +10,8 @@ const ABBREVIATIONS = { ipfs: 'IPFS', api: 'API', websocket: 'WebSocket' };
 const STEPS = [[86_400, 'd'], [3_600, 'h'], [60, 'min'], [1, 's']];
 
 export const count = (value) => (value === null || value === undefined ? '–' : whole.format(value));
+/** 1 → '1 trade', 1200 → '1,200 trades'. */
+export const plural = (value, thing) => `${count(value)} ${thing}${value === 1 ? '' : 's'}`;
 export const short = (value) => (Math.abs(value) < 10_000 ? whole.format(Math.round(value * 10) / 10) : compact.format(value));
 
 /** Base units with nine decimals (lamports, shares) as a decimal with up to `digits` of them. */
@@ -41,7 +43,8 @@ export function baseUnits(text) {
 
 /** 0–1 as percent. */
 export const percent = (share, digits = 1) => (share === null || share === undefined ? '–' : `${(share * 100).toFixed(digits)} %`);
-export const bps = (value) => `${(value / 100).toFixed(value % 100 ? 1 : 0)} %`;
+/** 7255 → '72.55 %'. */
+export const bps = (value) => `${(value / 100).toFixed(2).replace(/\.?0+$/, '')} %`;
 
 export const address = (text) => (text && text.length > 12 ? `${text.slice(0, 4)}…${text.slice(-4)}` : (text ?? '–'));
 export const time = (iso) => (iso ? clock.format(new Date(iso)) : '–');

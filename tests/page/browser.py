@@ -107,6 +107,18 @@ class Browser:
             "arguments[0].scrollIntoView({block: 'center'}); arguments[0].click()", self.one(css)
         )
 
+    def agree(self, css: str, reason: str) -> None:
+        """Press a button that asks for a reason, and give one."""
+        self.press(css)
+        self.type("answer", reason)
+        self.press('dialog [value="yes"]')
+        self.until(lambda: not self.all("dialog"))
+
+    def toast(self, text: str) -> None:
+        """Wait for this message, and take it away: the next one is another."""
+        self.until(lambda: text in self.text("#toasts"), text)
+        self.driver.execute_script("document.querySelector('#toasts').replaceChildren()")
+
     def barriers(self, axe: str) -> list[str]:
         """What axe-core finds serious in the view that is open. ``axe``: its source."""
         if not self.driver.execute_script("return typeof window.axe === 'object'"):

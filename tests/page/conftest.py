@@ -1,6 +1,8 @@
 """A node on a devnet and a Chromium that looks at it, shared by all tests of this folder."""
 
+import asyncio
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,7 +10,11 @@ import pytest
 
 from tests.cli.process import Process, node, write_config
 from tests.page.browser import Browser, browser
+from zmart_lite.config import load
 from zmart_lite.localnet.node import DEFAULT_SEED, derive_keypair
+from zmart_lite.ops import SavedBreaker
+from zmart_lite.store import breakers, intents
+from zmart_lite.store.db import Store, Tx
 
 AXE = Path(__file__).resolve().parent / "node_modules" / "axe-core" / "axe.min.js"
 NPM_S = 120
@@ -32,10 +38,39 @@ def page_config(folder: Path, port: int = 0, devnet_port: int = 0) -> Path:
     )
 
 
+CONFIGURED = {
+    "protocol_fee_bps": 300,
+    "resolver_reward_bps": 200,
+    "liquidity_provider_fee_bps": 500,
+    "proposal_approval_threshold": 7_000,
+    "dispute_success_threshold": 6_000,
+    "min_resolution_delay": None,
+    "dispute_period": None,
+}
+"""What the devnet's config says anyway."""
+
+
 @pytest.fixture(scope="session")
 def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    with node(page_config(tmp_path_factory.mktemp("node"))) as running:
+    config = page_config(tmp_path_factory.mktemp("node"))
+    asyncio.run(_leave_troubles(load(config, {}).store.sqlite_path))
+    with node(config) as running:
         yield running
+
+
+async def _leave_troubles(database: Path) -> None:
+    """As after a bad day: a transaction of the node that failed, and a breaker of a service that is switched off."""
+
+    def unit(tx: Tx) -> None:
+        intent, _ = intents.open_intent(tx, "update_global_config", intents.PROTOCOL, CONFIGURED, reason="A bad day.")
+        intents.set_ended(tx, intent["id"], "failed", name="NoWayThrough", message="It went wrong.")
+        now = time.time()
+        breakers.save_breaker(tx, "ipfs", SavedBreaker("open", 3, 1, now, now + 3_600, "It did not answer."))
+
+    database.parent.mkdir(parents=True, exist_ok=True)
+    store = await Store(database).open()
+    await store.write(unit)
+    await store.close()
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { address, baseUnits, bps, duration, fixed, percent, since, size, sol, units, words } from '../../static/page/format.js';
+import { address, baseUnits, bps, duration, fixed, percent, plural, since, size, sol, units, words } from '../../static/page/format.js';
 
 test('amounts stay exact until they are rounded, once', () => {
   const cases = [['0', '0'], ['1', '0'], ['499999', '0'], ['500000', '0.001'], ['1000000000', '1'], ['1999500000', '2'], ['-1500000000', '−1.5'], ['-1', '0'], ['18446744073709551615', '18,446,744,073.71']];
@@ -43,7 +43,11 @@ test('times are told from now', () => {
 
 test('shares, addresses, names', () => {
   assert.equal(percent(0.12345), '12.3 %');
-  assert.deepEqual([bps(7000), bps(6640), bps(0)], ['70 %', '66.4 %', '0 %']);
+  assert.deepEqual([bps(7000), bps(6640), bps(7255), bps(0)], ['70 %', '66.4 %', '72.55 %', '0 %']);
   assert.equal(address('4uyTxMCdTKuhUQ6svNkWwKuELUbxnHDBGa9JcsfFvTef'), '4uyT…vTef');
   assert.deepEqual(['SharesBought', 'market_transitions', 'ACTIVE', 'ipfs', 'solana_rpc'].map(words), ['Shares bought', 'Market transitions', 'Active', 'IPFS', 'Solana RPC']);
+});
+
+test('one thing is no plural', () => {
+  assert.deepEqual([plural(0, 'vote'), plural(1, 'vote'), plural(1200, 'vote')], ['0 votes', '1 vote', '1,200 votes']);
 });

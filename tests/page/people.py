@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from tests.cli.process import Process
+from tests.page.browser import Browser
 from zmart_lite.demo.client import Api, Json, Wallet, unix_seconds
 
 T = TypeVar("T")
@@ -40,3 +41,10 @@ async def create(api: Api, wallet: Wallet, question: str, description: str = "")
     built, _ = await wallet.act("/api/markets", body)
     market_id: str = built["market_id"]
     return market_id
+
+
+def sign_in_as_admin(page: Browser, section: str = "operations") -> None:
+    """Open a section of the Admin view as the devnet's administrator, who has just come."""
+    page.open(f"admin?tab={section}", fresh=True)
+    page.click("devnet-admin")
+    page.one('[aria-label="Sections"]')

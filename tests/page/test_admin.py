@@ -6,7 +6,7 @@ import pytest
 from tests.cli.process import Process
 from tests.page.browser import Browser
 from tests.page.conftest import WEBHOOK_SECRET
-from tests.page.people import act, create
+from tests.page.people import act, create, sign_in_as_admin
 from zmart_lite.demo.client import Api, Wallet
 
 pytestmark = pytest.mark.external
@@ -28,24 +28,10 @@ def test_an_administrator_sees_and_does(page: Browser, process: Process) -> None
     ):
         page.choose(section, "Sections")
         page.until(lambda word=word: word in page.text("main").lower(), section)
-    _agree(page, f'[data-market="{market_id}"] [data-do="hide"]', "Hidden by a test.")
+    page.agree(f'[data-market="{market_id}"] [data-do="hide"]', "Hidden by a test.")
     page.until(lambda: "hidden" in page.text(f'[data-market="{market_id}"]'))
     page.choose("audit", "Sections")
     page.until(lambda: "Hidden by a test." in page.text("main"))
-
-
-def _sign_in(page: Browser, section: str = "operations") -> None:
-    page.open(f"admin?tab={section}", fresh=True)
-    page.click("devnet-admin")
-    page.one('[aria-label="Sections"]')
-
-
-def _agree(page: Browser, css: str, reason: str) -> None:
-    """Press a button that asks for a reason, and give one."""
-    page.press(css)
-    page.type("answer", reason)
-    page.press('dialog [value="yes"]')
-    page.until(lambda: not page.all("dialog"))
 
 
 def test_a_hidden_market_leaves_the_list_of_those_who_look_at_it(page: Browser, process: Process) -> None:
@@ -54,7 +40,7 @@ def test_a_hidden_market_leaves_the_list_of_those_who_look_at_it(page: Browser, 
 
     market_id = act(process, work)
     row = f'[data-market="{market_id}"]'
-    _sign_in(page, "markets")
+    sign_in_as_admin(page, "markets")
     acting = page.driver.current_window_handle
     page.driver.switch_to.new_window("tab")
     looking = page.driver.current_window_handle
@@ -62,7 +48,7 @@ def test_a_hidden_market_leaves_the_list_of_those_who_look_at_it(page: Browser, 
     page.one(row)
     for action, gone in (("hide", True), ("unhide", False)):
         page.driver.switch_to.window(acting)
-        _agree(page, f'{row} [data-do="{action}"]', "A drill.")
+        page.agree(f'{row} [data-do="{action}"]', "A drill.")
         page.driver.switch_to.window(looking)
         page.until(lambda gone=gone: (not page.all(row)) is gone, action)
     page.driver.close()
@@ -70,7 +56,7 @@ def test_a_hidden_market_leaves_the_list_of_those_who_look_at_it(page: Browser, 
 
 
 def test_a_paused_job_is_the_reason_that_its_service_gives(page: Browser, process: Process) -> None:
-    _sign_in(page)
+    sign_in_as_admin(page)
     page.press('[aria-label="Pause monitor"]')
     page.one('[aria-label="Resume monitor"]')
     page.driver.execute_script("location.hash = '#/'")
@@ -88,7 +74,7 @@ def test_what_cannot_be_read_is_shown_as_it_came(page: Browser, process: Process
     headers = {"Authorization": WEBHOOK_SECRET}
     letter = [{"nothing": "<b>like</b> a transaction"}]
     httpx.post(f"{process.url}/api/webhooks/helius", json=letter, headers=headers).raise_for_status()
-    _sign_in(page, "queue")
+    sign_in_as_admin(page, "queue")
     page.press('[data-do="look"]')
     page.until(lambda: "<b>like</b> a transaction" in page.text("dialog pre"))
     page.press('[data-do="close"]')
@@ -97,7 +83,7 @@ def test_what_cannot_be_read_is_shown_as_it_came(page: Browser, process: Process
 
 
 def test_the_configuration_on_chain_is_shown_and_changed(page: Browser, process: Process) -> None:
-    _sign_in(page)
+    sign_in_as_admin(page)
     card = '[aria-label="Protocol on chain"]'
     page.until(lambda: "Approval threshold70 %" in page.text(card))
     for old, new, shown in ((7_000, 7_250, "72.5 %"), (7_250, 7_000, "70 %")):
@@ -114,7 +100,7 @@ def test_the_configuration_on_chain_is_shown_and_changed(page: Browser, process:
 
 
 def test_a_dangerous_configuration_is_warned_of(page: Browser, process: Process) -> None:
-    _sign_in(page)
+    sign_in_as_admin(page)
     page.press('[data-do="config"]')
     fee = page.one('dialog [name="protocol_fee_bps"]')
     fee.clear()
@@ -161,9 +147,9 @@ def test_a_wallet_extension_signs_in_and_a_stranger_is_no_administrator(page: Br
 
 
 def test_the_protocol_is_paused_and_resumed_by_the_admin(page: Browser, process: Process) -> None:
-    _sign_in(page)
+    sign_in_as_admin(page)
     for paused in (True, False):
-        _agree(page, '[data-do="protocol"]', "A drill.")
+        page.agree('[data-do="protocol"]', "A drill.")
         page.until(lambda paused=paused: process.get("/api/protocol")["is_paused"] is paused)
         wanted = "is paused" if paused else "runs"
         page.until(lambda wanted=wanted: f"The protocol {wanted}" in page.text("main"))

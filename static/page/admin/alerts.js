@@ -21,7 +21,7 @@ export function alerts(signal) {
 }
 
 function alertRow(alert, refresh) {
-  return h('tr', {},
+  return h('tr', { 'data-alert': alert.alert_type },
     cell(badge(words(alert.severity), KINDS[alert.severity] ?? '')),
     cell(h('strong', {}, words(alert.alert_type)), h('p.muted', {}, alert.message)),
     cell(alert.market_id ? h('a.mono', { href: `#/markets/${alert.market_id}` }, alert.market_id.slice(0, 8)) : (alert.subject ?? '–')),
@@ -33,5 +33,5 @@ function alertRow(alert, refresh) {
         await app.admin.post(`/api/admin/alerts/${alert.id}/ack`);
         toast('Acknowledged', 'ok');
         await refresh();
-      }, { kind: 'slim', 'data-key': `ack-${alert.id}` })));
+      }, { kind: 'slim', 'data-key': `ack-${alert.id}`, 'data-do': 'acknowledge' })));
 }

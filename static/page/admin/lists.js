@@ -4,6 +4,8 @@ import { follow } from '../follow.js';
 import { blank, bones, card, failed, table } from '../parts/basics.js';
 
 const EVERY_MS = 4_000;
+/** What was set off just now has an effect by then. */
+const EFFECT_MS = 700;
 
 /**
  * A list of the admin API that keeps itself fresh.
@@ -16,7 +18,11 @@ export function freshList({ title, path, query = {}, rows, heads, row, empty, ki
   const refresh = async () => {
     const answer = await app.admin.get(path, query, { signal });
     const items = rows(answer);
-    putIfChanged(body, items, () => (items.length ? table(title, heads, items.map((item) => row(item, refresh)), kind) : blank(empty)));
+    putIfChanged(body, items, () => (items.length ? table(title, heads, items.map((item) => row(item, refreshTwice)), kind) : blank(empty)));
+  };
+  const refreshTwice = async () => {
+    await refresh();
+    setTimeout(() => signal.aborted || refresh().catch(() => {}), EFFECT_MS);
   };
   follow(async () => {
     try {
@@ -29,5 +35,5 @@ export function freshList({ title, path, query = {}, rows, heads, row, empty, ki
       throw error;
     }
   }, EVERY_MS, signal);
-  return { element: card(title, { tools, note }, body), refresh };
+  return { element: card(title, { tools, note }, body), refresh: refreshTwice };
 }

@@ -1,7 +1,8 @@
 import { app } from '../app.js';
 import { ask, askReason } from '../dialog.js';
 import { h } from '../dom.js';
-import { since, words } from '../format.js';
+import { throttled } from '../follow.js';
+import { plural, since } from '../format.js';
 import { complain, toast } from '../notify.js';
 import { badge, cell, endCell, stateBadge, worker } from '../parts/basics.js';
 import { freshList } from './lists.js';
@@ -11,6 +12,7 @@ import { freshList } from './lists.js';
 const LISTED = 100;
 const QUESTION_MIN = 3;
 const TYPING_MS = 250;
+const REFRESH_PAUSE_MS = 500;
 const CANCELLABLE = new Set(['PROPOSED', 'APPROVED']);
 
 export const markets = (signal) => [
@@ -39,6 +41,8 @@ function allMarkets(signal) {
     heads: ['Market', 'State', 'Note', ''],
     row: marketRow, tools: search,
   }, signal);
+  const refresh = throttled(list.refresh, REFRESH_PAUSE_MS);
+  app.live.listen({ onMessage: ({ type }) => type === 'market_state' && !signal.aborted && refresh() }, signal);
   return list.element;
 }
 
@@ -53,11 +57,11 @@ function approvalRow(market, refresh) {
       await app.admin.act(`/api/admin/markets/${market.id}/approve`, { reason });
       toast('Approval is under way', 'ok');
       await refresh();
-    }, { kind: 'slim primary', 'data-key': `approve-${market.id}` })));
+    }, { kind: 'slim primary', 'data-key': `approve-${market.id}`, 'data-do': 'approve' })));
 }
 
 function marketRow(market, refresh) {
-  const override = (label, action, more = {}) => worker(label, () => change(market, label, action, more, refresh), { kind: 'slim', 'data-key': `${action}-${market.id}`, 'data-do': action });
+  const override = (label, action) => worker(label, () => change(market, label, action, refresh), { kind: 'slim', 'data-key': `${action}-${market.id}`, 'data-do': action });
   return h('tr', { 'data-market': market.id },
     cell(h('a', { href: `#/markets/${market.id}` }, market.title), market.hidden ? [' ', badge('hidden', 'warn')] : null),
     cell(stateBadge(market.state)),
@@ -65,16 +69,23 @@ function marketRow(market, refresh) {
     endCell(h('span.row.tight', {},
       CANCELLABLE.has(market.state) ? override('Cancel', 'cancel') : null,
       market.hidden ? override('Show', 'unhide') : override('Hide', 'hide'),
-      worker('Note', () => annotate(market, refresh), { kind: 'slim', 'data-key': `note-${market.id}` }),
+      worker('Note', () => annotate(market, refresh), { kind: 'slim', 'data-key': `note-${market.id}`, 'data-do': 'note' }),
       override('Resync', 'resync'))));
 }
 
-async function change(market, label, action, more, refresh) {
+/** What came of it. The node only sends what cancels a market; the chain's word arrives by push. */
+function told(action, differences) {
+  if (action === 'cancel') return 'Cancelling is under way';
+  if (action === 'hide') return 'It is in no list now';
+  if (action === 'unhide') return 'It is in the lists again';
+  return differences ? `${plural(differences, 'difference')} corrected` : 'Nothing differed';
+}
+
+async function change(market, label, action, refresh) {
   const reason = await askReason(`${label} this market?`, label, market.title);
   if (!reason) return;
-  const { built } = await app.admin.act(`/api/admin/markets/${market.id}/override`, { action, reason, ...more });
-  const found = built.discrepancies?.length;
-  toast(action === 'resync' ? (found ? `${found} differences corrected` : 'Nothing differed') : `${words(action)}: done`, 'ok');
+  const { built } = await app.admin.act(`/api/admin/markets/${market.id}/override`, { action, reason });
+  toast(told(action, built.discrepancies?.length), 'ok');
   await refresh();
 }
 

@@ -79,10 +79,11 @@ function breakerRow(breaker, refresh) {
 }
 
 function backups(signal) {
-  const make = worker('Back up now', () => app.admin.post('/api/admin/backups').then(() => toast('The backup is under way', 'ok')), { kind: 'slim', 'data-do': 'backup' });
-  return freshList({
+  const make = worker('Back up now', () => post('/api/admin/backups', {}, 'The backup is under way', list.refresh), { kind: 'slim', 'data-do': 'backup' });
+  const list = freshList({
     title: 'Backups', path: '/api/admin/backups', rows: (answer) => answer.backups, empty: 'No backups yet.', tools: make,
     heads: ['File', ['Size', 'end'], ['Made', 'end']], kind: 'cards',
     row: (backup) => h('tr', {}, cell(h('span.mono', {}, backup.file)), endCell(size(backup.size_bytes).join(' ')), endCell(date(backup.created_at))),
-  }, signal).element;
+  }, signal);
+  return list.element;
 }

@@ -37,9 +37,9 @@ function intentRow(intent, refresh) {
     await app.admin.post(`/api/admin/intents/${intent.id}/${what}`, { reason });
     toast(`${title}: done`, 'ok');
     await refresh();
-  }, { kind: 'slim', 'data-key': `${what}-${intent.id}` });
+  }, { kind: 'slim', 'data-key': `${what}-${intent.id}`, 'data-do': what });
   const again = intent.status === 'failed' || intent.status === 'expired';
-  return h('tr', {},
+  return h('tr', { 'data-intent': intent.id, 'data-action': intent.action, 'data-status': intent.status },
     cell(h('strong', {}, words(intent.action)), intent.error ? h('p.bad', {}, `${intent.error.name}: ${intent.error.message}`) : null),
     cell(intent.market_id ? h('a.mono', { href: `#/markets/${intent.market_id}` }, intent.market_id.slice(0, 8)) : '–'),
     cell(badge(intent.status, KINDS[intent.status])),

@@ -1,5 +1,5 @@
 import { h, s } from '../dom.js';
-import { count, since, sol, words } from '../format.js';
+import { count, plural, since, sol, words } from '../format.js';
 import { badge, blank, cell, dot, endCell, facts, table } from '../parts/basics.js';
 
 /** What /status says, in cards. */
@@ -12,7 +12,7 @@ export function markets({ markets: byState, totals }) {
     h('div.spread', { 'aria-hidden': 'true' }, spread(byState, Math.max(1, totals.markets))),
     h('div.legend', {}, STATES.map((state) =>
       h('a', { href: `#/markets?state=${state}` }, h('span.dot', { class: `fill-${state.toLowerCase()}` }), words(state), h('b', {}, count(byState[state] ?? 0))))),
-    h('p.small.muted', {}, `${count(totals.trades)} trades, ${count(totals.votes)} votes, ${count(totals.events)} events, ${count(totals.users)} wallets, ${sol(totals.total_volume, 1)} traded.`),
+    h('p.small.muted', {}, `${plural(totals.trades, 'trade')}, ${plural(totals.votes, 'vote')}, ${plural(totals.events, 'event')}, ${plural(totals.users, 'wallet')}, ${sol(totals.total_volume, 1)} traded.`),
   ];
 }
 
@@ -46,7 +46,7 @@ export function breakers(list) {
   return h('ul.services', {}, list.map((each) => h('li', {}, h('div.row-between.plain', {},
     h('span.row.whole', {}, dot(BREAKER_KINDS[each.state]), words(each.name)),
     each.state === 'closed'
-      ? badge(each.failures ? `closed, ${each.failures} ${each.failures === 1 ? 'failure' : 'failures'}` : 'closed', each.failures ? 'warn' : 'ok')
+      ? badge(each.failures ? `closed, ${plural(each.failures, 'failure')}` : 'closed', each.failures ? 'warn' : 'ok')
       : badge(`${words(each.state).toLowerCase()}${each.open_until ? `, ${since(each.open_until)}` : ''}`, 'bad')))));
 }
 

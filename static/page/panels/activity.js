@@ -1,6 +1,6 @@
 import { app } from '../app.js';
 import { h, put } from '../dom.js';
-import { percent, short, since } from '../format.js';
+import { percent, plural, short, since } from '../format.js';
 import { blank, bones, card } from '../parts/basics.js';
 import { loader } from '../parts/loading.js';
 
@@ -44,7 +44,7 @@ function trendingRow({ id, question, yesPrice, change24h, volume24h, uniqueTrade
       h('strong.yes', {}, percent(yesPrice, 0), ' YES'),
       h('span', { class: change24h ? (rises ? 'yes' : 'no') : '' }, `${change24h ? (rises ? '▲' : '▼') : ''} ${Math.abs(change24h).toFixed(1)} points`),
       h('span', {}, `${short(volume24h)} SOL`),
-      h('span', {}, `${uniqueTraders} ${uniqueTraders === 1 ? 'trader' : 'traders'}`)));
+      h('span', {}, plural(uniqueTraders, 'trader'))));
 }
 
 function activityRow({ user, action, market, marketId, time, amount }) {

@@ -1,6 +1,6 @@
 import { app } from '../app.js';
 import { h, put } from '../dom.js';
-import { address, count, since } from '../format.js';
+import { address, plural, since } from '../format.js';
 import { blank, bones, card } from '../parts/basics.js';
 import { loader } from '../parts/loading.js';
 
@@ -13,7 +13,7 @@ export function discussionPanel(id, signal) {
   const body = h('div.card-body', {}, bones(3));
   const load = loader({ body: body, pauseMs: RELOAD_PAUSE_MS, signal }, async () => {
     const page = await app.zmart.get(`/api/discussions/${id}`, { limit: LISTED }, { signal });
-    put(note, page.total_count ? `${count(page.total_count)} ${page.total_count === 1 ? 'thread' : 'threads'}` : '');
+    put(note, page.total_count ? plural(page.total_count, 'thread') : '');
     put(body, page.discussions.length ? posts(page.discussions) : blank('Nobody has said anything yet.', '', app.isPlayable ? h('a', { href: `#/playground/${id}` }, 'Say something in the playground') : null));
   });
   return { element: card('Discussion', { note }, body), load, receive: (type) => type === 'discussion' && load() };

@@ -1,6 +1,6 @@
 import { app } from '../app.js';
 import { h, put } from '../dom.js';
-import { count, fixed } from '../format.js';
+import { fixed, plural } from '../format.js';
 import { badge, blank, bones, card, cell, copyable, endCell, table } from '../parts/basics.js';
 import { loader } from '../parts/loading.js';
 
@@ -14,7 +14,7 @@ export function positionsPanel(id, signal) {
   const body = h('div', {}, bones(3));
   const load = loader({ body: body, pauseMs: RELOAD_PAUSE_MS, signal }, async () => {
     const page = await app.zmart.get(`/api/markets/${id}/positions`, { limit: LISTED }, { signal });
-    put(note, page.total_count ? `${count(page.total_count)} ${page.total_count === 1 ? 'holder' : 'holders'}` : '');
+    put(note, page.total_count ? plural(page.total_count, 'holder') : '');
     put(body, page.positions.length ? draw(page.positions) : blank('Nobody holds shares.'));
   });
   return { element: card('Positions', { note }, body), load, receive: (type) => CHANGES.has(type) && load() };

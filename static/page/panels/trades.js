@@ -2,7 +2,7 @@ import { app } from '../app.js';
 import { FlowChart, flowLegend } from '../charts/flow.js';
 import { h, put } from '../dom.js';
 import { joined } from '../follow.js';
-import { address, count, fixed, percent, since } from '../format.js';
+import { address, fixed, percent, plural, since } from '../format.js';
 import { blank, bones, card, cell, endCell, outcomeBadge, table } from '../parts/basics.js';
 import { loader } from '../parts/loading.js';
 
@@ -20,7 +20,7 @@ export function tradesPanel(id, signal) {
   const list = h('div', {}, bones(4));
 
   const draw = () => {
-    put(note, total === 1 ? '1 trade' : `${count(total)} trades`);
+    put(note, plural(total, 'trade'));
     chart.element.hidden = !trades.length;
     chart.show(trades);
     put(list, trades.length ? table('Latest trades', HEADS, trades.slice(0, LISTED).map(row)) : blank('No trades yet.', 'The first one appears here by itself.'));

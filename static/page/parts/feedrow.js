@@ -1,6 +1,6 @@
 import { app } from '../app.js';
 import { h } from '../dom.js';
-import { address, bps, count, percent, sol, time, units, words } from '../format.js';
+import { address, bps, count, percent, plural, sol, time, units, words } from '../format.js';
 import { badge, cell, outcomeBadge } from './basics.js';
 import { raw, unfolding } from './raw.js';
 import { transaction } from './transaction.js';
@@ -35,7 +35,7 @@ const who = (wallet) => h('span.mono', {}, address(wallet));
 const SENTENCES = {
   trade: (data) => [who(data.trader), ` ${data.trade_type === 'buy' ? 'buys' : 'sells'} ${units(data.shares, 2)} `, outcomeBadge(data.outcome), ` for ${sol(data.cost, 4)}`],
   vote: (data) => [who(data.user_wallet), ` votes ${data.choice}: ${data.likes} to ${data.dislikes}`],
-  voting_progress: (data) => `${words(data.vote_type)}: ${bps(data.percentage_bps)} of ${count(data.total)} ${data.total === 1 ? 'vote' : 'votes'}${data.aggregated ? ', recorded on chain' : ''}`,
+  voting_progress: (data) => `${words(data.vote_type)}: ${bps(data.percentage_bps)} of ${plural(data.total, 'vote')}${data.aggregated ? ', recorded on chain' : ''}`,
   discussion: (data) => [who(data.author), data.action === 'deleted' ? ' took back a post' : `: ${data.content}`],
   claims_enabled: (data) => ['Claims are open: ', outcomeBadge(data.outcome)],
   market_state: marketState,

@@ -25,7 +25,7 @@ export function mount({ root, query, signal }) {
     put(body, app.admin ? (TABS[tab] ?? TABS.operations)[1](AbortSignal.any([signal, open.signal])) : signInCard());
   };
   const draw = () => {
-    put(tools, app.admin ? [h('span.small.muted', {}, `Signed in as ${address(app.admin.wallet?.address)}`), worker('Sign out', signOut, { kind: 'slim', 'data-key': 'out' })] : null);
+    put(tools, app.admin ? [h('span.small.muted', {}, `Signed in as ${address(app.admin.wallet?.address)}`), worker('Sign out', signOut, { kind: 'slim', 'data-key': 'out', 'data-do': 'out' })] : null);
     put(tabs, app.admin ? choice('Sections', Object.entries(TABS).map(([key, [title]]) => [key, title]), tab, (value) => {
       tab = value;
       setQuery({ tab });
