@@ -34,7 +34,8 @@ class Deliveries:
         self._delayed: list[Post] = []
         self._queue: list[Post] = []
         self.counts: Counter[str] = Counter()
-        self._forge_next: str | None = None
+        self.lies: list[str] = []
+        """Forgeries that wait for a true delivery to come in its place."""
 
     def take(self) -> list[Post]:
         """The posts that go out now."""
@@ -54,11 +55,11 @@ class Deliveries:
         return self._chain.codec.program_id in landed.account_keys
 
     def _decide(self, wanted: list[LandedTransaction]) -> None:
-        if self._forge_next in ("altered", "told_failed") and not wanted[0].failed and self._has_event(wanted[0]):
+        if self.lies and not wanted[0].failed and self._has_event(wanted[0]):
             # The lie comes in the place of the truth.
-            self.counts[self._forge_next] += 1
-            self._queue.append(self._lie(wanted[0], self._forge_next))
-            self._forge_next = None
+            kind = self.lies.pop(0)
+            self.counts[kind] += 1
+            self._queue.append(self._lie(wanted[0], kind))
             return
         fate = self._random.choices(list(FATES), list(FATES.values()))[0]
         items = [enhanced_item(landed) if fate == "enhanced" else raw_item(landed) for landed in wanted]
@@ -88,7 +89,7 @@ class Deliveries:
     def forge(self, kind: str) -> None:
         """Let a forged delivery come, at once or in the place of the next true one."""
         if kind in ("altered", "told_failed"):
-            self._forge_next = kind
+            self.lies.append(kind)
             return
         self.counts[kind] += 1
         if kind == "garbage":
