@@ -8,9 +8,9 @@ from click.testing import CliRunner
 from solders.keypair import Keypair
 
 from tests.cli.process import node, write_config
-from zmart_lite.app.node import WEBHOOK_PATH
 from zmart_lite.cli import main
 from zmart_lite.demo.client import Api, Wallet
+from zmart_lite.jobs.webhook import WEBHOOK_PATH
 from zmart_lite.store import chainlog
 from zmart_lite.store.db import Store, Tx
 

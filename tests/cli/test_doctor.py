@@ -11,11 +11,13 @@ from solders.pubkey import Pubkey
 
 from tests.cli.process import node, run, write_config
 from tests.ipfs.pinning import pinning_service
+from zmart_lite.chain.helius import SWITCHED_OFF, HeliusClient
 from zmart_lite.cli import doctor_chain, doctor_machine, doctor_services, main
 from zmart_lite.cli.doctor import examine, show
 from zmart_lite.cli.finding import Finding, Mark
 from zmart_lite.config import Alerts, Chain, Config, Helius, Ipfs, Localnet, Secret, Server, Store
 from zmart_lite.jobs import Keys
+from zmart_lite.jobs.webhook import wanted_webhook
 from zmart_lite.localnet import Localnet as Devnet
 from zmart_lite.localnet import LocalnetOptions
 from zmart_lite.models import GlobalConfig
@@ -239,18 +241,42 @@ URL = "https://node.example/api/webhooks/helius"
 
 
 @pytest.mark.parametrize(
-    ("url", "registered", "expected"),
+    ("url", "problems", "expected"),
     [
-        (URL, {"webhookURL": URL, "accountAddresses": [Chain().program_id]}, Mark.GOOD),
-        (URL, {"webhookURL": URL, "accountAddresses": [Chain().program_id], "active": False}, Mark.BAD),
-        (URL, {"webhookURL": URL, "accountAddresses": []}, Mark.WARNING),
-        (URL, {"webhookURL": "https://other.example"}, Mark.WARNING),
-        ("https://node.example/hook", {}, Mark.WARNING),
+        (URL, [], Mark.GOOD),
+        ("https://node.example/webhooks/events", [], Mark.GOOD),
+        (URL, [SWITCHED_OFF], Mark.BAD),
+        (URL, ["Its accountAddresses is not as configured."], Mark.WARNING),
+        (URL, [f"No webhook delivers to {URL}."], Mark.WARNING),
+        ("https://node.example/hook", [], Mark.WARNING),
     ],
 )
-def test_webhooks(url: str, registered: dict[str, object], expected: Mark) -> None:
-    config = Config(helius=Helius(webhook_url=url))
-    assert doctor_services.judge_webhook(config, [registered]).mark is expected
+def test_webhooks(url: str, problems: list[str], expected: Mark) -> None:
+    assert doctor_services.judge_webhook(url, problems).mark is expected
+
+
+async def test_the_webhook_is_asked_for_where_it_is_configured() -> None:
+    async with Devnet(LocalnetOptions(bytes([7]) * 32, rpc_port=0, slot_ms=0)) as localnet:
+        secret, key = Secret("a secret of the tests"), Secret("a key of the tests")
+        helius = Helius(api_url=localnet.rpc_url, webhook_secret=secret, api_key=key, webhook_url=URL)
+        config = Config(helius=helius, localnet=Localnet(enabled=False))
+        assert await webhook_line(config) == (Mark.WARNING, f"No webhook delivers to {URL}.")
+        client = HeliusClient(localnet.rpc_url, key.reveal())
+        done = await client.ensure(wanted_webhook(config))
+        assert await webhook_line(config) == (Mark.GOOD, f"{URL} is registered")
+        localnet.helius.toggle(key.reveal(), done.webhook_id, {"active": False})
+        assert await webhook_line(config) == (Mark.BAD, SWITCHED_OFF)
+        await client.close()
+    assert (await webhook_line(config))[0] is Mark.BAD
+    nowhere = replace(config, helius=replace(helius, webhook_url=""))
+    assert "by hand" in (await webhook_line(nowhere))[1]
+    keyless = replace(config, helius=replace(helius, api_key=Secret()))
+    assert "by hand" in (await webhook_line(keyless))[1]
+
+
+async def webhook_line(config: Config) -> tuple[Mark, str]:
+    found = await doctor_services._webhook(config)
+    return found.mark, found.text
 
 
 def test_a_setting_that_is_wrong_is_a_red_line(tmp_path: Path) -> None:

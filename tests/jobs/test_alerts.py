@@ -14,6 +14,7 @@ from zmart_lite.jobs import Actions, Keys
 from zmart_lite.jobs.alerts import AlertOptions, Alerts, Sight, Surroundings, keep
 from zmart_lite.jobs.conditions import DAY_S, Condition, JobHealth
 from zmart_lite.jobs.votes import Aggregator, VoteOptions
+from zmart_lite.jobs.webhook import WebhookView
 from zmart_lite.ops import Breakers, ChainClock
 from zmart_lite.push.hub import Hub
 from zmart_lite.store import alerts, markets
@@ -51,6 +52,7 @@ class Looking:
             self.hub,
             lambda: self.jobs,
             lambda: {"proposal": 0.0},
+            WebhookView,
             self.wall,
         )
         self.job = Alerts(world.store, around, AlertOptions(VOTING_S, 172_800, folder, True))
@@ -166,6 +168,7 @@ async def test_rates_within_their_windows(tmp_path: Path) -> None:
         metrics.missed_events_total.inc(5)
         metrics.rate_limited_total.labels("address").inc(1_001)
         metrics.webhook_deliveries_total.labels("unauthorized").inc(20)
+        metrics.webhook_deliveries_total.labels("ok").inc(100)
         looking.hub.opened_total, looking.hub.lost_total = 10, 6
         looking.wall.now += 30
         assert sorted((kind, severity) for kind, severity, _ in await looking.look()) == [

@@ -1,5 +1,5 @@
 """The node as a whole: its parts, what joins them, and the order in which they start and stop."""
 
-from zmart_lite.app.node import WEBHOOK_PATH, Node
+from zmart_lite.app.node import Node
 
-__all__ = ["WEBHOOK_PATH", "Node"]
+__all__ = ["Node"]

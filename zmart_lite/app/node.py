@@ -8,7 +8,6 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import Self
 
@@ -40,13 +39,14 @@ from zmart_lite.jobs.history import History
 from zmart_lite.jobs.keys import check_keys
 from zmart_lite.jobs.monitor import Monitor, MonitorOptions
 from zmart_lite.jobs.notify import Notifier, NotifyOptions
+from zmart_lite.jobs.poll import Polling
 from zmart_lite.jobs.prune import Pruner
 from zmart_lite.jobs.reconcile import Reconciliation
 from zmart_lite.jobs.runner import Params
 from zmart_lite.jobs.snapshots import SnapshotOptions, Snapshots, keep_nothing
 from zmart_lite.jobs.votes import Aggregator, VoteOptions
+from zmart_lite.jobs.webhook import WEBHOOK_PATH, WebhookKeeper, wanted_webhook
 from zmart_lite.ops import Background, Breakers, BreakerView, ChainClock, Health, Metrics
-from zmart_lite.ops.rates import total_of
 from zmart_lite.ops.targets import targets_of
 from zmart_lite.push.hub import Hub
 from zmart_lite.store import chainlog, markets
@@ -57,11 +57,9 @@ from zmart_lite.store.rows import RowSettings
 
 logger = logging.getLogger(__name__)
 
-WEBHOOK_PATH = "/api/webhooks/helius"
 LOOPBACK_OF_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - how to reach a node that listens everywhere
 JOB_TIME_LIMIT_S = 240
 LONG_JOB_LIMIT_S = 3_600
-WEBHOOK_CHECK_S = 600
 BY_HAND_LIMIT_S = 86_400
 """A whole history may take that long to read; what was read stays."""
 HOUR_S = 3_600
@@ -79,7 +77,6 @@ class Node:
         self.stopping = asyncio.Event()
         self.port = 0
         self._stack = AsyncExitStack()
-        self._webhook_check_at = float("-inf")
         self._is_pinned = False
 
     @property
@@ -293,12 +290,20 @@ class Node:
                 config.monitor.dry_run,
             ),
         )
+        helius = config.helius
+        self.webhook = WebhookKeeper(
+            self._wanted_webhook,
+            lambda: HeliusClient(helius.api_url, helius.api_key.reveal()),
+            self.metrics,
+            time.monotonic,
+        )
+        polling = Polling(self.indexer, self.metrics, self.webhook, self.note_cluster)
         can_sign = self.keys.backend is not None
         limit = JOB_TIME_LIMIT_S
         self.jobs = JobRunner(
             self.store,
             [
-                Job("poll", config.indexer.poll_interval_s, limit, self._poll, "event_indexing"),
+                Job("poll", config.indexer.poll_interval_s, limit, polling.run, "event_indexing"),
                 Job(
                     "aggregate",
                     config.votes.interval_s,
@@ -366,6 +371,7 @@ class Node:
             hub=self.hub,
             jobs=self._job_health,
             aggregation_lag_s=self.aggregation_lag_s,
+            webhook=self.webhook.view,
             now_s=time.time,
         )
         webhook = bool(config.helius.webhook_secret.reveal())
@@ -381,16 +387,6 @@ class Node:
     def aggregation_lag_s(self) -> dict[str, float]:
         """For each kind of vote, the time since its aggregation was due; disputes are settled by the monitor."""
         return {"proposal": self.jobs.lag_s("aggregate"), "dispute": self.jobs.lag_s("monitor")}
-
-    async def _poll(self, _: Params) -> Summary:
-        await self.note_cluster()
-        missed = total_of(self.metrics.missed_events_total, _any)
-        result = await self.indexer.poll()
-        if result.new:
-            await self.indexer.wait_idle()
-        if total_of(self.metrics.missed_events_total, _any) > missed:
-            self._check_webhook()
-        return Summary(found=result.seen, done=result.new)
 
     # Running
 
@@ -445,38 +441,16 @@ class Node:
             self.background.start(hints.run(), "logs-subscription")
         await self.jobs.start()
         stack.push_async_callback(self.jobs.stop)
-        self._check_webhook()
+        self.background.start(self.webhook.look(), "webhook-registration")
 
-    def _check_webhook(self) -> None:
-        """Have the webhook created, corrected or switched on; not too often, since the service charges for asking."""
-        helius, now = self.config.helius, time.monotonic()
-        url = helius.webhook_url or (self.url + WEBHOOK_PATH if self.config.embedded_devnet else "")
-        if url and helius.api_key and now >= self._webhook_check_at:
-            self._webhook_check_at = now + WEBHOOK_CHECK_S
-            self.background.start(self._register_webhook(url), "webhook-registration")
-
-    async def _register_webhook(self, url: str) -> None:
-        """Have deliveries sent here. Failing costs speed only: the poller finds every event."""
-        helius = self.config.helius
-        client = HeliusClient(helius.api_url, helius.api_key.reveal())
-        wanted = WebhookRegistration(
-            url,
-            self.config.chain.program_id,
-            helius.webhook_type,
-            helius.webhook_secret.reveal(),
-            self.config.chain.cluster,
-        )
+    def _wanted_webhook(self) -> WebhookRegistration | None:
+        """The webhook to keep; None where the configuration asks for none, or nobody listens for the devnet's."""
+        if not self.config.helius.api_key or (self.config.embedded_devnet and not self.port):
+            return None
         try:
-            webhook_id = await client.ensure(wanted)
-            logger.info("webhook registered", extra={"webhook_id": webhook_id})
-        except ChainError as error:
-            logger.warning("the webhook is not registered: %s", error)
-        finally:
-            await client.close()
-
-
-def _any(_: Mapping[str, str]) -> bool:
-    return True
+            return wanted_webhook(self.config, self.url + WEBHOOK_PATH if self.config.embedded_devnet else "")
+        except StartupError:
+            return None
 
 
 def indexer_options(config: Config) -> IndexerOptions:

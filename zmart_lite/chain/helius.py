@@ -14,6 +14,7 @@ from zmart_lite.errors import RpcRefused, RpcUnavailable
 PATH = "/v0/webhooks"
 TIMEOUT_S = 10.0
 MESSAGE_CHARACTERS_MAX = 200
+SWITCHED_OFF = "It is switched off."
 
 
 class WebhookRegistration(NamedTuple):
@@ -24,6 +25,8 @@ class WebhookRegistration(NamedTuple):
     kind: str
     auth_header: str
     cluster: str
+    webhook_id: str = ""
+    """The one to keep so, wherever it delivers now. Empty: the one that delivers to ``url``."""
 
     def as_json(self) -> dict[str, Any]:
         suffix = "Devnet" if self.cluster == "devnet" else ""
@@ -35,6 +38,16 @@ class WebhookRegistration(NamedTuple):
             "authHeader": self.auth_header,
             "txnStatus": "all",
         }
+
+
+class Ensured(NamedTuple):
+    """A webhook that is as it should be now, and what had to be done for that."""
+
+    webhook_id: str
+    created: bool = False
+    corrected: tuple[str, ...] = ()
+    """Names of the fields that were not as wanted."""
+    switched_on: bool = False
 
 
 class HeliusClient:
@@ -62,25 +75,31 @@ class HeliusClient:
     async def delete(self, webhook_id: str) -> None:
         await self._call("DELETE", f"{PATH}/{webhook_id}")
 
-    async def ensure(self, wanted: WebhookRegistration) -> str:
-        """Create the webhook, or correct the one that has its URL and switch it on; its id."""
-        for found in await self.list_webhooks():
-            if found.get("webhookURL") == wanted.url:
-                webhook_id = str(found["webhookID"])
-                if _deviations(found, wanted):
-                    await self.replace(webhook_id, wanted)
-                if found.get("active") is False:
-                    await self.switch_on(webhook_id)
-                return webhook_id
-        return str((await self.create(wanted))["webhookID"])
+    async def ensure(self, wanted: WebhookRegistration) -> Ensured:
+        """Create the webhook, or correct the one that is there and switch it on."""
+        found = await self._find(wanted)
+        if found is None:
+            return Ensured(str((await self.create(wanted))["webhookID"]), created=True)
+        webhook_id, corrected = str(found["webhookID"]), _deviations(found, wanted)
+        if corrected:
+            await self.replace(webhook_id, wanted)
+        is_off = found.get("active") is False
+        if is_off:
+            await self.switch_on(webhook_id)
+        return Ensured(webhook_id, corrected=tuple(corrected), switched_on=is_off)
 
     async def check(self, wanted: WebhookRegistration) -> list[str]:
         """What is wrong with the webhook, each in a sentence; nothing if all is well."""
-        for found in await self.list_webhooks():
-            if found.get("webhookURL") == wanted.url:
-                problems = [f"Its {name} is not as configured." for name in _deviations(found, wanted)]
-                return problems + (["It is switched off."] if found.get("active") is False else [])
-        return [f"No webhook delivers to {wanted.url}."]
+        found = await self._find(wanted)
+        if found is None:
+            return [f"No webhook delivers to {wanted.url}."]
+        problems = [f"Its {name} is not as configured." for name in _deviations(found, wanted)]
+        return problems + ([SWITCHED_OFF] if found.get("active") is False else [])
+
+    async def _find(self, wanted: WebhookRegistration) -> Mapping[str, Any] | None:
+        registered = await self.list_webhooks()
+        named = [each for each in registered if wanted.webhook_id and each.get("webhookID") == wanted.webhook_id]
+        return next(iter(named + [each for each in registered if each.get("webhookURL") == wanted.url]), None)
 
     async def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """Raises RpcUnavailable, or RpcRefused with the service's own words."""

@@ -14,8 +14,8 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from solders.pubkey import Pubkey
 
-from zmart_lite.app.node import WEBHOOK_PATH, indexer_options, pin
-from zmart_lite.chain.helius import HeliusClient, WebhookRegistration
+from zmart_lite.app.node import indexer_options, pin
+from zmart_lite.chain.helius import Ensured, HeliusClient, WebhookRegistration
 from zmart_lite.chain.rpc import RetryPolicy, Rpc
 from zmart_lite.cli.beside import run_job_beside
 from zmart_lite.codec import Codec
@@ -27,6 +27,7 @@ from zmart_lite.indexer.backfill import Progress as Step
 from zmart_lite.indexer.letters import Retried
 from zmart_lite.indexer.rebuild import Rebuilt, rebuild
 from zmart_lite.indexer.reconcile import Reconciled
+from zmart_lite.jobs.webhook import wanted_webhook
 from zmart_lite.ops import ChainClock, Metrics
 from zmart_lite.store.db import Store, Tx, wall_clock_ms
 from zmart_lite.store.messages import FeedContext
@@ -216,9 +217,6 @@ async def _rebuild(config: Config) -> Rebuilt:
             )
 
 
-# Beside a node
-
-
 # Webhooks
 
 
@@ -233,8 +231,8 @@ def _add_webhook_commands(main: click.Group, load: Load) -> None:
         """Create the webhook of the configuration, or correct it, and switch it on."""
         config = load(config_path)
         wanted = wanted_webhook(config)
-        webhook_id = _with_helius(config, lambda client: client.ensure(wanted))
-        click.echo(f"{webhook_id} delivers {wanted.kind} transactions of {wanted.address} to {wanted.url}.")
+        done = _with_helius(config, lambda client: client.ensure(wanted))
+        _tell_registered(done, wanted)
 
     @webhook.command("list")
     @click.pass_obj
@@ -270,17 +268,14 @@ def _add_webhook_commands(main: click.Group, load: Load) -> None:
         click.echo(f"{webhook_id} is deleted.")
 
 
-def wanted_webhook(config: Config) -> WebhookRegistration:
-    """The webhook as the configuration has it. Raises StartupError naming the setting that is missing."""
-    helius = config.helius
-    url = helius.webhook_url or (config.server.public_url and config.server.public_url.rstrip("/") + WEBHOOK_PATH)
-    if not url:
-        raise StartupError("Set helius.webhook_url to the public https address of this node's webhook route.")
-    if not helius.webhook_secret:
-        raise StartupError("Set helius.webhook_secret: without it no delivery is accepted.")
-    return WebhookRegistration(
-        url, config.chain.program_id, helius.webhook_type, helius.webhook_secret.reveal(), config.chain.cluster
-    )
+def _tell_registered(done: Ensured, wanted: WebhookRegistration) -> None:
+    click.echo(f"{done.webhook_id} delivers {wanted.kind} transactions of {wanted.address} to {wanted.url}.")
+    if done.created:
+        click.echo("It is new.")
+    if done.corrected:
+        click.echo(f"Corrected: {', '.join(done.corrected)}.")
+    if done.switched_on:
+        click.echo("It had been switched off and is on again.")
 
 
 def _with_helius(config: Config, work: Callable[[HeliusClient], Awaitable[T]]) -> T:

@@ -2,18 +2,20 @@
 
 import asyncio
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
 
 from zmart_lite import ipfs
-from zmart_lite.app.node import WEBHOOK_PATH
+from zmart_lite.api.webhook import PATHS
 from zmart_lite.app.server import bind
-from zmart_lite.chain.helius import HeliusClient
+from zmart_lite.chain.helius import SWITCHED_OFF, HeliusClient
 from zmart_lite.cli.beside import node_url
 from zmart_lite.cli.finding import Finding, bad, good, off, warning
 from zmart_lite.config import Config
 from zmart_lite.errors import ChainError, DatabaseInUse, IpfsError, StartupError
+from zmart_lite.jobs.webhook import WEBHOOK_PATH, wanted_webhook
 from zmart_lite.ops.targets import Target, targets_of
 from zmart_lite.store.db import lock_database
 
@@ -93,31 +95,31 @@ async def _webhook(config: Config) -> Finding:
         return off(name, "the node registers its own with the embedded devnet")
     if not helius.webhook_secret:
         return warning(name, "no secret: no delivery is accepted", "Set helius.webhook_secret; polling costs a minute.")
-    if not helius.api_key or not helius.webhook_url:
-        return off(name, "registered by hand: helius.api_key and helius.webhook_url are not both set")
+    try:
+        wanted = wanted_webhook(config)
+    except StartupError:
+        return off(name, "registered by hand: neither helius.webhook_url nor server.public_url is set")
+    if not helius.api_key:
+        return off(name, "registered by hand: helius.api_key is not set")
     client = HeliusClient(helius.api_url, helius.api_key.reveal())
     try:
-        registered = await client.list_webhooks()
+        problems = await client.check(wanted)
     except ChainError as error:
         return bad(name, error.message, "Check helius.api_key, and what Helius says of its state.")
     finally:
         await client.close()
-    return judge_webhook(config, registered)
+    return judge_webhook(wanted.url, problems)
 
 
-def judge_webhook(config: Config, registered: list[dict[str, Any]]) -> Finding:
-    name, url = "webhook", config.helius.webhook_url
-    if not url.endswith(WEBHOOK_PATH):
+def judge_webhook(url: str, problems: Sequence[str]) -> Finding:
+    """``problems``: what is wrong with the webhook that should deliver to ``url``, if anything."""
+    name = "webhook"
+    if not url.endswith(PATHS):
         return warning(name, f"{url} is not the path of the node's route", f"Deliveries go to …{WEBHOOK_PATH}.")
-    found = next((each for each in registered if each.get("webhookURL") == url), None)
-    if found is None:
-        return warning(name, f"{url} is not registered yet", "The node registers it at its start.")
-    if found.get("active") is False:
-        return bad(
-            name, f"{url} was switched off after too many failures", "Make it reachable and start the node anew."
-        )
-    if config.chain.program_id not in found.get("accountAddresses", ()):
-        return warning(name, f"{url} watches another program", "The node corrects it at its start.")
+    if problems:
+        # What only differs the node corrects when it starts; what Helius switched off had a reason.
+        mark = bad if SWITCHED_OFF in problems else warning
+        return mark(name, " ".join(problems), "The node puts it right at its start, zmart-lite webhook register now.")
     return good(name, f"{url} is registered")
 
 

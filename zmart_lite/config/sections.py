@@ -130,8 +130,12 @@ class Helius:
         "A second secret that is accepted while the first is being rotated.",
         check=secret_of(WEBHOOK_SECRET_BYTES_MIN),
     )
-    webhook_id: str = setting("", "Id of the registered webhook.")
-    webhook_url: str = setting("", "Public https address of this node's webhook route.", check=http_url)
+    webhook_id: str = setting(
+        "", "Id of the webhook to keep. Empty = the one that delivers to webhook_url, else a new one."
+    )
+    webhook_url: str = setting(
+        "", "Public https address of this node's webhook route. Empty = that of server.public_url.", check=http_url
+    )
     webhook_type: str = setting(
         "raw", "raw carries the logs; enhanced needs an RPC call per transaction.", choices=("raw", "enhanced")
     )

@@ -307,23 +307,22 @@ class Indexer:
         if cursor is not None:
             # What was there before the first poll no webhook brought; for the newest one may still be on its way.
             self._first_cursor = cursor if self._first_cursor is None else self._first_cursor
-            before, self.writer.missed_slots = (
-                self.writer.missed_slots,
-                range(self._first_cursor + 1, cursor - WEBHOOK_SLOTS + 1),
-            )
-            await self._count_missed(before, self.writer.missed_slots)
+            reached = max(cursor, self._clock.slot)
+            await self._count_missed(range(self._first_cursor + 1, reached - WEBHOOK_SLOTS + 1))
         if result.new:
             self.wake()
         if cursor is not None:
             await self.writer.order_blocks(cursor - self._options.poll_overlap_slots)
         return result
 
-    async def _count_missed(self, before: range, now: range) -> None:
-        """Count what a hint brought of the slots whose webhooks are overdue since now."""
-        first = max(before.stop, now.start)
-        if first < now.stop:
-            missed = await self._store.read(lambda tx: chainlog.count_hinted_events(tx, first, now.stop - 1))
-            self._metrics.missed_events_total.inc(missed)
+    async def _count_missed(self, overdue: range) -> None:
+        """Count what the log has of slots whose webhooks are overdue since now; the writer counts what comes later."""
+        async with self.writer.lock:
+            before, self.writer.missed_slots = self.writer.missed_slots, overdue
+            first = max(before.stop, overdue.start)
+            if first < overdue.stop:
+                missed = await self._store.read(lambda tx: chainlog.count_missed_events(tx, first, overdue.stop - 1))
+                self._metrics.missed_events_total.inc(missed)
 
     # Finality
 

@@ -54,13 +54,17 @@ class LogWriter:
             unsettled = [slot for slot in applied.unordered_slots if not await self.order_block(slot)]
             if unsettled:
                 await self._set_ordered_below(min(unsettled))
-        for found, source in batch:
+            self._count_missed(batch)
+        for _, source in batch:
             self._metrics.events_received_total.labels(source).inc()
-            if source == "poll" and found.slot in self.missed_slots:
-                self._metrics.missed_events_total.inc(len(events_of(self.codec, found).events))
         for event_type in applied.events:
             self._metrics.events_indexed_total.labels(event_type).inc()
         return applied
+
+    def _count_missed(self, batch: Sequence[tuple[ChainTransaction, str]]) -> None:
+        for found, source in batch:
+            if source == "poll" and found.slot in self.missed_slots:
+                self._metrics.missed_events_total.inc(len(events_of(self.codec, found).events))
 
     async def _write_batch(
         self, batch: Sequence[tuple[ChainTransaction, str]], unchecked: Collection[bytes]

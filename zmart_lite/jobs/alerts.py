@@ -20,6 +20,7 @@ from zmart_lite.jobs import conditions
 from zmart_lite.jobs.actions import ACTIONS, Keys
 from zmart_lite.jobs.conditions import Condition, JobHealth, Rates
 from zmart_lite.jobs.runner import Params, Summary
+from zmart_lite.jobs.webhook import WebhookView
 from zmart_lite.models import GlobalConfig
 from zmart_lite.ops import Breakers, ChainClock, Metrics
 from zmart_lite.ops.rates import Growth, total_of
@@ -81,6 +82,7 @@ class Surroundings:
     hub: Hub
     jobs: Callable[[], Sequence[JobHealth]]
     aggregation_lag_s: Callable[[], dict[str, float]]
+    webhook: Callable[[], WebhookView]
     now_s: Callable[[], float]
 
 
@@ -196,6 +198,7 @@ class Alerts:
         around = self._around
         yield from conditions.jobs(around.jobs())
         yield from conditions.breakers(around.breakers.views(), around.now_s())
+        yield from conditions.webhook(around.webhook())
         disk = shutil.disk_usage(self._options.folder)
         yield from conditions.storage(self._store.failed, disk.free, disk.total)
 
@@ -274,7 +277,7 @@ class _Windows:
         self._metrics, self._hub = around.metrics, around.hub
         self._deliveries, self._missed = window(900, step_s=10), window(600, step_s=10)
         self._requests, self._connections = window(300, step_s=5), window(60)
-        self._refusals = window(3_600, step_s=30)
+        self._refusals, self._silence = window(3_600, step_s=30), window(3_600, step_s=30)
 
     def note(self, webhook: bool) -> Rates:
         metrics, hub = self._metrics, self._hub
@@ -289,11 +292,17 @@ class _Windows:
         open_now = len(hub.subscribers)
         opened, lost, more = self._connections.note(hub.opened_total, hub.lost_total, open_now)
         (missed,) = self._missed.note(total_of(metrics.missed_events_total, lambda _: True))
+        missed_1h, delivered_1h = self._silence.note(
+            total_of(metrics.missed_events_total, lambda _: True),
+            total_of(metrics.webhook_deliveries_total, lambda labels: labels["result"] == "ok"),
+        )
         (refused,) = self._refusals.note(total_of(metrics.rate_limited_total))
         return Rates(
             deliveries_15m=int(deliveries),
             deliveries_bad_15m=int(bad),
             missed_events_10m=int(missed) if webhook else 0,
+            missed_events_1h=int(missed_1h) if webhook else 0,
+            deliveries_ok_1h=int(delivered_1h),
             requests_5m=int(requests),
             server_errors_5m=int(errors),
             connections_1m=int(open_now - more + opened),

@@ -7,6 +7,7 @@ are those of the contract (section 6.2).
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from zmart_lite.jobs.webhook import WebhookView
 from zmart_lite.models import GlobalConfig
 from zmart_lite.ops.breaker import BreakerView
 from zmart_lite.store.watching import Stuck
@@ -31,6 +32,8 @@ FAILURES_IN_A_ROW = 3
 BALANCE_LAMPORTS = (100_000_000, 10_000_000)
 DISK_FREE_PERCENT = 5
 BREAKER_OPEN_S = 300
+REGISTRATION = "registration"
+"""Subject of what is wrong with the webhook itself, not with its deliveries."""
 
 
 class Condition(NamedTuple):
@@ -169,6 +172,16 @@ def _of_breaker(view: BreakerView) -> dict[str, Any]:
     return {"state": view.state, "error": view.last_error}
 
 
+def webhook(view: WebhookView) -> Iterator[Condition]:
+    """Whether the service may not deliver, or did not want to any more."""
+    if view.error is not None:
+        text = "The webhook cannot be looked after: is it registered, and helius.api_key valid?"
+        yield Condition("webhook_error", "MEDIUM", text, REGISTRATION, {"error": view.error})
+    elif view.was_off:
+        text = "Helius had switched the webhook off. It is on again, but nothing has been delivered since."
+        yield Condition("webhook_error", "MEDIUM", text, REGISTRATION)
+
+
 def storage(failed: str | None, free_bytes: int, total_bytes: int) -> Iterator[Condition]:
     if failed is not None:
         yield Condition("store_error", "CRITICAL", "The database cannot be written.", data={"error": failed})
@@ -186,6 +199,8 @@ class Rates(NamedTuple):
     deliveries_15m: int = 0
     deliveries_bad_15m: int = 0
     missed_events_10m: int = 0
+    missed_events_1h: int = 0
+    deliveries_ok_1h: int = 0
     requests_5m: int = 0
     server_errors_5m: int = 0
     connections_1m: int = 0
@@ -198,7 +213,10 @@ def rates(found: Rates) -> Iterator[Condition]:
     if all_ >= DELIVERIES_MIN and bad * 100 > all_ * DELIVERY_FAILURES_PERCENT:
         text = "More than 1 % of the webhook deliveries of the last 15 minutes were refused or failed."
         yield Condition("webhook_error", "MEDIUM", text, data={"deliveries": all_, "failed": bad})
-    if found.missed_events_10m >= MISSED_EVENTS:
+    if found.missed_events_1h and not found.deliveries_ok_1h:
+        text = "The webhook is silent: all events of the last hour came by polling only."
+        yield Condition("missed_events", "MEDIUM", text, data={"events": found.missed_events_1h})
+    elif found.missed_events_10m >= MISSED_EVENTS:
         text = f"{MISSED_EVENTS} or more events of the last 10 minutes came by polling only: the webhook misses some."
         yield Condition("missed_events", "MEDIUM", text, data={"events": found.missed_events_10m})
     if found.requests_5m >= REQUESTS_MIN:

@@ -45,11 +45,11 @@ class Delivery(NamedTuple):
 def add_deliveries(tx: Tx, deliveries: Sequence[Delivery], source: str) -> tuple[int, int]:
     """Put what is not known yet into the inbox: (newly accepted, already known).
 
-    What a hint told of first and a webhook brings, too, counts as the webhook's.
+    What a hint or the poller told of first and a webhook brings, too, counts as the webhook's.
     """
     accepted = 0
     if source == "webhook":
-        _claim_hinted(tx, deliveries)
+        _claim(tx, deliveries)
     for delivery in deliveries:
         if find_transaction(tx, delivery.signature) is not None:
             continue
@@ -61,19 +61,19 @@ def add_deliveries(tx: Tx, deliveries: Sequence[Delivery], source: str) -> tuple
     return accepted, len(deliveries) - accepted
 
 
-def _claim_hinted(tx: Tx, deliveries: Sequence[Delivery]) -> None:
+def _claim(tx: Tx, deliveries: Sequence[Delivery]) -> None:
     for table in ("inbox", "transactions"):
         tx.execute_many(
-            f"UPDATE {table} SET source = 'webhook' WHERE signature = ? AND source = '{HINTED}'",
+            f"UPDATE {table} SET source = 'webhook' WHERE signature = ? AND source IN ('{HINTED}', 'poll')",
             [(delivery.signature,) for delivery in deliveries],
         )
 
 
-def count_hinted_events(tx: Tx, slot_min: int, slot_max: int) -> int:
-    """Events of transactions in these slots that no webhook brought, but a hint told of before the poller came."""
+def count_missed_events(tx: Tx, slot_min: int, slot_max: int) -> int:
+    """Events of transactions in these slots that no webhook brought: a hint told of them, or the poller found them."""
     sql = (
         "SELECT count(*) FROM transactions t JOIN events e ON e.transaction_id = t.id"
-        f" WHERE t.slot BETWEEN ? AND ? AND t.source = '{HINTED}'"
+        f" WHERE t.slot BETWEEN ? AND ? AND t.source IN ('{HINTED}', 'poll')"
     )
     return cast(int, tx.value(sql, (slot_min, slot_max)))
 
