@@ -19,6 +19,7 @@ from zmart_lite.ops import (
     Health,
     Metrics,
 )
+from zmart_lite.ops.health import NOT_SEEN, STALE_S
 
 
 class Clock:
@@ -193,7 +194,20 @@ class TestHealth:
         assert health.overall() == "unhealthy"
         health.report("database", "ok")
         health.report("solana_rpc", "degraded")
+        assert health.overall() == "degraded"
+        health.report("solana_rpc", "ok")
         assert health.overall() == "healthy"
+
+    def test_what_nobody_reports_on_is_not_said_to_be_well(self) -> None:
+        clock = Clock(7)
+        health = Health(clock)
+        health.report("database", "ok", {"queue": 3})
+        clock.now += STALE_S
+        assert (health.get("database").status, health.overall()) == ("ok", "healthy")
+        clock.now += 1
+        assert (health.services()["database"].status, health.overall()) == ("error", "unhealthy")
+        assert health.get("database").numbers == {"queue": 3, "reason": NOT_SEEN}
+        assert health.get("ipfs").status == "disabled"
 
     def test_a_report(self) -> None:
         clock = Clock(7)

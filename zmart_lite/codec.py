@@ -235,6 +235,7 @@ class Codec:
     """Encodes and decodes everything zmart-core reads and writes, for one program id.
 
     ``program_id`` is 32 raw bytes; all addresses depend on it. Building one checks that the models still match the IDL.
+    ``version`` is that of the program whose layouts it knows.
     """
 
     ACCOUNT_SIZES = ACCOUNT_SIZES
@@ -242,6 +243,7 @@ class Codec:
     def __init__(self, program_id: bytes) -> None:
         idl = json.loads(resources.read_text("zmart_core.idl.json"))
         self.idl: dict[str, Any] = idl
+        self.version = str(idl["metadata"]["version"])
         self.program_id = program_id
         self._program = Pubkey.from_bytes(program_id)
         self.market_pda = lru_cache(ADDRESS_CACHE_SIZE)(self._market_pda)

@@ -1,5 +1,6 @@
 """How the node is doing, and the protocol's figures."""
 
+import platform
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,12 +11,15 @@ import pytest
 from tests.api.harness import ADMIN, ALICE, BOB, CAROL, SERVICE_KEY, START_MS, ApiNode, P, address, api_node, key
 from tests.api.test_markets import set_config
 from zmart_lite.api import examples
+from zmart_lite.api.status import NO_REASON
 from zmart_lite.config import Config
 from zmart_lite.errors import StoreUnavailable
 from zmart_lite.ops import SERVICES
 from zmart_lite.store import chainlog
 from zmart_lite.store.alerts import raise_alert
 from zmart_lite.store.chainlog import Delivery
+from zmart_lite.store.db import SQLITE_VERSION
+from zmart_lite.store.migrate import list_migrations
 
 
 @pytest.fixture
@@ -48,6 +52,25 @@ class TestHealth:
         assert (response.status_code, response.json()["status"]) == (200, "degraded")
         assert "secret" not in response.text
 
+    async def test_what_works_but_not_quite_well(self, node: ApiNode) -> None:
+        """The overview's words are those of the contract; what it is exactly, and why, stands beside them."""
+        assert (await node.get("/health"))["unwell"] == []
+        node.parts.health.report("market_monitor", "degraded", {"reason": "its job is paused"}, "a secret url")
+        node.parts.health.report("event_indexer", "error", {}, "a secret url")
+        response = await node.http.get("/health")
+        answer = response.json()
+        assert (response.status_code, answer["status"]) == (200, "degraded")
+        assert (answer["services"]["market_monitor"], answer["services"]["event_indexer"]) == ("error", "error")
+        assert answer["unwell"] == [
+            {"service": "event_indexer", "status": "error", "reason": NO_REASON},
+            {"service": "market_monitor", "status": "degraded", "reason": "its job is paused"},
+        ]
+        service = await node.get("/health/market-monitor")
+        assert (service["status"], service["reason"]) == ("degraded", "its job is paused")
+        status = await (await with_keys(node)).get("/status")
+        assert (status["health"], status["unwell"]) == ("degraded", answer["unwell"])
+        assert "secret" not in response.text
+
     async def test_unhealthy_is_503(self, node: ApiNode) -> None:
         node.parts.health.report("database", "error", {})
         assert (await node.get("/health", status=503))["status"] == "unhealthy"
@@ -63,7 +86,7 @@ class TestHealth:
         metrics = (await node.get("/health"))["metrics"]
         assert (metrics["requests_per_minute"], metrics["error_rate"]) == (2, 0.5)
         node.times.pass_s(60)
-        assert (await node.get("/health"))["metrics"]["requests_per_minute"] == 0
+        assert (await node.http.get("/health")).json()["metrics"]["requests_per_minute"] == 0
 
     async def test_each_service(self, node: ApiNode) -> None:
         node.parts.health.report("event_indexer", "ok", {"waiting": 3})
@@ -139,6 +162,14 @@ class TestStatus:
         answer = await node.get("/status")
         assert list(answer) == list(examples.STATUS)
         assert (answer["ready"], answer["health"], answer["cluster"]) == (True, "healthy", "localnet")
+        assert answer["versions"] == {
+            "node": "0.0.0",
+            "program": "0.69.0",
+            "solana_core": None,
+            "sqlite": SQLITE_VERSION,
+            "schema": list_migrations()[-1].version,
+            "python": platform.python_version(),
+        }
         assert answer["slot"] == {"chain": 100, "indexed": 10, "lag": 0}
         assert answer["markets"] == {
             "PROPOSED": 1,

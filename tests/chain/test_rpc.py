@@ -14,9 +14,11 @@ from solders.signature import Signature
 
 from tests.chain.instruction_cases import CODEC, PROGRAM_ID
 from tests.chain.scripted_rpc import Reply, ScriptedRpc, Time, error, result, valued
+from zmart_lite.chain.answers import VERSION_CHARACTERS_MAX
 from zmart_lite.chain.rpc import PROOF_S, DataSize, Memcmp, RetryPolicy, Rpc
 from zmart_lite.errors import RpcRefused, RpcUnavailable, SimulationFailed, Unavailable, UndecodableData
 from zmart_lite.localnet import Localnet, LocalnetOptions
+from zmart_lite.localnet.context import API_VERSION
 from zmart_lite.models import Commitment, GlobalConfig
 from zmart_lite.ops.breaker import CircuitBreaker
 
@@ -437,10 +439,19 @@ async def _use_history(net: Localnet, rpc: Rpc) -> None:
     assert clock.unix_timestamp >= 1_700_000_000
     assert clock.slot <= await rpc.get_slot()
     assert len(await rpc.get_genesis_hash()) == 32
+    assert await rpc.get_version() == API_VERSION
     latest = await rpc.get_latest_blockhash()
     assert await rpc.is_blockhash_valid(latest.blockhash)
     assert latest.last_valid_block_height > await rpc.get_block_height(Commitment.FINALIZED)
     assert await rpc.is_blockhash_valid(KEY) is False
+
+
+async def test_the_version_of_its_software(server: ScriptedRpc, rpc: Rpc) -> None:
+    server.on("getVersion", result({"feature-set": 1, "solana-core": "3.0.10"}))
+    assert await rpc.get_version() == "3.0.10"
+    for wrong in ("", "x" * (VERSION_CHARACTERS_MAX + 1), "3.0\n", 3, None):
+        server.on("getVersion", result({"solana-core": wrong}))
+        assert await rpc.get_version() is None
 
 
 async def test_a_huge_answer_is_not_read(server: ScriptedRpc, rpc: Rpc, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,6 +61,8 @@ def test_a_paused_job_is_the_reason_that_its_service_gives(page: Browser, proces
     page.one('[aria-label="Resume monitor"]')
     page.driver.execute_script("location.hash = '#/'")
     page.until(lambda: "its job is paused" in page.text('[data-service="market_monitor"] .reason'))
+    page.until(lambda: "The node works, but not all of it" in page.text(".health"))
+    page.until(lambda: "Market monitor: its job is paused" in page.text(".unwell"))
     page.driver.execute_script("location.hash = '#/admin'")
     page.press('[aria-label="Resume monitor"]')
     page.one('[aria-label="Pause monitor"]')

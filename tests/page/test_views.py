@@ -42,6 +42,16 @@ def test_the_node_view_shows_what_status_says(page: Browser, process: Process) -
     for name in [each["name"] for each in (*status["jobs"], *status["breakers"])]:
         assert name.replace("_", " ") in shown
     assert f"version {status['version']}" in shown
+    of = status["versions"]
+    versions = page.text('[aria-label="Versions"]')
+    for told in (
+        f"zmart-lite {of['node']}",
+        f"solana-core {of['solana_core']}",
+        f"SQLite {of['sqlite']}",
+        of["python"],
+    ):
+        assert told in versions
+    assert not page.one(".unwell").is_displayed()
     page.driver.execute_script(SHIFTS)
     for _ in range(2):
         before = page.text('[data-tile="slot"] .figure')

@@ -353,6 +353,7 @@ USER_STATS: dict[str, Any] = {
     "resolvedMarkets": 0,
     "wonMarkets": 0,
 }
+UNWELL = {"service": "market_monitor", "status": "degraded", "reason": "its job is paused"}
 HEALTH: dict[str, Any] = {
     "status": "healthy",
     "timestamp": "2026-01-02T03:04:05.678Z",
@@ -370,6 +371,7 @@ HEALTH: dict[str, Any] = {
         "ipfs": "disabled",
         "redis": "disabled",
     },
+    "unwell": [UNWELL],
     "metrics": {"uptime_seconds": 0.0, "active_connections": 0, "requests_per_minute": 18, "error_rate": 0.0},
 }
 SERVICE_HEALTH: dict[str, Any] = {
@@ -385,6 +387,14 @@ READY: dict[str, Any] = {
 STATUS: dict[str, Any] = {
     "service": "zmart-lite",
     "version": "0.0.0",
+    "versions": {
+        "node": "0.0.0",
+        "program": "0.69.0",
+        "solana_core": "3.0.10",
+        "sqlite": "3.53.4",
+        "schema": 1,
+        "python": "3.13.1",
+    },
     "cluster": "localnet",
     "program_id": "US517G5965aydkZ46HS38QLi7UQiSojurfbQfKCELFx",
     "time": "2026-01-02T03:04:05.678Z",
@@ -392,6 +402,7 @@ STATUS: dict[str, Any] = {
     "uptime_seconds": 0.0,
     "ready": False,
     "health": "healthy",
+    "unwell": [UNWELL],
     "slot": {"chain": 100, "indexed": 12, "lag": 0},
     "feed": {"head": 1, "oldest": 1},
     "markets": {

@@ -43,6 +43,8 @@ COMPONENTS = (
     Component("Category", "A category.", reads.CATEGORY),
     Component("SignInInput", "What a wallet needs to sign in.", reads.SIGN_IN, ("message",)),
     Component("Service", "One service; further fields are its own figures.", reads.SERVICE_HEALTH, is_open=True),
+    Component("Unwell", "A service that is not as it should be.", reads.UNWELL),
+    Component("Versions", "What runs here, and what it talks to.", reads.STATUS["versions"]),
     Component("Latest", "Messages of the feed.", reads.LATEST),
     Component("Envelope", "A message of the feed.", reads.ENVELOPE, ("market_id",)),
     Component("Unsigned", "A transaction to sign: compute-budget instructions and one of the program.", acts.UNSIGNED),

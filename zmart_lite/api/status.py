@@ -2,6 +2,7 @@
 figures.
 """
 
+import platform
 from typing import Any, NamedTuple
 
 from zmart_lite.api import examples
@@ -9,9 +10,9 @@ from zmart_lite.api.context import ApiParts
 from zmart_lite.api.endpoints import Caching, Endpoint, Level, Reply, Request
 from zmart_lite.errors import NotFound, RpcUnavailable, StoreUnavailable, Unauthorized
 from zmart_lite.models import GlobalConfig, VoteType
-from zmart_lite.ops import SERVICES
+from zmart_lite.ops import SERVICES, UNWELL
 from zmart_lite.store import chainlog, feed, intents, kept, summaries
-from zmart_lite.store.db import Tx
+from zmart_lite.store.db import SQLITE_VERSION, Tx
 from zmart_lite.store.markets import find_config
 from zmart_lite.store.rows import Json, is_market_id_hex
 from zmart_lite.store.shown import address_text, optional_time_ms, time_text, time_text_ms, units
@@ -22,7 +23,9 @@ READY_LAG_SLOTS_MAX = 150
 ALERTS_SHOWN = 10
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 HEALTH_PATHS = {name.replace("_", "-"): name for name in SERVICES if name != "redis"}
-SHOWN_STATUS = {"ok": "ok", "degraded": "ok", "error": "error", "disabled": "disabled"}
+SHOWN_STATUS = {"ok": "ok", "degraded": "error", "error": "error", "disabled": "disabled"}
+"""The overview knows no word for what works but is not quite well (contract 2.2); ``unwell`` tells the difference."""
+NO_REASON = "the log tells more"
 
 
 # Health
@@ -43,6 +46,7 @@ async def health(request: Request, _: None) -> Reply:
         "uptime": uptime_s,
         "environment": parts.config.chain.cluster,
         "services": {name: SHOWN_STATUS[found.status] for name, found in parts.health.services().items()},
+        "unwell": _unwell(parts),
         "metrics": {
             "uptime_seconds": uptime_s,
             "active_connections": counts.websocket + counts.sse,
@@ -51,6 +55,15 @@ async def health(request: Request, _: None) -> Reply:
         },
     }
     return Reply(body, 503 if overall == "unhealthy" else 200)
+
+
+def _unwell(parts: ApiParts) -> list[Json]:
+    """Each service that is not as it should be, and why."""
+    return [
+        {"service": name, "status": found.status, "reason": found.reason or NO_REASON}
+        for name, found in parts.health.services().items()
+        if found.status in UNWELL
+    ]
 
 
 async def service_health(request: Request, _: None) -> Reply:
@@ -84,6 +97,7 @@ class Figures(NamedTuple):
     """One reading of the database for /ready and /status."""
 
     config: GlobalConfig | None
+    schema_version: int
     polled_ms: int
     oldest_waiting_slot: int | None
     waiting: int
@@ -101,6 +115,7 @@ class Figures(NamedTuple):
 def read_figures(tx: Tx) -> Figures:
     return Figures(
         find_config(tx),
+        int(chainlog.find_meta(tx, "schema_version") or 0),
         int(tx.value("SELECT COALESCE(max(updated_ms), 0) FROM cursors")),
         tx.value("SELECT min(slot) FROM inbox"),
         chainlog.inbox_length(tx),
@@ -174,6 +189,7 @@ async def _status(request: Request) -> Json:
     return {
         "service": SERVICE,
         "version": parts.version,
+        "versions": _versions(parts, figures),
         "cluster": parts.config.chain.cluster,
         "program_id": address_text(parts.codec.program_id),
         "time": time_text_ms(now_ms),
@@ -181,6 +197,7 @@ async def _status(request: Request) -> Json:
         "uptime_seconds": (now_ms - parts.started_ms) / 1_000,
         "ready": all(_checks(parts, figures).values()),
         "health": parts.health.overall(),
+        "unwell": _unwell(parts),
         "slot": {"chain": parts.clock.slot, "indexed": figures.indexed_slot, "lag": _lag_slots(parts, figures)},
         "feed": {"head": figures.feed_head, "oldest": figures.feed_oldest},
         "markets": figures.totals.markets,
@@ -208,6 +225,18 @@ async def _status(request: Request) -> Json:
             "backend_matches": figures.config is not None and backend == figures.config.backend_authority,
             "admin_configured": parts.intents.admin is not None,
         },
+    }
+
+
+def _versions(parts: ApiParts, figures: Figures) -> Json:
+    """What runs here and what it talks to. The cluster's is asked for once a minute, by ``app.watch``."""
+    return {
+        "node": parts.version,
+        "program": parts.codec.version,
+        "solana_core": parts.health.get("solana_rpc").numbers.get("solana_core"),
+        "sqlite": SQLITE_VERSION,
+        "schema": figures.schema_version,
+        "python": platform.python_version(),
     }
 
 

@@ -96,7 +96,17 @@ version            text        Version of the node.
 uptime             number      Seconds since the start.
 uptime_seconds     number      Seconds since the start.
 environment        text        The cluster: mainnet, devnet, testnet or localnet.
-services           object      Each service: ok, error or disabled.
+services           object      Each service: ok, error (also where it works, but not quite well) or disabled.
+unwell             [Unwell]    The services that are not as they should be, and why.
+Unwell.status      degraded|error  Degraded: it works, but not as it should.
+Unwell.reason      text        Why, for people.
+versions           @Versions   What runs here, and what it talks to.
+Versions.node      text        The node.
+Versions.program   text        The program whose instructions, accounts and events it knows.
+Versions.solana_core text?     The software of the RPC node in use; null until it has answered.
+Versions.sqlite    text        The SQLite library.
+Versions.schema    count       The schema of the database.
+Versions.python    text        Python.
 database           ok|error|disabled  The store.
 solana_rpc         ok|error|disabled  The way to the cluster.
 event_indexer      ok|error|disabled  Indexing of the program's events.

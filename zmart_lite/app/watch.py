@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from typing import TYPE_CHECKING
 
 from zmart_lite.errors import ChainError, StoreUnavailable, UndecodableData
@@ -15,9 +16,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 INTERVAL_S = 1.0
+PROBE_S = 8.0
+"""A cluster that has not told its clock by then does not answer. So no report is older than 10 s."""
 FINALITY_EVERY = 5
 """Rounds between two looks at finality: a cluster finalises every few hundred milliseconds, some 13 s behind."""
 AUTHORITY_EVERY = 60
+"""Rounds between two readings of what seldom changes: the protocol's config, the version of the RPC node."""
 SETTLE_EVERY = 15
 JOB_OF_SERVICE = {
     "event_indexer": "poll",
@@ -41,24 +45,50 @@ class Watch:
         self._node = node
         self._last_height = 0
         self._round = 0
+        self._solana_core: str | None = None
+        self._looking: asyncio.Task[Exception | None] | None = None
+        self._asked_at: float | None = None
+        """When the cluster was asked for its clock; None once it answered."""
         self._settling: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         while True:
-            try:
-                await self._look()
-                self._report_rpc(None)
-            except (ChainError, UndecodableData) as error:
-                self._report_rpc(str(error))
-            except StoreUnavailable as error:
-                logger.warning("watching pauses: %s", error)
-            self._report()
+            await self.look()
             await asyncio.sleep(INTERVAL_S)
+
+    async def look(self) -> None:
+        """One round: look at the cluster, for as long as that does not keep the reports waiting, and report."""
+        if self._looking is None:
+            self._asked_at = time.monotonic()
+            self._looking = self._node.background.start(self._try_to_look(), "look")
+        await asyncio.wait({self._looking}, timeout=INTERVAL_S)
+        if self._looking.done():
+            self._judge(self._looking.exception() or self._looking.result())
+            self._looking = None
+        elif self._asked_at is not None and time.monotonic() - self._asked_at > PROBE_S:
+            self._report_rpc(f"no answer within {PROBE_S:g} s")
+        self._report()
+
+    def _judge(self, error: BaseException | None) -> None:
+        """What it means how a look at the cluster ended."""
+        if isinstance(error, StoreUnavailable):
+            logger.warning("watching pauses: %s", error)
+        else:
+            self._report_rpc(None if error is None else str(error) or type(error).__name__)
+
+    async def _try_to_look(self) -> Exception | None:
+        """What may keep a look from its end, as a value: only what nobody foresaw is raised."""
+        try:
+            await self._look()
+        except (ChainError, UndecodableData, StoreUnavailable) as error:
+            return error
+        return None
 
     async def _look(self) -> None:
         """One reading of the clock; now and then finality, and what a slot that went back means."""
         node = self._node
         reading = await node.rpc.get_clock()
+        self._asked_at = None
         node.clock.observe(reading.slot, reading.unix_timestamp)
         await node.note_cluster()
         if node.config.embedded_devnet:
@@ -70,6 +100,7 @@ class Watch:
         if self._round % SETTLE_EVERY == 1:
             self._settle_soon()
         if self._round % AUTHORITY_EVERY == 1:
+            self._solana_core = await node.rpc.get_version()
             await node.indexer.read_config()
 
     def _settle_soon(self) -> None:
@@ -98,6 +129,7 @@ class Watch:
         node, endpoints = self._node, self._node.rpc.endpoints()
         numbers: dict[str, Number] = {
             "slot": node.clock.slot,
+            "solana_core": self._solana_core,
             "reason": None if error is None else "the cluster does not answer as it should",
             "endpoint": next(each.number for each in endpoints if each.is_serving),
             "endpoints": len(endpoints),
@@ -109,7 +141,7 @@ class Watch:
         node = self._node
         node.breakers.notice()
         self._report_database()
-        node.health.report("websocket", "ok", node.hub.counts()._asdict())
+        self._report_push()
         for service, breaker in BREAKER_OF_SERVICE.items():
             off = self._why_off(service)
             if off is None:
@@ -117,6 +149,13 @@ class Watch:
             else:
                 node.health.report(service, "disabled", {"reason": off})
         node.metrics.store_queue_length.set(node.store.queue_length)
+
+    def _report_push(self) -> None:
+        node = self._node
+        counts = node.hub.counts()
+        full = counts.websocket + counts.sse >= node.config.push.connections_max
+        reason = "no more connections fit (push.connections_max)" if full else None
+        node.health.report("websocket", "degraded" if full else "ok", {**counts._asdict(), "reason": reason})
 
     def _why_off(self, service: str) -> str | None:
         """Why a service is not meant to run; None if it is."""
@@ -148,6 +187,8 @@ class Watch:
         found = next((each for each in jobs.health() if each.name == name), None)
         if breaker.state == "open":
             status, reason = "error", "its circuit breaker is open"
+        elif breaker.state == "half_open":
+            status, reason = "degraded", "its circuit breaker lets one attempt through"
         elif name is not None and jobs.is_paused(name):
             status, reason = "degraded", "its job is paused"
         elif found is not None and found.error is not None:

@@ -149,6 +149,23 @@ def valued(kind: type[R]) -> Reader[R]:
     return lambda raw: msgspec.json.decode(raw, type=answer).value
 
 
+VERSION_CHARACTERS_MAX = 64
+
+
+class _Software(msgspec.Struct):
+    solana_core: Any = msgspec.field(name="solana-core", default=None)
+
+
+def software_version(raw: Raw) -> str | None:
+    """The ``solana-core`` of getVersion, a text of somebody else's; None for what is no version.
+
+    Nothing depends on it, so that an odd one is no fault of the address.
+    """
+    found = msgspec.json.decode(raw, type=_Software).solana_core
+    sane = isinstance(found, str) and 1 <= len(found) <= VERSION_CHARACTERS_MAX and found.isprintable()
+    return found if sane else None
+
+
 def hash_bytes(raw: Raw) -> bytes:
     return bytes(Hash.from_string(msgspec.json.decode(raw, type=str)))
 

@@ -302,6 +302,10 @@ class Rpc:
     async def get_genesis_hash(self) -> bytes:
         return await self.call(GENESIS_METHOD, [], answers.hash_bytes)
 
+    async def get_version(self) -> str | None:
+        """Version of the software that the address in use runs (``solana-core``); None if it tells none."""
+        return await self.call("getVersion", [], answers.software_version)
+
     async def get_latest_blockhash(self, commitment: Commitment = Commitment.CONFIRMED) -> LatestBlockhash:
         return await self.call("getLatestBlockhash", [_at(commitment)], answers.latest_blockhash)
 

@@ -8,6 +8,7 @@ Status = Literal["ok", "degraded", "error", "disabled"]
 Overall = Literal["healthy", "degraded", "unhealthy"]
 Number = int | float | str | bool | None
 
+UNWELL: frozenset[Status] = frozenset({"degraded", "error"})
 SERVICES = (
     "database",
     "solana_rpc",
@@ -20,6 +21,11 @@ SERVICES = (
 )
 
 
+STALE_S = 30
+"""Reports come every second; the slowest probe gives up after eight (``app.watch``)."""
+NOT_SEEN = "it has not been looked at for too long"
+
+
 class ServiceHealth(NamedTuple):
     """``checked_at`` is in unix seconds, 0 before the first report. ``error`` is for the log and the doctor only."""
 
@@ -28,9 +34,17 @@ class ServiceHealth(NamedTuple):
     numbers: Mapping[str, Number]
     error: str | None
 
+    @property
+    def reason(self) -> str | None:
+        """Why it is as it is, for people; None where there is nothing to say."""
+        found = self.numbers.get("reason")
+        return None if found is None else str(found)
+
 
 class Health:
-    """``clock`` gives unix seconds. A service is disabled until it first reports."""
+    """``clock`` gives unix seconds. A service is disabled until it first reports, and in error once it has not been
+    reported on for :data:`STALE_S`: what is not known to be well is not said to be.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -48,15 +62,20 @@ class Health:
 
     def get(self, service: str) -> ServiceHealth:
         with self._lock:
-            return self._services[service]
+            return self._seen(self._services[service])
 
     def services(self) -> dict[str, ServiceHealth]:
         with self._lock:
-            return dict(self._services)
+            return {name: self._seen(found) for name, found in self._services.items()}
+
+    def _seen(self, found: ServiceHealth) -> ServiceHealth:
+        if found.status == "disabled" or self._clock() - found.checked_at <= STALE_S:
+            return found
+        return found._replace(status="error", numbers={**found.numbers, "reason": NOT_SEEN})
 
     def overall(self) -> Overall:
-        """Unhealthy without the database; degraded while anything else is in error."""
+        """Unhealthy without the database; degraded while anything else is in error or not quite well."""
         services = self.services()
         if services["database"].status == "error":
             return "unhealthy"
-        return "degraded" if any(service.status == "error" for service in services.values()) else "healthy"
+        return "degraded" if any(found.status in UNWELL for found in services.values()) else "healthy"

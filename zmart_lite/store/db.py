@@ -44,6 +44,7 @@ ROWS_PER_FETCH = 64
 READ_STEPS = 10_000
 """Steps of the database's machine between two looks at the clock, a millisecond or less."""
 KIB_PER_MIB = 1_024
+SQLITE_VERSION: str = sqlite.sqlite_version
 
 STORAGE_FAILURES = frozenset(
     {

@@ -1,6 +1,6 @@
 import { h, s } from '../dom.js';
 import { count, plural, since, sol, words } from '../format.js';
-import { badge, blank, cell, dot, endCell, facts, table } from '../parts/basics.js';
+import { badge, blank, cell, copyable, dot, endCell, facts, table } from '../parts/basics.js';
 
 /** What /status says, in cards. */
 
@@ -64,6 +64,17 @@ export function alerts({ open, latest, by_severity: bySeverity }) {
 }
 
 export const severityKind = (severity) => ({ CRITICAL: 'bad', HIGH: 'bad', MEDIUM: 'warn' })[severity] ?? '';
+
+/** What runs here, and what it talks to. */
+export function versions({ versions: of, program_id: program, cluster }) {
+  return facts([
+    ['Node', `zmart-lite ${of.node}`],
+    ['Cluster', of.solana_core ? `${cluster}, solana-core ${of.solana_core}` : `${cluster}, not answered yet`],
+    ['Program', [copyable(program), `, known as of ${of.program}`]],
+    ['Database', `SQLite ${of.sqlite}, schema ${of.schema}`],
+    ['Python', of.python],
+  ]);
+}
 
 export function rest(status) {
   const { webhook, intents, keys, votes_pending: pending } = status;

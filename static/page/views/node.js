@@ -1,7 +1,7 @@
 import { app } from '../app.js';
 import { h, putIfChanged } from '../dom.js';
-import { duration, time } from '../format.js';
-import { alerts, breakers, jobs, markets, rest } from '../node/overview.js';
+import { duration, time, words } from '../format.js';
+import { alerts, breakers, jobs, markets, rest, versions } from '../node/overview.js';
 import { services } from '../node/services.js';
 import { tiles } from '../node/tiles.js';
 import { badge, bones, card, copyable, dot } from '../parts/basics.js';
@@ -17,11 +17,13 @@ export function mount({ root, signal }) {
   const parts = {
     health: h('div.health'),
     about: h('p.small', {}, ' '),
+    unwell: h('ul.unwell.small', { 'aria-label': 'What is not well' }),
     markets: h('div.card-body.stack-s', {}, bones(2)),
     jobs: h('div', {}, bones(8)),
     breakers: h('div', {}, bones(5)),
     alerts: h('div', {}, bones(2)),
     rest: h('div.card-body', {}, bones(5)),
+    versions: h('div.card-body', {}, bones(4)),
   };
   const figures = tiles(signal);
   const body = h('div.stack', {},
@@ -34,9 +36,10 @@ export function mount({ root, signal }) {
       h('div.stack', {},
         card('Services', {}, services(signal, figures.drawDatabase)),
         card('Circuit breakers', {}, parts.breakers),
-        card('Indexing', {}, parts.rest))));
+        card('Indexing', {}, parts.rest),
+        card('Versions', {}, parts.versions))));
   root.append(
-    h('div.view-head', {}, h('div.stack-s', {}, parts.health, parts.about)),
+    h('div.view-head', {}, h('div.stack-s', {}, parts.health, parts.unwell, parts.about)),
     body);
   app.watch('status', signal, () => {
     draw(parts);
@@ -55,6 +58,7 @@ function draw(parts) {
   putIfChanged(parts.breakers, [status.breakers, now], () => breakers(status.breakers));
   putIfChanged(parts.alerts, [status.alerts, now], () => alerts(status.alerts));
   putIfChanged(parts.rest, [status.webhook, status.intents, status.keys, status.votes_pending, now], () => rest(status));
+  putIfChanged(parts.versions, [status.versions, status.cluster], () => versions(status));
 }
 
 function drawHead(parts, status) {
@@ -62,6 +66,9 @@ function drawHead(parts, status) {
   putIfChanged(parts.health, [health, status?.ready], () => [
     dot(KINDS[health]), h('h1', {}, TITLES[health]), status && app.reachable && !status.ready ? badge('Not caught up yet', 'warn') : null]);
   if (!status) return;
+  const unwell = app.reachable ? status.unwell : [];
+  parts.unwell.hidden = !unwell.length;
+  putIfChanged(parts.unwell, unwell, () => unwell.map(({ service, status: how, reason }) => h('li', {}, dot(how === 'error' ? 'bad' : 'warn'), h('span', {}, h('b', {}, words(service)), `: ${reason}`))));
   putIfChanged(parts.about, [status.program_id, Math.floor(status.uptime_seconds / 10), app.reachable], () => app.reachable ? [
     `Version ${status.version} on ${status.cluster}, up ${duration(status.uptime_seconds)}. Program `, copyable(status.program_id)] : `What is shown is what it said at ${time(status.time)}.`);
 }

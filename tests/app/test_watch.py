@@ -1,0 +1,178 @@
+"""What the node says of its services and of the cluster, whatever these do; seen over HTTP, round by round."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.app.test_chain_away import HOUR_S, config
+from tests.app.test_housekeeping import MARKET
+from zmart_lite.app import Node, watch
+from zmart_lite.app.watch import Watch
+from zmart_lite.cli.serving import running
+from zmart_lite.config import Config
+from zmart_lite.demo.client import Api, Wallet
+from zmart_lite.errors import RpcUnavailable
+from zmart_lite.localnet.context import API_VERSION
+from zmart_lite.ops.breaker import FAILURES_TO_OPEN, OPEN_FIRST_S, SavedBreaker
+
+ROUNDS_MAX = 200
+
+
+class Watched:
+    """A running node whose looks are taken one by one, beside its own."""
+
+    def __init__(self, node: Node, api: Api, http: httpx.AsyncClient) -> None:
+        self.node, self.api, self._http = node, api, http
+        self.watch = Watch(node)
+
+    async def health(self) -> Any:
+        return (await self._http.get("/health")).json()
+
+    async def service(self, name: str) -> tuple[str, str | None]:
+        """Look once more; status and reason of a service then."""
+        await self.watch.look()
+        said = (await self._http.get(f"/health/{name}")).json()
+        return said["status"], said["reason"]
+
+    async def until(self, name: str, status: str) -> str | None:
+        """Look until a service is so; the reason it gives."""
+        for _ in range(ROUNDS_MAX):
+            found, reason = await self.service(name)
+            if found == status:
+                return reason
+            await asyncio.sleep(0)
+        raise AssertionError(f"{name} is {found}: {reason}")
+
+    async def poll(self) -> None:
+        """Run the job, once the run of the start has ended."""
+
+        async def idle() -> bool:
+            return not any(view.running for view in await self.node.jobs.views() if view.name == "poll")
+
+        await self.api.until("nothing polled", idle)
+        await self.node.jobs.run_to_end("poll")
+
+
+@asynccontextmanager
+async def watched(folder: Path, **changes: Any) -> AsyncIterator[Watched]:
+    made: Config = replace(config(folder), **changes)
+    async with running(made) as started, httpx.AsyncClient(base_url=started.node.url) as http:
+        assert started.localnet is not None
+        api = Api(started.node.url, started.localnet.rpc_url)
+        yield Watched(started.node, api, http)
+        await api.close()
+
+
+@pytest.fixture
+async def seen(tmp_path: Path) -> AsyncIterator[Watched]:
+    async with watched(tmp_path) as found:
+        yield found
+
+
+async def test_everything_is_well_and_what_is_off_says_why(seen: Watched) -> None:
+    for name in ("database", "solana-rpc", "event-indexer", "vote-aggregator", "market-monitor", "websocket"):
+        assert await seen.service(name) == ("ok", None), name
+    assert await seen.service("ipfs") == ("disabled", "neither Pinata nor Kubo is configured")
+    said = await seen.health()
+    assert (said["status"], said["unwell"]) == ("healthy", [])
+    assert (await seen.api.get("/status"))["versions"]["solana_core"] == API_VERSION
+    assert (await seen.api.get("/health/database"))["size_bytes"] > 0
+
+
+async def test_the_cluster_fails_and_comes_back(seen: Watched) -> None:
+    await seen.api.rpc("localnet_failNext", {"calls": 100_000, "kind": "503"})
+    assert await seen.until("solana-rpc", "error") == "the cluster does not answer as it should"
+    await seen.api.rpc("localnet_failNext", {"kind": None})
+    assert await seen.until("solana-rpc", "ok") is None
+
+
+async def test_a_cluster_that_only_hangs_does_not_pass_for_well(seen: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "PROBE_S", 0.05)
+    monkeypatch.setattr(watch, "INTERVAL_S", 0.01)
+    await seen.api.rpc("localnet_failNext", {"calls": 100_000, "kind": "timeout"})
+    assert await seen.until("solana-rpc", "error") == "the cluster does not answer as it should"
+    assert await seen.service("database") == ("ok", None)
+
+
+async def test_paused_jobs_failed_runs_and_open_breakers(seen: Watched) -> None:
+    await seen.node.jobs.pause("monitor")
+    assert await seen.service("market-monitor") == ("degraded", "its job is paused")
+    said = await seen.health()
+    assert (said["status"], said["services"]["market_monitor"]) == ("degraded", "error")
+    assert said["unwell"] == [{"service": "market_monitor", "status": "degraded", "reason": "its job is paused"}]
+    await seen.node.jobs.resume("monitor")
+    assert await seen.until("market-monitor", "ok") is None
+
+    await seen.api.rpc("localnet_failNext", {"calls": 100_000, "kind": "503"})
+    with pytest.raises(RpcUnavailable):
+        await seen.poll()
+    assert await seen.service("event-indexer") == ("degraded", "its last run failed")
+    await seen.api.rpc("localnet_failNext", {"kind": None})
+    await seen.poll()
+    assert await seen.service("event-indexer") == ("ok", None)
+
+    now = 1_000_000_000.0
+    for until, status, reason in (
+        (2 * 10**12, "error", "its circuit breaker is open"),
+        (now + OPEN_FIRST_S, "degraded", "its circuit breaker lets one attempt through"),
+    ):
+        saved = SavedBreaker("open", FAILURES_TO_OPEN, 1, now, until, "It did not answer.")
+        seen.node.breakers.restore({"vote_aggregation": saved})
+        assert await seen.service("vote-aggregator") == (status, reason)
+    seen.node.breakers["vote_aggregation"].reset()
+    assert await seen.service("vote-aggregator") == ("ok", None)
+
+
+async def test_a_database_that_cannot_be_written_makes_the_node_unhealthy(seen: Watched) -> None:
+    # A commit that goes well would say that all is well: without a cluster next to nothing is committed.
+    await seen.api.rpc("localnet_failNext", {"calls": 100_000, "kind": "503"})
+    for _ in range(ROUNDS_MAX):
+        seen.node.store.failed = "disk I/O error"
+        said = await seen.service("database")
+        if said != ("ok", None):
+            break
+    assert said == ("error", "it cannot be written")
+    assert (await seen.health())["status"] == "unhealthy"
+    seen.node.store.failed = None
+    assert await seen.service("database") == ("ok", None)
+
+
+async def test_what_nobody_foresaw_does_not_end_the_watching(seen: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken() -> None:
+        raise RuntimeError("nobody foresaw this")
+
+    monkeypatch.setattr(seen.node, "note_cluster", broken)
+    assert await seen.until("solana-rpc", "error") == "the cluster does not answer as it should"
+    monkeypatch.undo()
+    assert await seen.until("solana-rpc", "ok") is None
+
+
+async def test_a_devnet_that_went_back_takes_its_markets_with_it(seen: Watched) -> None:
+    wallet = Wallet(seen.api, "creator")
+    await wallet.fund(10)
+    await wallet.sign_in()
+    before = await seen.api.rpc("localnet_snapshot")
+    market_id = (await wallet.act("/api/markets", MARKET))[0]["market_id"]
+    await seen.watch.look()
+    await seen.api.rpc("localnet_revert", before)
+
+    async def gone() -> bool:
+        await seen.watch.look()
+        return not (await seen.api.get("/api/markets"))["markets"]
+
+    await seen.api.until(f"the market {market_id} was taken back", gone)
+
+
+async def test_a_node_that_is_full_says_so(tmp_path: Path) -> None:
+    async with watched(tmp_path, push=replace(Config().push, connections_max=1)) as seen:
+        assert await seen.service("websocket") == ("ok", None)
+        url = f"{seen.node.url}/api/stream"
+        async with httpx.AsyncClient(timeout=HOUR_S) as http, http.stream("GET", url) as stream:
+            assert stream.status_code == 200
+            assert await seen.service("websocket") == ("degraded", "no more connections fit (push.connections_max)")
