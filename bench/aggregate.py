@@ -97,7 +97,8 @@ def _fill_markets(tx: Tx, keys: range) -> None:
         [(key, VOTERS // 2, VOTERS - VOTERS // 2) for key in keys],
     )
     tx.execute_many(
-        "INSERT INTO votes (market, wallet, kind, vote, weight, source, voted_ms) VALUES (?, ?, 0, ?, '1', 'api', 0)",
+        "INSERT INTO votes (market, wallet, kind, vote, weight, source, voted_ms, received_ms)"
+        " VALUES (?, ?, 0, ?, '1', 'api', 0, 0)",
         list(_votes(keys)),
     )
 

@@ -103,8 +103,8 @@ def _votes(_: ApiNode, tx: Tx, rows: int) -> None:
         for market, voter in ((2, number), (number + 4, 0)):
             if tx.value("SELECT 1 FROM markets WHERE id = ?", (market,)) is not None:
                 tx.execute(
-                    "INSERT INTO votes (market, wallet, kind, vote, weight, source, voted_ms)"
-                    " VALUES (?, ?, ?, 1, '1', 'api', ?)",
+                    "INSERT INTO votes (market, wallet, kind, vote, weight, source, voted_ms, received_ms)"
+                    " VALUES (?, ?, ?, 1, '1', 'api', ?, 0)",
                     (market, wallet_key(tx, wallet(voter)), number % 2 if market != 2 else 0, START_MS),
                 )
     votes.recount(tx, 2)

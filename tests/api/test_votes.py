@@ -6,6 +6,7 @@ import itertools
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -235,6 +236,29 @@ async def test_a_vote_may_be_cast_on_chain(node: ChainNode) -> None:
     for body in ({"vote": True}, {"vote": True, "on_chain": True}):
         again = await node.post(path, body, voter)
         assert (again.status_code, again.json()["reason"]) == (409, "already_voted")
+
+
+async def test_every_vote_has_the_time_of_the_chain(node: ChainNode) -> None:
+    """A vote is part of its market's life, whichever way it came; after a warp the node's clock is far behind."""
+    creator, *voters_ = node.net.wallets
+    market_id = await node.create(creator)
+    path = f"/api/votes/proposal/{market_id.hex()}"
+    expected = []
+    for number, voter in enumerate(voters_[:4]):
+        on_chain = number % 2 == 1
+        if on_chain:
+            await node.act(path, {"vote": True, "on_chain": True}, voter)
+        else:
+            assert (await node.post(path, {"vote": True}, voter)).status_code == 201
+        expected.append((("api", "chain")[on_chain], node.parts.clock.now()))
+        await node.pass_s(3_600)
+    listed = (await node.get(f"/api/markets/{market_id.hex()}/votes")).json()["votes"][::-1]
+    assert [each["source"] for each in listed] == [source for source, _ in expected]
+    for vote, (_, chain_s) in zip(listed, expected, strict=True):
+        assert vote["created_at"] == vote["voted_at"] == vote["timestamp"]
+        assert abs(datetime.fromisoformat(vote["created_at"]).timestamp() - chain_s) <= 5
+    told = [json.loads(message.data)["created_at"] for message in node.messages if message.type == "vote"]
+    assert told == [vote["created_at"] for vote in listed]
 
 
 async def test_a_vote_on_chain_that_is_not_indexed_yet_counts_too(node: ChainNode) -> None:

@@ -29,7 +29,7 @@ def vote(database: Database, a: int, b: int) -> None:
     def unit(tx: Tx) -> None:
         place = (market, wallet, int(kind))
         if tx.execute("UPDATE votes SET aggregated = 0 WHERE market = ? AND wallet = ? AND kind = ?", place) == 0:
-            votes.insert_vote(tx, market, wallet, kind, True, 1)
+            votes.insert_vote(tx, market, wallet, kind, True, 1, tx.now_ms)
             kept.count_votes(tx, market, kind, 1)
 
     database.write(unit)

@@ -9,6 +9,7 @@ from tests.indexer.chain_log import signature_of
 from tests.indexer.projection import Database
 from tests.store.market_rows import ALICE, add_market, hold
 from tests.store.voting import add_vote
+from zmart_lite.config import Retention
 from zmart_lite.models import MarketState, VoteType
 from zmart_lite.store import chainlog, messages, retention, votes
 from zmart_lite.store.db import Tx
@@ -132,7 +133,7 @@ def test_what_names_no_transaction_is_closed_with_its_contents() -> None:
     database = Database()
     database.write(letter("delivery", None))
     database.write(letter("delivery", 1))
-    limits = retention.limits_ms(database.now_ms + 15 * retention.DAY_MS, feed_days=7, payload_days=14)
+    limits = retention.limits_ms(database.now_ms + 15 * retention.DAY_MS, Retention())
     assert database.write(lambda tx: retention.prune(tx, "payloads", limits["payloads"])) == 2
     database.write(messages.resolve_undecodable)
     assert [database.tx.value(STATUS, (subject,)) for subject in ("webhook", "delivery")] == ["resolved", "open"]

@@ -11,7 +11,7 @@ def add_vote(tx: Tx, market: int, wallet: int, kind: VoteType, vote: bool) -> tu
     weight = votes.require_weight(tx, market, wallet, kind)
     row = tx.one("SELECT state FROM markets WHERE id = ?", (market,))
     votes.require_open(row, kind)
-    vote_id = votes.insert_vote(tx, market, wallet, kind, vote, weight)
+    vote_id = votes.insert_vote(tx, market, wallet, kind, vote, weight, tx.now_ms)
     tally = votes.find_tally(tx, market, kind).plus(vote, weight)
     votes.save_tally(tx, market, kind, tally, changed=True)
     kept.count_votes(tx, market, kind, 1)

@@ -50,6 +50,7 @@ class _Count:
 
     def __init__(self, tx: Tx, context: FeedContext, wallets: dict[bytes, int]) -> None:
         self._tx, self._context, self._wallets = tx, context, wallets
+        self._voted_ms = context.chain_now() * 1_000
         self._markets: dict[MarketRef, Row] = {}
         self._tallies: dict[tuple[int, VoteType], Tally] = {}
         self._touched: dict[tuple[int, VoteType], Row] = {}
@@ -76,12 +77,12 @@ class _Count:
         votes.require_open(market, kind)
         if key is None:
             key = self._wallets[ballot.wallet] = markets.wallet_key(self._tx, ballot.wallet)
-        vote_id = votes.insert_vote(self._tx, market["id"], key, kind, ballot.vote, weight)
+        vote_id = votes.insert_vote(self._tx, market["id"], key, kind, ballot.vote, weight, self._voted_ms)
         place = market["id"], kind
         tally = self._tallies[place] = self._tally(place).plus(ballot.vote, weight)
         self._touched[place] = market
         self._stored[place] += 1
-        row = rows.new_vote_row(vote_id, market["market_id"], ballot.wallet, kind, ballot.vote, weight, self._tx.now_ms)
+        row = rows.new_vote_row(vote_id, market["market_id"], ballot.wallet, kind, ballot.vote, weight, self._voted_ms)
         messages.publish_vote_row(self._tx, market, row, tally)
         return Cast(row, tally)
 

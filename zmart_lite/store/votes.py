@@ -159,12 +159,15 @@ def require_open(market: Row, kind: VoteType) -> None:
         )
 
 
-def insert_vote(tx: Tx, market: int, wallet: int, kind: VoteType, vote: bool, weight: int) -> int:
-    """Store a vote through the node, without its tally; its id. Raises Conflict ``already_voted``."""
+def insert_vote(tx: Tx, market: int, wallet: int, kind: VoteType, vote: bool, weight: int, voted_ms: int) -> int:
+    """Store a vote through the node, without its tally; its id. ``voted_ms``: the chain's time in milliseconds.
+
+    Raises Conflict ``already_voted``.
+    """
     vote_id = tx.value(
-        "INSERT INTO votes (market, wallet, kind, vote, weight, source, voted_ms) VALUES (?, ?, ?, ?, ?, 'api', ?)"
-        " ON CONFLICT (market, wallet, kind) DO NOTHING RETURNING id",
-        (market, wallet, int(kind), int(vote), str(weight), tx.now_ms),
+        "INSERT INTO votes (market, wallet, kind, vote, weight, source, voted_ms, received_ms)"
+        " VALUES (?, ?, ?, ?, ?, 'api', ?, ?) ON CONFLICT (market, wallet, kind) DO NOTHING RETURNING id",
+        (market, wallet, int(kind), int(vote), str(weight), voted_ms, tx.now_ms),
     )
     if vote_id is None:
         raise already_voted()
@@ -250,7 +253,7 @@ def set_recorded(
     )
     tx.execute(
         "UPDATE votes SET aggregated = 1 WHERE market = ? AND kind = ? AND aggregated = 0"
-        " AND (source = 'api' AND voted_ms <= ? OR source = 'chain' AND EXISTS (SELECT 1 FROM events e"
+        " AND (source = 'api' AND received_ms <= ? OR source = 'chain' AND EXISTS (SELECT 1 FROM events e"
         " WHERE e.id = votes.event_id AND (e.slot, e.index_in_block, e.transaction_id, e.event_index) < (?, ?, ?, ?)))",
         (market, int(kind), last_vote_ms, *place),
     )

@@ -46,5 +46,5 @@ function voteLine(vote) {
   const positive = vote.choice === 'like' || vote.choice === 'agree';
   return h('li.row-between', {},
     h('span.row', {}, badge(vote.choice, positive ? 'yes' : 'no'), h('span.mono', { title: vote.user_wallet }, address(vote.user_wallet))),
-    h('span.muted', {}, `${vote.source === 'chain' ? 'on chain, ' : ''}${since(vote.created_at, vote.source === 'chain' ? app.chainNowMs() : Date.now())}`));
+    h('span.muted', {}, `${vote.source === 'chain' ? 'on chain, ' : ''}${since(vote.created_at, app.chainNowMs())}`));
 }

@@ -290,10 +290,12 @@ CREATE TABLE votes (
     source         TEXT NOT NULL CHECK (source IN ('api', 'chain')),
     event_id       INTEGER REFERENCES events (id),            -- of a vote cast on chain
     aggregated     INTEGER NOT NULL DEFAULT 0 CHECK (aggregated IN (0, 1)),
-    voted_ms       INTEGER NOT NULL,
+    voted_ms       INTEGER NOT NULL,    -- by the chain's clock, whichever way it came: a vote is part of a market's life
+    received_ms    INTEGER,             -- by the node's clock; what is recorded on chain counts the votes until then
     replaced_vote  INTEGER CHECK (replaced_vote IN (0, 1)),   -- the API vote that a vote on chain stands in for, which
     replaced_ms    INTEGER,                                   -- comes back should the chain drop that one
-    UNIQUE (market, wallet, kind)
+    UNIQUE (market, wallet, kind),
+    CHECK (source = 'chain' OR received_ms IS NOT NULL)
 ) STRICT;
 CREATE INDEX votes_by_market ON votes (market, kind, id);
 CREATE INDEX votes_by_wallet ON votes (wallet, id, kind);
