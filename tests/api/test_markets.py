@@ -451,6 +451,7 @@ class TestOverviews:
         }
         only = await node.get("/api/markets/activity?type=creation&limit=1")
         assert [entry["type"] for entry in only["activities"]] == ["creation"]
+        assert await node.get("/api/markets/activity?limit=0") == {"activities": [], "count": 0}
 
     async def test_trending(self, node: ApiNode) -> None:
         for number in (1, 2, 3, 4):

@@ -158,6 +158,8 @@ def related(tx: Tx, market: Row, limit: int) -> list[Row]:
 def latest_trades(tx: Tx, limit: int) -> list[Row]:
     """Rows of rows.TRADE_SELECT with ``question``, of visible markets, newest first."""
     keys = _newest_shown(tx, "trades", ("slot", "index_in_block", "event_id"), "event_id", limit)
+    if not keys:
+        return []
     rows = tx.all(
         f"SELECT {TRADE_COLUMNS}, mt.question FROM trades t{TRADE_JOINS} LEFT JOIN market_texts mt ON mt.market = m.id"
         f" WHERE t.event_id IN ({', '.join('?' * len(keys))})",
@@ -181,6 +183,8 @@ def latest_resolutions(tx: Tx, limit: int) -> list[Row]:
     """(market_id, question, wallet_address, outcome, at) of visible markets, the latest resolution first."""
     order = ("slot", "index_in_block", "transaction_id", "event_index")
     keys = _newest_shown(tx, "events WHERE event_type = 'MarketResolved'", order, "id", limit)
+    if not keys:
+        return []
     rows = tx.all(
         "SELECT e.id, m.market_id, mt.question, w.address AS wallet_address, m.proposed_outcome AS outcome,"
         " e.timestamp AS at FROM events e JOIN markets m ON m.id = e.market"
