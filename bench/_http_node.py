@@ -173,7 +173,7 @@ async def run(folder: Path) -> None:
         api = make_api(make_parts(config, store))
         app = Application(api, RouteTable([*list_endpoints(), *EMPTY_ENDPOINTS]))
         listening = bind("127.0.0.1", 0, "server.port")
-        server = make_server(app, config.push)
+        server = make_server(app, config)
         task = await serve(server, [listening])
         now_s = wall_clock_ms() // 1_000
         tokens = [api.auth.tokens.issue(wallet, now_s)[0] for wallet in _wallets()]

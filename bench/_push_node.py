@@ -65,7 +65,9 @@ def settings(folder: Path) -> Config:
     config = Config()
     return replace(
         config,
-        server=replace(config.server, port=0, ws_port=0),
+        server=replace(
+            config.server, port=0, ws_port=0, connections_max=CLIENTS_MAX, connections_per_address=CLIENTS_MAX
+        ),
         chain=replace(config.chain, cluster="devnet", rpc_url=Secret("http://127.0.0.1:9")),
         helius=replace(config.helius, webhook_secret=Secret(SECRET)),
         store=replace(config.store, dir=str(folder), cache_mb=8),

@@ -249,9 +249,7 @@ async def stream_node(
     streams.monotonic, streams.implicit_delay_s = times.monotonic_s, implicit_delay_s
     streams.sse_ping_interval_s = sse_ping_interval_s
     server = StoppingServer(
-        uvicorn.Config(
-            app, host="127.0.0.1", port=0, log_level="warning", lifespan="off", **server_options(settings.push)
-        )
+        uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", lifespan="off", **server_options(settings))
     )
     server.hub = parts.hub
     serving = asyncio.create_task(server._serve())

@@ -16,7 +16,7 @@ from tests.api.raw_client import HANDSHAKE, Raw, close_code, masked, on_both_loo
 from tests.api.stream_node import Client, StreamNode, stream_node
 from zmart_lite.api.patient_websocket import SEND_BUFFER_BYTES
 from zmart_lite.api.wire import _answer_whole, server_options
-from zmart_lite.config import Push
+from zmart_lite.config import Config, Push
 
 BIG = {"text": "x" * 4_000}
 
@@ -173,7 +173,7 @@ async def test_an_open_connection_keeps_nothing_of_its_handshake(node: StreamNod
 
 
 def test_compression_is_off_and_frames_are_limited() -> None:
-    options = server_options(Push(frame_bytes_max=512, ping_interval_s=7))
+    options = server_options(Config(push=Push(frame_bytes_max=512, ping_interval_s=7)))
     assert options["ws_per_message_deflate"] is False
     assert (options["ws_max_size"], options["ws_ping_interval"], options["ws_ping_timeout"]) == (512, 7.0, 7.0)
 

@@ -6,9 +6,9 @@ import time
 from typing import Any
 
 import msgspec
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from zmart_lite.errors import BadRequest
+from zmart_lite.errors import BadRequest, RequestError
 from zmart_lite.store.shown import time_text_ms
 
 
@@ -29,18 +29,24 @@ class GuardedHttp(HttpToolsProtocol):
         self.logger = _Unexcited(self.logger)  # type: ignore[assignment]  # the methods that uvicorn uses are there
 
     def send_400_response(self, msg: str) -> None:
-        body = _malformed(msg)
+        self.send_refusal(BadRequest(msg))
+
+    def send_refusal(self, error: RequestError) -> None:
+        """An error in the one shape, before any request was understood; then the connection is closed."""
+        body = _shape(error)
         head = (
-            "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncache-control: no-store\r\n"
-            f"x-content-type-options: nosniff\r\nconnection: close\r\ncontent-length: {len(body)}\r\n\r\n"
+            f"content-type: application/json\r\ncache-control: no-store\r\nx-content-type-options: nosniff\r\n"
+            f"connection: close\r\ncontent-length: {len(body)}\r\n"
         )
-        self.transport.write(head.encode() + body)
+        head += "".join(f"{name.lower()}: {value}\r\n" for name, value in error.headers.items())
+        self.transport.write(STATUS_LINE[error.status] + head.encode() + b"\r\n" + body)
         self.transport.close()
 
 
-def _malformed(message: str) -> bytes:
+def _shape(error: RequestError) -> bytes:
     """The error's JSON; no path, since none was understood."""
-    code = BadRequest.code
-    answer = {"error": code, "code": code, "message": message, "status": BadRequest.status}
+    answer = {"error": error.code, "code": error.code, "message": error.message, "status": error.status}
+    answer |= {} if error.reason is None else {"reason": error.reason}
+    answer |= {} if error.details is None else {"details": error.details}
     answer |= {"timestamp": time_text_ms(time.time_ns() // 1_000_000), "path": "", "request_id": secrets.token_hex(8)}
     return msgspec.json.encode(answer)

@@ -32,6 +32,11 @@ class ClientAddresses:
                 break
         return str(address)
 
+    def is_proxy(self, peer: str) -> bool:
+        """Whether the socket's peer is one of the trusted proxies."""
+        address = _parsed(peer)
+        return address is not None and self._is_trusted(address)
+
     def _is_trusted(self, address: IpAddress) -> bool:
         return any(address in network for network in self._trusted)
 

@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from zmart_lite.api import examples
 from zmart_lite.api.commands import OFFSET_MAX, ResumePoint, named_channel, resume_point
+from zmart_lite.api.crowd import no_room, too_many_from_address
 from zmart_lite.api.endpoints import Endpoint, Identity, Request, Stream
 from zmart_lite.api.headers import CommonHeaders
 from zmart_lite.api.listener import ANONYMOUS, Caller, authorize
@@ -262,14 +263,9 @@ def _stream_resume(request: Request, fields: StreamFields) -> ResumePoint | None
 
 def _no_seat(streams: Streams, refusal: Ending) -> RateLimited | Unavailable:
     if refusal is CROWDED:
-        limit = streams.limits.connections_per_address
-        return RateLimited(
-            f"Too many connections: {limit} are allowed for one address.",
-            details={"limit": limit, "remaining": 0, "resetAt": None, "retryAfter": 1},
-            headers={"Retry-After": "1"},
-        )
+        return too_many_from_address(streams.limits.connections_per_address)
     if refusal is FULL:
-        return Unavailable("The node has as many connections as it can hold.", reason="connections_max")
+        return no_room()
     return Unavailable("The node is stopping.", reason="shutting_down")
 
 

@@ -15,9 +15,9 @@ from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 from websockets.http11 import Request as Handshake
 
-from zmart_lite.api.http_guard import GuardedHttp
+from zmart_lite.api.crowd import Crowd, CrowdedHttp
 from zmart_lite.api.patient_websocket import CLOSE_GRACE_S, PatientWebSocket, bound_send_buffer
-from zmart_lite.config.sections import Push
+from zmart_lite.config import Config
 from zmart_lite.errors import BadRequest
 from zmart_lite.push.frames import SSE_RETRY, Batch, http_chunk
 from zmart_lite.push.subscriber import SLOW, Ending
@@ -124,7 +124,7 @@ class _Timer:
             self._handle = None
 
 
-class PatientHttp(GuardedHttp):
+class PatientHttp(CrowdedHttp):
     """uvicorn's HTTP with an end to its patience: it waits for ever for a request that does not come or an answer that
     is not read, and takes headers of any length.
     """
@@ -295,11 +295,13 @@ class HttpWire(PatientHttp):
 
     def begin(self) -> None:
         """A stream begins."""
+        self.leave_crowd()
         bound_send_buffer(self.transport)
         self.write_chunk(SSE_RETRY)
 
     def release(self) -> None:
         """The stream is over; the connection may serve other requests."""
+        self.join_crowd()
         del self.on_drain, self.on_lost, self.on_end
 
     def end(self, ending: Ending) -> None:
@@ -338,10 +340,14 @@ def _wire(scope: Scope) -> object:
     return wire
 
 
-def server_options(push: Push) -> dict[str, Any]:
-    """What ``uvicorn.Config`` has to be given for the streams: protocols, frame size, pings, no compression."""
+def server_options(config: Config, crowd: Crowd | None = None) -> dict[str, Any]:
+    """What ``uvicorn.Config`` has to be given for the streams: protocols, frame size, pings, no compression.
+
+    ``crowd`` counts the connections; by default one with the settings' limits.
+    """
+    push = config.push
     return {
-        "http": HttpWire,
+        "http": partial(HttpWire, crowd=crowd or Crowd(config.server)),
         "ws": WebSocketWire,
         "ws_max_size": push.frame_bytes_max,
         "ws_ping_interval": float(push.ping_interval_s),

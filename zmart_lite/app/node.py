@@ -16,6 +16,7 @@ from solders.pubkey import Pubkey
 from zmart_lite import __version__, ipfs
 from zmart_lite.api import ApiParts, create_app
 from zmart_lite.api.auth import jwt_secret
+from zmart_lite.api.crowd import Crowd
 from zmart_lite.api.stream import StoredFeed
 from zmart_lite.app.gauges import Gauges
 from zmart_lite.app.hooks import IndexerAdapter, IntentAdapter, JobAdapter
@@ -128,7 +129,7 @@ class Node:
 
     def _bind(self, stack: AsyncExitStack) -> list[socket.socket]:
         server = self.config.server
-        allow_connections(self.config.push.connections_max)
+        allow_connections(server.connections_max + self.config.push.connections_max)
         sockets = [bind(server.host, server.port, "server.port")]
         stack.callback(sockets[0].close)
         self.port = sockets[0].getsockname()[1]
@@ -415,7 +416,8 @@ class Node:
             refresh_metrics=self.gauges.refresh,
         )
         application = create_app(parts)
-        server = make_server(application, self.config.push)
+        crowd = Crowd(self.config.server, self.metrics.rate_limited_total.labels("connections").inc)
+        server = make_server(application, self.config, crowd)
         task = await serve(server, sockets)
         self.background.start(application.api.streams.run(), "streams")
 

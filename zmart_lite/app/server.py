@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import logging
 import resource
 import socket
 from collections.abc import Iterator, Sequence
@@ -10,16 +11,19 @@ from collections.abc import Iterator, Sequence
 import uvicorn
 from starlette.types import ASGIApp
 
+from zmart_lite.api.crowd import Crowd
 from zmart_lite.api.wire import server_options
-from zmart_lite.config import Push
+from zmart_lite.config import Config
 from zmart_lite.errors import StartupError
+
+logger = logging.getLogger(__name__)
 
 BACKLOG = 2_048
 GRACEFUL_STOP_S = 3
 """Streams end by the node's own event; this is for requests that are being answered."""
 KEEP_ALIVE_S = 30
 OTHER_FILES = 1_024
-"""Open files besides the streams: databases, calls that go out, requests, the embedded devnet."""
+"""Open files besides the connections: databases, calls that go out, the embedded devnet."""
 START_POLL_S = 0.001
 
 
@@ -47,8 +51,9 @@ def allow_connections(count: int) -> None:
     """Raise the process's limit on open files, often 1024, so that this many connections fit; as far as it goes."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = count + OTHER_FILES
-    if hard != resource.RLIM_INFINITY:
-        wanted = min(wanted, hard)
+    if hard != resource.RLIM_INFINITY and wanted > hard:
+        logger.warning("fewer open files are allowed than connections", extra={"allowed": hard, "wanted": wanted})
+        wanted = hard
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
@@ -61,8 +66,8 @@ class EmbeddedServer(uvicorn.Server):
         yield
 
 
-def make_server(app: ASGIApp, push: Push) -> EmbeddedServer:
-    config = uvicorn.Config(
+def make_server(app: ASGIApp, config: Config, crowd: Crowd | None = None) -> EmbeddedServer:
+    options = uvicorn.Config(
         app,
         log_config=None,
         access_log=False,
@@ -72,9 +77,9 @@ def make_server(app: ASGIApp, push: Push) -> EmbeddedServer:
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACEFUL_STOP_S,
-        **server_options(push),
+        **server_options(config, crowd),
     )
-    return EmbeddedServer(config)
+    return EmbeddedServer(options)
 
 
 async def serve(server: EmbeddedServer, sockets: Sequence[socket.socket]) -> asyncio.Task[None]:

@@ -48,6 +48,12 @@ class Server:
         "Addresses or networks of the proxies before the node: only their X-Forwarded-For is believed.",
         check=network,
     )
+    connections_max: int = setting(
+        4000, "HTTP connections in all, besides WebSocket and SSE; beyond that 503.", low=1, high=COUNT_MAX
+    )
+    connections_per_address: int = setting(
+        200, "HTTP connections of one address that is no trusted proxy; beyond that 429.", low=1, high=COUNT_MAX
+    )
     metrics_need_key: bool = setting(False, "Whether /metrics asks for a service key.")
 
 
