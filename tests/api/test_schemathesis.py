@@ -1,6 +1,7 @@
-"""Requests made from the OpenAPI document, good and bad ones, against a real node over real HTTP.
+"""Requests made from the OpenAPI document, good and bad ones, over HTTP against a node with a real devnet behind it.
 
-Nothing may answer 5xx but a documented 503, and nothing may answer what the document does not say.
+Nothing may answer 5xx: the node is well, its devnet answers, and both stay so whatever is asked. Nothing may answer
+what the document does not say. What the document shows as an example of a request succeeds on every route.
 """
 
 import asyncio
@@ -17,10 +18,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis.checks import CHECKS, load_all_checks
 
-from tests.api.chain_node import SERVICE_KEY, WEBHOOK_SECRET, chain_node
-from tests.api.documented import document
-from tests.api.test_openapi import lived
+from tests.api.chain_node import ChainNode, chain_node
+from tests.api.documented import check_answer, document
+from tests.api.stages import Stages, headers_by_caller, staged
+from tests.api.test_openapi import takes
 from zmart_lite.api import list_endpoints
+from zmart_lite.api.endpoints import Endpoint, Level
 from zmart_lite.api.wire import server_options
 
 EXAMPLES = 6
@@ -28,18 +31,19 @@ EXAMPLES = 6
 TIMEOUT_S = 20
 GOOD, BAD = schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE
 CHECKED = ("status_code_conformance", "content_type_conformance", "response_schema_conformance")
-ENDLESS = ("push",)
-"""Tags of routes whose answer does not end; their tests are test_sse.py."""
+ENDLESS = "text/event-stream"
+ENDPOINTS = list_endpoints(embedded_devnet=True)
 
 
 def _cases() -> Iterator[Any]:
-    for endpoint in list_endpoints():
-        if endpoint.tag in ENDLESS:
-            continue
-        name = f"{endpoint.method} {endpoint.path}"
-        yield pytest.param(endpoint.method, endpoint.path, GOOD, id=f"{name} good")
+    for endpoint in ENDPOINTS:
+        yield pytest.param(endpoint, GOOD, id=f"{_route(endpoint)} good")
         if endpoint.fields is not None:
-            yield pytest.param(endpoint.method, endpoint.path, BAD, id=f"{name} bad")
+            yield pytest.param(endpoint, BAD, id=f"{_route(endpoint)} bad")
+
+
+def _route(endpoint: Endpoint) -> str:
+    return f"{endpoint.method} {endpoint.path}"
 
 
 load_all_checks()
@@ -49,9 +53,18 @@ class Running(NamedTuple):
     """The node, what its things are called, and who may come: headers by name."""
 
     url: str
-    values: dict[str, Any]
+    stages: Stages
     callers: dict[str, dict[str, str]]
     session: requests.Session
+
+    def ask(self, endpoint: Endpoint, caller: dict[str, str], **request: Any) -> requests.Response:
+        """A request with real names in its path."""
+        path = endpoint.path
+        for name, value in self.stages.names(path, _route(endpoint)).items():
+            path = path.replace("{" + name + "}", value)
+        return self.session.request(
+            endpoint.method, self.url + path, headers=caller, timeout=TIMEOUT_S, stream=True, **request
+        )
 
 
 @pytest.fixture(scope="module")
@@ -75,8 +88,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 async def _serve(folder: Path, ready: list[Running], started: threading.Event, stop: threading.Event) -> None:
     try:
         async with chain_node(folder, with_admin_key=True) as node:
-            values = await lived(node)
-            options = server_options(node.parts.config.push)
+            stages = await staged(node)
+            options = server_options(node.parts.config)
             server = uvicorn.Server(
                 uvicorn.Config(node.app, host="127.0.0.1", port=0, log_level="error", lifespan="off", **options)
             )
@@ -85,14 +98,7 @@ async def _serve(folder: Path, ready: list[Running], started: threading.Event, s
                 while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn tells nobody
                     await asyncio.sleep(0)
                 url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-                callers = {
-                    "nobody": {},
-                    "wallet": node.bearer(node.net.wallets[1]),
-                    "admin": node.bearer(node.net.admin),
-                    "service": {"x-service-key": SERVICE_KEY},
-                    "helius": {"Authorization": WEBHOOK_SECRET},
-                }
-                ready.append(Running(url, values, callers, requests.Session()))
+                ready.append(Running(url, stages, _callers(node, stages), requests.Session()))
                 started.set()
                 await asyncio.to_thread(stop.wait)
                 server.should_exit = True
@@ -100,14 +106,50 @@ async def _serve(folder: Path, ready: list[Running], started: threading.Event, s
         started.set()
 
 
+def _callers(node: ChainNode, stages: Stages) -> dict[str, dict[str, str]]:
+    return headers_by_caller(node) | {route: node.bearer(wallet) for route, wallet in stages.wallet.items()}
+
+
 @pytest.fixture(scope="module")
 def schema() -> Any:
     return schemathesis.openapi.from_dict(document())
 
 
-@pytest.mark.parametrize(("method", "path", "mode"), list(_cases()))
-def test_every_answer_is_documented(running: Running, schema: Any, method: str, path: str, mode: Any) -> None:
-    operation = schema[path][method]
+@pytest.mark.parametrize("endpoint", [pytest.param(each, id=_route(each)) for each in ENDPOINTS])
+def test_the_documented_request_succeeds(running: Running, endpoint: Endpoint) -> None:
+    route = _route(endpoint)
+    request: dict[str, Any] = {}
+    if endpoint.method == "GET":
+        known = {**running.stages.values["query"], **_market(running, route)}
+        request["params"] = {name: value for name, value in known.items() if takes(endpoint, name)}
+    elif (body := document()["paths"][endpoint.path][endpoint.method.lower()].get("requestBody")) is not None:
+        request["json"] = body["content"]["application/json"]["example"]
+        if isinstance(request["json"], dict):
+            named = {name: value for name, value in _market(running, route).items() if name in request["json"]}
+            request["json"] = {**request["json"], **named, **running.stages.fields.get(route, {})}
+    with running.ask(endpoint, running.callers[_who_may(running, endpoint)], **request) as answer:
+        content = b"null" if _is_endless(answer) else answer.content
+        assert answer.status_code in {endpoint.status, *(status for status, _ in endpoint.also)} - {503}, content
+        if endpoint.media_type == "application/json":
+            check_answer(endpoint, answer.status_code, content)
+
+
+def _market(running: Running, route: str) -> dict[str, str]:
+    return {"market_id": running.stages.market.get(route, running.stages.values["market"])}
+
+
+def _who_may(running: Running, endpoint: Endpoint) -> str:
+    if (route := _route(endpoint)) in running.callers:
+        return route
+    if endpoint.raw_body:
+        return "helius"
+    return "admin" if endpoint.path.startswith("/api/admin") else "nobody" if endpoint.level is Level.NONE else "wallet"
+
+
+@pytest.mark.parametrize(("endpoint", "mode"), list(_cases()))
+def test_every_answer_is_documented(running: Running, schema: Any, endpoint: Endpoint, mode: Any) -> None:
+    operation = schema[endpoint.path][endpoint.method]
+    may = _who_may(running, endpoint)
 
     @settings(
         max_examples=EXAMPLES,
@@ -119,29 +161,38 @@ def test_every_answer_is_documented(running: Running, schema: Any, method: str, 
     )
     @given(case=operation.as_strategy(generation_mode=mode), draw=st.data())
     def ask(case: Any, draw: st.DataObject) -> None:
-        caller = draw.draw(st.sampled_from([*running.callers, *_who_gets_in(path)]), label="caller")
+        caller = draw.draw(st.sampled_from(["nobody", "wallet", "admin", "service", "helius", *[may] * 5]), "caller")
         if draw.draw(st.booleans(), label="names what there is"):
-            _name_real_things(case, path, running.values)
-        response = case.call(
-            base_url=running.url, session=running.session, headers=running.callers[caller], timeout=TIMEOUT_S
-        )
-        assert response.status_code < 500 or response.status_code == 503, response.text
+            _name_real_things(case, endpoint, running.stages)
+        sent = {"base_url": running.url, "headers": running.callers[caller]}
+        if endpoint.media_type == ENDLESS:
+            _listen(endpoint, running.session, case.as_transport_kwargs(**sent))
+            return
+        response = case.call(session=running.session, timeout=TIMEOUT_S, **sent)
+        assert response.status_code < 500, response.text
         case.validate_response(response, checks=CHECKS.get_by_names(list(CHECKED)))
 
     ask()
 
 
-def _who_gets_in(path: str) -> list[str]:
-    """Callers that come more often, so that more than the refusal is seen."""
-    if path.startswith("/api/admin"):
-        return ["admin"] * 5
-    return ["helius"] * 5 if "webhook" in path else ["wallet"] * 5
+def _listen(endpoint: Endpoint, session: requests.Session, request: dict[str, Any]) -> None:
+    """A stream has no end: how it begins is looked at."""
+    with session.request(**request, timeout=TIMEOUT_S, stream=True) as answer:
+        if _is_endless(answer):
+            assert answer.status_code == 200
+        else:
+            assert 400 <= answer.status_code < 500, answer.text
+            check_answer(endpoint, answer.status_code, answer.content)
 
 
-def _name_real_things(case: Any, path: str, values: dict[str, Any]) -> None:
-    for name in case.path_parameters or {}:
-        before = path.split("/{" + name + "}")[0].rpartition("/")[2]
-        case.path_parameters[name] = values.get(f"{before}/{name}") or values.get(name) or case.path_parameters[name]
+def _is_endless(answer: requests.Response) -> bool:
+    return answer.headers["content-type"].partition(";")[0] == ENDLESS
+
+
+def _name_real_things(case: Any, endpoint: Endpoint, stages: Stages) -> None:
+    route = _route(endpoint)
+    case.path_parameters = {**(case.path_parameters or {}), **stages.names(endpoint.path, route)}
+    values = stages.values | {"market": stages.market.get(route, stages.values["market"])}
     for fields in (case.query, case.body):
         if isinstance(fields, dict):
             fields.update({name: values[known] for name, known in NAMED.items() if name in fields})
