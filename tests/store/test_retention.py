@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from zmart_lite.config import Retention
-from zmart_lite.store import feed, markets, retention
+from zmart_lite.store import feed, markets, plans, retention
 from zmart_lite.store.db import Store, Tx
 
 NOW_MS = 1_800_000_000_000
@@ -81,6 +81,14 @@ INSERTS: dict[str, tuple[str, Row]] = {
         ),
         lambda number, _, at_ms: (str(number), at_ms),
     ),
+    "evidence": (
+        "evidence (cid, content, created_ms) VALUES (?, 'seen', ?)",
+        lambda number, _, at_ms: (f"Qm{number}", at_ms),
+    ),
+    "landed_evidence": (
+        "evidence (cid, content, created_ms) VALUES (?, 'seen', ?)",
+        lambda number, _, at_ms: (f"Qm{number}", at_ms),
+    ),
     "audit": (
         "audit (at_ms, action, target, params, result) VALUES (?, 'a', 't', '{}', 'ok')",
         lambda _number, _key, at_ms: (at_ms,),
@@ -92,8 +100,18 @@ def add(tx: Tx, kind: str, number: int, moment_ms: int) -> None:
     """A row of this kind whose moment is ``moment_ms``."""
     if kind == "snapshots":
         assert markets.add_record(tx, KEY, KEY)["id"] == 1
+    if kind == "landed_evidence":
+        refer(tx, number)
     sql, row = INSERTS[kind]
     tx.execute(f"INSERT INTO {sql}", row(number, number.to_bytes(32, "big"), moment_ms))
+
+
+def refer(tx: Tx, number: int, resolved: int = 1) -> int:
+    """A market with the hash of the text of this number; its row."""
+    row: int = markets.add_record(tx, number.to_bytes(32, "big"), number.to_bytes(32, "little"))["id"]
+    sql = "UPDATE markets SET evidence_hash = ?, resolution_proposed_at = ? WHERE id = ?"
+    tx.execute(sql, (f"Qm{number}".encode(), resolved, row))
+    return row
 
 
 def add_transaction(tx: Tx, number: int, *, created_ms: int = 0, failed: int = 0, finality: int = 2) -> None:
@@ -109,6 +127,8 @@ def rows_of(tx: Tx, kind: str) -> int:
         return int(tx.value("SELECT count(*) FROM dead_letters WHERE payload IS NOT NULL"))
     if kind == "signed_bytes":
         return int(tx.value("SELECT count(*) FROM intents WHERE signed_transaction IS NOT NULL"))
+    if kind == "landed_evidence":
+        return int(tx.value("SELECT count(*) FROM evidence WHERE landed = 0"))
     return int(tx.value(f"SELECT count(*) FROM {retention.RULES[kind].table}"))
 
 
@@ -125,12 +145,15 @@ async def test_the_limits_are_the_settings() -> None:
         "discrepancies": 90,
         "failed": 30,
         "snapshots": 365,
+        "evidence": 30,
+        "landed_evidence": 30,
         "audit": 400,
     } | dict.fromkeys(("nonces", "tickets", "revoked_tokens", "drafts"), 0)
     assert set(LIMITS) == {*retention.RULES, retention.FEED}
     chosen = Retention(*range(1, len(fields(Retention)) + 1))
     limits = retention.limits_ms(NOW_MS, chosen)
-    names = ("feed", "payloads", "failed", "dead_letters", "discrepancies", "alerts", "job_runs", "snapshots", "audit")
+    names = ("feed", "payloads", "failed", "dead_letters", "discrepancies", "alerts", "job_runs", "snapshots")
+    names += ("evidence", "audit")
     assert [(NOW_MS - limits[name]) // DAY_MS for name in names] == list(range(1, len(names) + 1))
 
 
@@ -274,3 +297,33 @@ async def test_bytes_that_may_still_be_sent_stay(store: Store) -> None:
     assert await store.write(lambda tx: retention.prune(tx, "signed_bytes", NOW_MS)) == 3
     left = await store.read(lambda tx: tx.all("SELECT subject FROM intents WHERE signed_transaction IS NOT NULL"))
     assert [row["subject"] for row in left] == ["0", "1", "2"]
+
+
+async def test_evidence_that_something_refers_to_stays(store: Store) -> None:
+    def fill(tx: Tx) -> None:
+        for number in range(4):
+            add(tx, "evidence", number, 0)
+        refer(tx, 0)
+        tx.execute("INSERT INTO resolution_plans VALUES (?, 1, ?, 0, 0)", (refer(tx, 1, 0), b"Qm1"))
+        refer(tx, 2, 0)  # a hash that is the question's
+
+    def left(tx: Tx) -> list[tuple[str, int]]:
+        return [(row["cid"], row["landed"]) for row in tx.all("SELECT cid, landed FROM evidence ORDER BY cid")]
+
+    def run(tx: Tx) -> list[int]:
+        return [retention.prune(tx, kind, NOW_MS) for kind in ("landed_evidence", "evidence")]
+
+    await store.write(fill)
+    assert await store.write(run) == [1, 2]
+    assert await store.read(left) == [("Qm0", 1), ("Qm1", 0)]
+    # What a market has once referred to is not asked about again; a plan that is withdrawn keeps nothing.
+    await store.write(lambda tx: tx.execute("DELETE FROM resolution_plans"))
+    assert await store.write(run) == [0, 1]
+    assert await store.read(left) == [("Qm0", 1)]
+
+
+async def test_evidence_that_is_given_again_is_young_again(store: Store) -> None:
+    await store.write(lambda tx: add(tx, "evidence", 1, 0))
+    await store.write(lambda tx: plans.add_evidence(tx, "Qm1", "seen"))
+    assert await store.write(lambda tx: retention.prune(tx, "evidence", NOW_MS)) == 0
+    assert await store.write(lambda tx: retention.prune(tx, "evidence", NOW_MS + 1)) == 1

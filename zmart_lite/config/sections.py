@@ -337,6 +337,9 @@ class Retention:
     alert_days: int = setting(90, "Alerts that are resolved.", low=1, high=3650)
     job_run_days: int = setting(30, "Runs of jobs; the newest of each job stays.", low=1, high=3650)
     snapshot_record_days: int = setting(365, "Records of snapshots that are no longer pinned.", low=1, high=3650)
+    evidence_days: int = setting(
+        30, "Evidence texts that no market and no planned resolution refers to.", low=1, high=3650
+    )
     audit_days: int = setting(0, "Rows of the audit: what administrators did. 0 = all stay.", low=0, high=36_500)
 
 

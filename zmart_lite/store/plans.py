@@ -26,9 +26,10 @@ def find_plan(tx: Tx, market: int) -> Row | None:
 
 
 def add_evidence(tx: Tx, cid: str, content: str) -> None:
-    """Keep an evidence text under the hash that stands for it on chain."""
+    """Keep an evidence text under the hash that stands for it on chain, from now on for as long as any other."""
     tx.execute(
-        "INSERT INTO evidence (cid, content, created_ms) VALUES (?, ?, ?) ON CONFLICT (cid) DO NOTHING",
+        "INSERT INTO evidence (cid, content, created_ms) VALUES (?, ?, ?) ON CONFLICT (cid) DO UPDATE"
+        " SET created_ms = excluded.created_ms WHERE landed = 0",
         (cid, content, tx.now_ms),
     )
 

@@ -33,6 +33,12 @@ _NOT_LAST_OF_JOB = "EXISTS (SELECT 1 FROM job_runs n WHERE n.job = x.job AND n.i
 _OLDEST_RUNS = f"(SELECT * FROM job_runs ORDER BY id LIMIT {BITE_ROWS + 100})"
 """Runs are in the order of their time: there is no need to look at all of them."""
 
+_EVIDENCE_LANDED = (
+    "EXISTS (SELECT 1 FROM markets m WHERE m.evidence_hash = CAST(x.cid AS BLOB)"
+    " AND m.resolution_proposed_at > 0)"
+)
+_EVIDENCE_PLANNED = "EXISTS (SELECT 1 FROM resolution_plans p WHERE p.evidence_hash = CAST(x.cid AS BLOB))"
+
 
 class Old(NamedTuple):
     """Rows ``x`` of ``table`` that may go: those whose ``moment`` lies before a limit, and which meet ``condition``."""
@@ -64,6 +70,10 @@ RULES: Mapping[str, Old] = {
     "failed": Old("transactions", "id", "created_ms", "x.failed = 1 AND x.finality = 2"),
     "snapshots": Old("snapshots", "id", "unpinned_ms"),
     "audit": Old("audit", "id", "at_ms"),
+    "landed_evidence": Old("evidence", "cid", "created_ms", f"x.landed = 0 AND {_EVIDENCE_LANDED}", "landed = 1"),
+    "evidence": Old(
+        "evidence", "cid", "created_ms", f"x.landed = 0 AND NOT {_EVIDENCE_LANDED} AND NOT {_EVIDENCE_PLANNED}"
+    ),
 }
 FEED = "feed"
 
@@ -83,6 +93,8 @@ def limits_ms(now_ms: int, kept: Retention) -> dict[str, int]:
         "job_runs": kept.job_run_days,
         "snapshots": kept.snapshot_record_days,
         "audit": kept.audit_days,
+        "landed_evidence": kept.evidence_days,
+        "evidence": kept.evidence_days,
     }
     return expired | {kind: now_ms - each * DAY_MS for kind, each in days.items() if each}
 

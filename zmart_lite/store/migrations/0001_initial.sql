@@ -195,6 +195,7 @@ CREATE INDEX markets_by_volume ON markets (total_volume, id, hidden, state, list
 CREATE INDEX markets_by_category ON markets (listed_category, created_at, id, hidden, state) WHERE known = 1;
 CREATE INDEX markets_by_end_date ON markets (listed_end_date, id, hidden, state, listed_category) WHERE known = 1;
 CREATE INDEX markets_unsettled_baselines ON markets (baseline_slot) WHERE baseline IS NOT NULL AND baseline_final = 0;
+CREATE INDEX markets_by_evidence ON markets (evidence_hash) WHERE resolution_proposed_at > 0;
 CREATE INDEX markets_by_baseline ON markets (baseline_slot) WHERE baseline_slot IS NOT NULL;
 CREATE INDEX markets_needing_resync ON markets (resync_tried_ms, id) WHERE needs_resync = 1;
 CREATE INDEX markets_resolving ON markets (resolution_proposed_at, id) WHERE state = 3;
@@ -360,9 +361,10 @@ CREATE TABLE evidence (
     cid        TEXT PRIMARY KEY,
     content    TEXT NOT NULL,
     pinned     INTEGER NOT NULL DEFAULT 0 CHECK (pinned IN (0, 1)),
-    created_ms INTEGER NOT NULL
+    landed     INTEGER NOT NULL DEFAULT 0 CHECK (landed IN (0, 1)), -- a market refers to it: seen when it was old
+    created_ms INTEGER NOT NULL         -- when it was given last
 ) STRICT;
-CREATE INDEX evidence_by_time ON evidence (created_ms, cid);
+CREATE INDEX evidence_by_time ON evidence (created_ms, cid) WHERE landed = 0;
 CREATE INDEX evidence_unpinned ON evidence (created_ms, cid) WHERE pinned = 0;
 
 -- An outcome the creator registered in advance; the monitor submits it at due_at.
@@ -374,6 +376,7 @@ CREATE TABLE resolution_plans (
     registered_ms INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX resolution_plans_by_due ON resolution_plans (due_at);
+CREATE INDEX resolution_plans_by_evidence ON resolution_plans (evidence_hash);
 
 CREATE TABLE discussions (
     id         INTEGER PRIMARY KEY,
