@@ -15,6 +15,7 @@
      │    ├── TransactionFailed       landed and failed
      │    └── TransactionExpired      did not land and no longer can
      ├── StoreUnavailable             the database cannot be written or read now
+     │    └── ReadTooLong             a reading was stopped at its time limit
      ├── LeaseLost                    another holder has taken over what this one was doing
      ├── BackupFailed                 a copy of the database could not be made, or is not usable
      ├── IpfsError                    IPFS or the way to it
@@ -122,6 +123,10 @@ class TransactionExpired(ChainError):
 
 class StoreUnavailable(ZmartError):
     """The database is not available right now."""
+
+
+class ReadTooLong(StoreUnavailable):
+    """Reading this took too long."""
 
 
 class LeaseLost(ZmartError):

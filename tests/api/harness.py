@@ -290,8 +290,9 @@ def config_for_tests(folder: Path, **sections: Any) -> Config:
     auth = Auth(
         jwt_secret=Secret(JWT_SECRET.decode()), admin_wallets=(address(ADMIN),), service_keys=(Secret(SERVICE_KEY),)
     )
-    sections = {"auth": auth, "limits": GENEROUS, **sections}
-    return replace(settings, store=replace(settings.store, dir=str(folder)), **sections)
+    sections = {"auth": auth, "limits": GENEROUS, "store": settings.store, **sections}
+    sections["store"] = replace(sections["store"], dir=str(folder))
+    return replace(settings, **sections)
 
 
 @asynccontextmanager

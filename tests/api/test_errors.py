@@ -7,6 +7,7 @@ from zmart_lite.errors import (
     ChainError,
     Conflict,
     ProgramError,
+    ReadTooLong,
     RpcRefused,
     RpcUnavailable,
     SimulationFailed,
@@ -27,6 +28,7 @@ SECRET = "https://rpc.example/?api-key=hunter2"
     (RpcRefused(SECRET, -32_000), 503, "rpc_unavailable"),
     (ChainError(SECRET), 503, "rpc_unavailable"),
     (StoreUnavailable(SECRET), 503, "store_unavailable"),
+    (ReadTooLong(SECRET), 503, "store_unavailable"),
     (Conflict("Too late.", reason="wrong_time"), 409, "wrong_time"),
 ])  # fmt: skip
 def test_known_ones(error: ZmartError, status: int, reason: str) -> None:

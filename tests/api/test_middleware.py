@@ -2,12 +2,13 @@
 shape.
 """
 
+import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -270,6 +271,27 @@ class TestErrors:
         assert (response.status_code, answer["reason"]) == (503, "store_unavailable")
         assert int(response.headers["retry-after"]) > 0
         assert "secret" not in response.text
+
+    async def test_reading_that_does_not_end_is_stopped(self, tmp_path: Path) -> None:
+        """One real statement without an end on every connection, and a request that waits behind them."""
+        endless = (
+            "CREATE VIEW snapshots AS WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c)"
+            " SELECT old.*, n FROM c LEFT JOIN old_snapshots old ON old.id = -n"
+        )
+        short = replace(Config().store, read_timeout_s=cast(int, 0.1))
+        async with api_node(tmp_path, store=short) as node:
+            market = await node.add_market()
+            await node.store.write(lambda tx: tx.execute("ALTER TABLE snapshots RENAME TO old_snapshots"))
+            await node.store.write(lambda tx: tx.execute(endless))
+            slow = [node.http.get(f"/api/markets/{market}/snapshots") for _ in range(8)]
+            async with asyncio.timeout(5):
+                answers = await asyncio.gather(*slow)
+            for response in answers:
+                answer = response.json()
+                assert (response.status_code, answer["reason"]) == (503, "store_unavailable")
+                assert "too long" in answer["message"]
+                assert response.headers["retry-after"] == "5"
+            assert (await node.get(f"/api/markets/{market}"))["id"] == market
 
     async def test_every_error_has_one_shape(self, node: ApiNode) -> None:
         for method, path in (

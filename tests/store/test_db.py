@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from pysqlite3 import dbapi2 as sqlite
 
-from zmart_lite.errors import Conflict, StartupError, StoreUnavailable
+from zmart_lite.errors import Conflict, ReadTooLong, StartupError, StoreUnavailable
 from zmart_lite.models import FeedMessage
 from zmart_lite.store.amounts import u64_text
 from zmart_lite.store.db import GROUP_UNITS_MAX, Store, Tx
@@ -466,4 +466,39 @@ async def test_times_are_the_clocks(tmp_path: Path) -> None:
     store = await Store(tmp_path / "zmart.db", now_ms=lambda: 123).open()
     assert await store.write(lambda tx: tx.now_ms) == 123
     assert await store.read(lambda tx: tx.now_ms) == 123
+    await store.close()
+
+
+ENDLESS = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers) SELECT max(n) FROM numbers"
+
+
+async def test_a_read_is_stopped_at_its_time_limit_and_the_reader_goes_on(tmp_path: Path) -> None:
+    store = await Store(tmp_path / "zmart.db", readers=1).open()
+    for _ in range(2):
+        async with asyncio.timeout(5):
+            with pytest.raises(ReadTooLong):
+                await store.read(lambda tx: tx.value(ENDLESS), timeout_s=0.05)
+    # The limit was that reading's: neither a later one nor one without a limit is stopped by it.
+    long = ENDLESS.replace("FROM numbers)", "FROM numbers WHERE n < 300000)")
+    assert await store.read(lambda tx: tx.value(long), timeout_s=60) == 300_000
+    assert await store.read(lambda tx: tx.value(long)) == 300_000
+    await store.close()
+
+
+async def test_waiting_for_a_reader_is_part_of_the_time(tmp_path: Path) -> None:
+    store = await Store(tmp_path / "zmart.db", readers=1).open()
+    begun, go = threading.Event(), threading.Event()
+
+    def occupy(_: Tx) -> str:
+        begun.set()
+        assert go.wait(10)
+        return "read"
+
+    reading = asyncio.get_running_loop().create_task(store.read(occupy, timeout_s=60))
+    await asyncio.to_thread(begun.wait, 10)
+    with pytest.raises(ReadTooLong):
+        await store.read(count, timeout_s=0.02)
+    waiting = asyncio.get_running_loop().create_task(store.read(count, timeout_s=60))
+    go.set()
+    assert (await reading, await waiting) == ("read", 0)
     await store.close()

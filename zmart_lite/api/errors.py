@@ -9,6 +9,7 @@ from zmart_lite.errors import (
     ChainError,
     Conflict,
     ProgramError,
+    ReadTooLong,
     RequestError,
     RpcUnavailable,
     SimulationFailed,
@@ -55,6 +56,11 @@ def _store_unavailable(_: StoreUnavailable) -> RequestError:
     return Unavailable("The database is not available right now.", reason="store_unavailable")
 
 
+def _read_too_long(_: ReadTooLong) -> RequestError:
+    message = "Reading this took too long, or too much is being read right now: ask for less, or again later."
+    return Unavailable(message, reason="store_unavailable")
+
+
 def _rpc_unavailable(error: RpcUnavailable) -> RequestError:
     wait_s = max(1, round(error.retry_after_s)) if error.retry_after_s else 5
     return Unavailable("The Solana cluster does not answer right now.", reason="rpc_unavailable", retry_after_s=wait_s)
@@ -71,6 +77,7 @@ TRANSLATIONS: dict[type[ZmartError], Translate] = {
     RpcUnavailable: _rpc_unavailable,
     ChainError: _chain_error,
     StoreUnavailable: _store_unavailable,
+    ReadTooLong: _read_too_long,
 }
 """How errors of the lower layers look to a client; the nearest class in the error's own order counts."""
 

@@ -69,7 +69,9 @@ class Store:
     )
     readers: int = setting(3, "Connections that only read.", low=1, high=64)
     cache_mb: int = setting(64, "Page cache of each SQLite connection, in MiB.", low=1, high=4096)
-    read_timeout_s: int = setting(5, "Seconds that the reading for one request may take.", low=1, high=600)
+    read_timeout_s: int = setting(
+        5, "Seconds that the reading for one request may take, waiting included; then 503.", low=1, high=600
+    )
     queue_max: int = setting(10_000, "Writes that may wait; beyond that requests get 503.", low=16, high=COUNT_MAX)
 
     @property

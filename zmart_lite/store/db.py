@@ -23,7 +23,7 @@ import aiosqlite
 import msgspec
 from pysqlite3 import dbapi2 as sqlite
 
-from zmart_lite.errors import DatabaseInUse, StartupError, StoreUnavailable
+from zmart_lite.errors import DatabaseInUse, ReadTooLong, StartupError, StoreUnavailable
 from zmart_lite.models import FeedMessage
 from zmart_lite.store import migrate
 from zmart_lite.store.changes import EVERY_TABLE, Changes, changed_table
@@ -302,24 +302,34 @@ class Store:
         return await done
 
     async def read(self, run: Callable[[Tx], T], *, timeout_s: float | None = None) -> T:
-        """Run a function on a consistent snapshot. It may not write. Statements that run beyond ``timeout_s`` are
-        stopped.
+        """Run a function on a consistent snapshot. It may not write. ``timeout_s`` is for waiting for a connection and
+        for all statements together; one that runs beyond it is stopped.
 
-        Raises StoreUnavailable, also once closing.
+        Raises ReadTooLong, StoreUnavailable, also once closing.
         """
         if self._closing:
             raise StoreUnavailable("The node is stopping.")
-        connection = await self._readers.get()
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
         try:
-            return await connection.call(_run_read, run, self.now_ms(), timeout_s)
+            connection = await self._reader(timeout_s)
+        except TimeoutError as error:
+            raise ReadTooLong from error
+        try:
+            return await connection.call(_run_read, run, self.now_ms(), deadline)
         except sqlite.OperationalError as error:
             if getattr(error, "sqlite_errorcode", 0) & PRIMARY_RESULT == sqlite.SQLITE_INTERRUPT:
-                raise StoreUnavailable(f"This took the database longer than {timeout_s} s.") from error
+                raise ReadTooLong from error
             raise StoreUnavailable(f"The database cannot be read: {error}") from error
         except sqlite.DatabaseError as error:
             raise StoreUnavailable(f"The database cannot be read: {error}") from error
         finally:
             self._readers.put_nowait(connection)
+
+    async def _reader(self, timeout_s: float | None) -> _Connection:
+        if timeout_s is None or not self._readers.empty():
+            return await self._readers.get()
+        async with asyncio.timeout(timeout_s):
+            return await self._readers.get()
 
     async def on_writer(self, function: Callable[[Any], T]) -> T:
         """Run a function of the bare writing connection outside any transaction (backup, checkpoint, VACUUM)."""
@@ -378,8 +388,8 @@ def _settle(done: asyncio.Future[Any], outcome: _Outcome) -> None:
         done.set_exception(outcome.error)
 
 
-def _run_read(connection: Any, run: Callable[[Tx], T], now_ms: int, timeout_s: float | None) -> T:
-    connection.set_progress_handler(None if timeout_s is None else _too_long(timeout_s), READ_STEPS)
+def _run_read(connection: Any, run: Callable[[Tx], T], now_ms: int, deadline: float | None) -> T:
+    connection.set_progress_handler(None if deadline is None else _passed(deadline), READ_STEPS)
     connection.execute("BEGIN")
     try:
         return run(Tx(connection, now_ms))
@@ -388,9 +398,8 @@ def _run_read(connection: Any, run: Callable[[Tx], T], now_ms: int, timeout_s: f
             connection.execute("ROLLBACK")
 
 
-def _too_long(timeout_s: float) -> Callable[[], bool]:
+def _passed(deadline: float) -> Callable[[], bool]:
     """Tells SQLite, which asks from time to time, whether to stop."""
-    deadline = time.monotonic() + timeout_s
     return lambda: time.monotonic() > deadline
 
 

@@ -34,8 +34,7 @@ _OLDEST_RUNS = f"(SELECT * FROM job_runs ORDER BY id LIMIT {BITE_ROWS + 100})"
 """Runs are in the order of their time: there is no need to look at all of them."""
 
 _EVIDENCE_LANDED = (
-    "EXISTS (SELECT 1 FROM markets m WHERE m.evidence_hash = CAST(x.cid AS BLOB)"
-    " AND m.resolution_proposed_at > 0)"
+    "EXISTS (SELECT 1 FROM markets m WHERE m.evidence_hash = CAST(x.cid AS BLOB) AND m.resolution_proposed_at > 0)"
 )
 _EVIDENCE_PLANNED = "EXISTS (SELECT 1 FROM resolution_plans p WHERE p.evidence_hash = CAST(x.cid AS BLOB))"
 
