@@ -135,7 +135,7 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], int]]:
     """A function that tells how many steps the database took since it was last asked."""
     looks = 0
 
-    def too_long(_: float) -> Callable[[], bool]:
+    def passed(_: float) -> Callable[[], bool]:
         def look() -> bool:
             nonlocal looks
             looks += 1
@@ -150,7 +150,7 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], int]]:
 
     with monkeypatch.context() as patch:
         patch.setattr(db, "READ_STEPS", STEPS)
-        patch.setattr(db, "_too_long", too_long)
+        patch.setattr(db, "_passed", passed)
         yield steps
 
 
