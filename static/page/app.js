@@ -8,6 +8,7 @@ const STATUS_EVERY_MS = 2_000;
 const HISTORY = 90;
 const PASSING_MAX_MS = 10_000;
 const TITLES_MAX = 1_000;
+const NEWEST = 100;
 const CLUSTERS_TO_PLAY = new Set(['localnet', 'devnet']);
 
 class App extends EventTarget {
@@ -24,6 +25,8 @@ class App extends EventTarget {
   devnet = null;
   /** @type {Zmart | null} */ admin = null;
   #chainOffsetMs = 0;
+  /** @type {Promise<unknown> | null} */ #newest = null;
+  /** @type {Map<string, Promise<unknown>>} names that are being looked up, or were, by id */ #asked = new Map();
   /** @type {Map<string, string>} questions of markets met lately, by id */ #titles = new Map();
 
   async start() {
@@ -71,6 +74,25 @@ class App extends EventTarget {
   /** @param {string} id */
   nameOf(id) {
     return this.#titles.get(id) ?? `Market ${id.slice(0, 8)}`;
+  }
+
+  /**
+   * Has a market's name looked up if it is not known: with the newest ones at once, else by itself. It never fails; a
+   * market without a name keeps that of its id.
+   * @param {string} id
+   * @returns {Promise<unknown>}
+   */
+  learn(id) {
+    if (this.#titles.has(id)) return Promise.resolve();
+    const client = this.admin ?? this.zmart;
+    this.#newest ??= client.get('/api/markets', { limit: NEWEST }).then(({ markets }) => this.know(markets)).catch(() => {});
+    const known = this.#asked.get(id) ?? this.#newest.then(() => (this.#titles.has(id) ? null : client.get(`/api/markets/${id}`).then((market) => this.know([market])).catch(() => {})));
+    this.#asked.set(id, known);
+    for (const old of this.#asked.keys()) {
+      if (this.#asked.size <= TITLES_MAX) break;
+      this.#asked.delete(old);
+    }
+    return known;
   }
 
   /** Whether this cluster is for playing: its money is worth nothing. */

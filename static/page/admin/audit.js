@@ -1,7 +1,13 @@
 import { h } from '../dom.js';
 import { address, date, words } from '../format.js';
 import { badge, cell } from '../parts/basics.js';
+import { marketLink } from '../parts/market.js';
 import { freshList } from './lists.js';
+
+const MARKET_ID = /^[0-9a-f]{64}$/;
+const TARGET_MAX = 24;
+
+const on = (target) => (MARKET_ID.test(target ?? '') ? marketLink(target) : String(target ?? '–').slice(0, TARGET_MAX));
 
 /** Who did what: append-only. */
 export const audit = (signal) => [
@@ -11,8 +17,8 @@ export const audit = (signal) => [
     row: (entry) => h('tr', {},
       cell(h('span.nowrap', {}, date(entry.at))),
       cell(h('span.mono', { title: entry.wallet }, address(entry.wallet))),
-      cell(h('strong', {}, words(entry.action))),
-      cell(h('span.mono', {}, String(entry.target ?? '–').slice(0, 16))),
+      cell(h('strong', {}, words(entry.action)), entry.params?.action ? `: ${entry.params.action}` : null),
+      cell(on(entry.target)),
       cell(entry.reason ?? '–'),
       cell(badge(String(entry.result), entry.result === 'ok' ? 'ok' : ''))),
   }, signal).element,

@@ -5,6 +5,7 @@ import { count, date, duration, since, size, words } from '../format.js';
 import { jobState } from '../node/overview.js';
 import { toast } from '../notify.js';
 import { badge, blank, cell, endCell, table, worker } from '../parts/basics.js';
+import { jobName, schedule } from '../parts/job.js';
 import { freshList } from './lists.js';
 import { protocolCard } from './protocol.js';
 
@@ -40,8 +41,8 @@ function jobRow(job, refresh) {
   const path = `/api/admin/jobs/${job.name}`;
   const paused = job.paused;
   return h('tr', {},
-    cell(h('strong', {}, words(job.name)), job.last_error ? h('p.bad.small', {}, job.last_error) : null),
-    cell(job.schedule),
+    cell(jobName(job), job.last_error ? h('p.bad.small', {}, job.last_error) : null),
+    cell(schedule(job.schedule)),
     cell(jobState(job)),
     cell(job.last_finished_at ? since(job.last_finished_at) : 'never'),
     cell(paused ? 'when resumed' : job.next_run_at ? since(job.next_run_at) : 'by hand'),

@@ -4,6 +4,7 @@ import { h } from '../dom.js';
 import { count, since, words } from '../format.js';
 import { toast } from '../notify.js';
 import { badge, cell, endCell, worker } from '../parts/basics.js';
+import { marketLink } from '../parts/market.js';
 import { raw } from '../parts/raw.js';
 import { transaction } from '../parts/transaction.js';
 import { freshList } from './lists.js';
@@ -19,14 +20,14 @@ export const queue = (signal) => [
     row: intentRow,
   }, signal).element,
   freshList({
-    title: 'Dead letters', path: '/api/admin/dead-letters', rows: (answer) => answer.dead_letters, empty: 'Everything that arrived could be read.',
+    title: 'Dead letters', note: 'what arrived and could not be read', path: '/api/admin/dead-letters', rows: (answer) => answer.dead_letters, empty: 'Everything that arrived could be read.',
     heads: ['Kind', 'Error', 'Signature', ['Attempts', 'end'], 'First seen', ''],
     row: deadLetterRow,
   }, signal).element,
   freshList({
-    title: 'Discrepancies', path: '/api/admin/discrepancies', rows: ({ discrepancies }) => discrepancies, empty: 'Database and chain agree.',
+    title: 'Discrepancies', note: 'where database and chain differed', path: '/api/admin/discrepancies', rows: ({ discrepancies }) => discrepancies, empty: 'Database and chain agree.',
     heads: ['Market', 'Field', 'Stored', 'On chain', 'Found', 'Resolved'],
-    row: (each) => h('tr', {}, cell(h('a.mono', { href: `#/markets/${each.market_id}` }, each.market_id.slice(0, 8))), cell(words(each.field)), cell(each.stored ?? '–'), cell(each.on_chain ?? '–'), cell(since(each.detected_at)), cell(each.resolved_at ? since(each.resolved_at) : badge('open', 'warn'))),
+    row: (each) => h('tr', {}, cell(each.market_id ? marketLink(each.market_id) : 'the protocol'), cell(words(each.field)), cell(each.stored ?? '–'), cell(each.on_chain ?? '–'), cell(since(each.detected_at)), cell(each.resolved_at ? since(each.resolved_at) : badge('open', 'warn'))),
   }, signal).element,
 ];
 
@@ -41,7 +42,7 @@ function intentRow(intent, refresh) {
   const again = intent.status === 'failed' || intent.status === 'expired';
   return h('tr', { 'data-intent': intent.id, 'data-action': intent.action, 'data-status': intent.status },
     cell(h('strong', {}, words(intent.action)), intent.error ? h('p.bad', {}, `${intent.error.name}: ${intent.error.message}`) : null),
-    cell(intent.market_id ? h('a.mono', { href: `#/markets/${intent.market_id}` }, intent.market_id.slice(0, 8)) : '–'),
+    cell(intent.market_id ? marketLink(intent.market_id) : 'the protocol'),
     cell(badge(intent.status, KINDS[intent.status])),
     endCell(count(intent.attempts)),
     cell(intent.signature ? transaction(intent.signature) : '–'),

@@ -113,7 +113,7 @@ export class PriceChart {
   #rest() {
     this.marked = null;
     this.marker?.setAttribute('visibility', 'hidden');
-    put(this.readout, 'Point at the line, or go along it with the arrow keys, to read it.');
+    put(this.readout, 'Touch or point at the line, or use the arrow keys, to read it.');
   }
 }
 

@@ -1,6 +1,8 @@
 import { h, s } from '../dom.js';
 import { count, plural, since, sol, words } from '../format.js';
 import { badge, blank, cell, copyable, dot, endCell, facts, table } from '../parts/basics.js';
+import { jobName } from '../parts/job.js';
+import { marketLink } from '../parts/market.js';
 
 /** What /status says, in cards. */
 
@@ -28,11 +30,11 @@ function spread(byState, total) {
 
 export function jobs(list) {
   if (!list.length) return blank('No jobs.');
-  return table('Jobs', ['Job', 'State', 'Last run', 'Next run'], list.map((job) => h('tr', {},
-    h('td', {}, h('strong', {}, words(job.name))),
+  return table('Jobs', ['Job', 'State', ['Last run', 'spare'], 'Next run'], list.map((job) => h('tr', {},
+    cell(jobName(job)),
     cell(jobState(job)),
     cell(job.last_finished_at ? since(job.last_finished_at) : h('span.muted', {}, 'never')),
-    cell(job.paused || !job.next_run_at ? h('span.muted', {}, job.paused ? 'when resumed' : 'by hand') : since(job.next_run_at)))), 'steady');
+    cell(job.paused || !job.next_run_at ? h('span.muted', {}, job.paused ? 'when resumed' : 'by hand') : since(job.next_run_at)))), 'steady jobs');
 }
 
 export function jobState(job) {
@@ -58,7 +60,7 @@ export function alerts({ open, latest, by_severity: bySeverity }) {
     table('Latest alerts', ['Severity', 'Alert', 'Market', ['Opened', 'end']], latest.map((alert) => h('tr', {},
       cell(badge(words(alert.severity), severityKind(alert.severity))),
       cell(words(alert.alert_type)),
-      cell(alert.market_id ? h('a.mono', { href: `#/markets/${alert.market_id}` }, alert.market_id.slice(0, 8)) : '–'),
+      cell(alert.market_id ? marketLink(alert.market_id) : '–'),
       endCell(h('span.nowrap', {}, since(alert.opened_at)))))),
   ];
 }
@@ -83,7 +85,7 @@ export function rest(status) {
     ['Waiting to be indexed', count(webhook.pending)],
     ['Dead letters', webhook.dead_letters ? h('a.bad', { href: '#/admin?tab=queue' }, count(webhook.dead_letters)) : '0'],
     ['Votes not yet on chain', `${count(pending.proposal)} proposal, ${count(pending.dispute)} dispute`],
-    ['Own transactions', `${count(intents.pending)} under way, ${count(intents.failed)} failed`],
+    ['The node’s transactions', `${count(intents.pending)} under way, ${count(intents.failed)} failed`],
     ['Backend key', keys.backend_matches ? 'is the program’s authority' : h('span.bad', {}, 'is not the program’s authority')],
     ['Admin key', keys.admin_configured ? 'configured' : 'not configured'],
   ]);

@@ -62,7 +62,7 @@ function drawStatus(made, status) {
   const { slot, push, feed } = status;
   const messages = rates(history, ({ head }) => head);
   const slots = rates(history, ({ slot: each }) => each);
-  setTile(made.slot, count(slot.chain), '', status.chain_time ? `Chain time ${date(status.chain_time)}` : 'Chain not seen yet', slots, 'slots per second');
+  setTile(made.slot, count(slot.chain), '', status.chain_time ? `at ${date(status.chain_time)}` : 'Chain not seen yet', slots, 'slots per second');
   setTile(made.lag, count(slot.lag), slot.lag === 1 ? 'slot' : 'slots', `Indexed up to ${count(slot.indexed)}`, history.map(({ lag }) => lag));
   setTile(made.feed, count(feed.head), '', `${short(messages.at(-1) ?? 0)} messages/s`, messages, 'messages per second');
   setTile(made.connections, count(push.websocket + push.sse), '', `${count(push.websocket)} WebSocket, ${count(push.sse)} SSE`, history.map(({ connections }) => connections));
@@ -104,7 +104,7 @@ function drawTraffic(made) {
   const share = now.requests ? now.errors / now.requests : 0;
   setTile(made.rate, short(now.perSecond), '/s', `${short(now.requests)} in all, ${percent(share, share ? 2 : 0)} errors`, traffic.map(({ perSecond }) => perSecond), 'requests per second');
   const latency = now.p99Ms === null ? ['–', ''] : milliseconds(now.p99Ms).split(' ');
-  setTile(made.latency, ...latency, now.p99Ms === null ? 'No requests just now' : 'Of the last seconds', traffic.map(({ p99Ms }) => p99Ms), 'ms');
+  setTile(made.latency, ...latency, now.p99Ms === null ? 'No requests just now' : '99 of 100 answers are faster', traffic.map(({ p99Ms }) => p99Ms), 'ms');
   setTile(made.loop, ...milliseconds(now.loopMs).split(' '), 'How late timers fire', traffic.map(({ loopMs }) => loopMs), 'ms');
 }
 

@@ -29,7 +29,7 @@ function panel(title, note, { path, limit, pauseMs, rows, row, empty }, signal) 
 }
 
 export const trendingPanel = (signal) => panel('Trending', 'last 24 hours', {
-  path: '/api/markets/trending', limit: TRENDING, pauseMs: TRENDING_PAUSE_MS, rows: ({ trending }) => trending, row: trendingRow, empty: 'No market is open for trading.',
+  path: '/api/markets/trending', limit: TRENDING, pauseMs: TRENDING_PAUSE_MS, rows: ({ trending }) => trending.filter(({ uniqueTraders }) => uniqueTraders), row: trendingRow, empty: 'Nobody has traded lately.',
 }, signal);
 
 export const activityPanel = (signal) => panel('Activity', '', {

@@ -41,7 +41,6 @@ function drawBars({ proposal_votes: proposal, dispute_votes: dispute }, market) 
   ];
 }
 
-/** Votes on chain have the chain's time, the others the node's. */
 function voteLine(vote) {
   const positive = vote.choice === 'like' || vote.choice === 'agree';
   return h('li.row-between', {},

@@ -35,7 +35,7 @@ const who = (wallet) => h('span.mono', {}, address(wallet));
 const SENTENCES = {
   trade: (data) => [who(data.trader), ` ${data.trade_type === 'buy' ? 'buys' : 'sells'} ${units(data.shares, 2)} `, outcomeBadge(data.outcome), ` for ${sol(data.cost, 4)}`],
   vote: (data) => [who(data.user_wallet), ` votes ${data.choice}: ${data.likes} to ${data.dislikes}`],
-  voting_progress: (data) => `${words(data.vote_type)}: ${bps(data.percentage_bps)} of ${plural(data.total, 'vote')}${data.aggregated ? ', recorded on chain' : ''}`,
+  voting_progress: (data) => `${words(data.vote_type)}: ${bps(data.percentage_bps)} ${data.vote_type === 'dispute' ? 'agree' : 'like it'}, ${plural(data.total, 'vote')}${data.aggregated ? ', recorded on chain' : ''}`,
   discussion: (data) => [who(data.author), data.action === 'deleted' ? ' took back a post' : `: ${data.content}`],
   claims_enabled: (data) => ['Claims are open: ', outcomeBadge(data.outcome)],
   market_state: marketState,

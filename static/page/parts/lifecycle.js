@@ -42,18 +42,18 @@ export function lifecycle(market) {
       h('span.life-when', {}, i <= current && market[ENTERED[state]] ? date(market[ENTERED[state]]) : HINTS[state]))));
 }
 
-/** What time brings next to a market: [sentence, deadline in unix ms], or null if nothing waits for time. */
+/** What time brings next to a market: [until then, deadline in unix ms, from then on], or null if nothing waits for time. */
 export function deadlineOf(market) {
   const at = (iso) => (iso ? Date.parse(iso) : null);
   switch (market.state) {
     case 'PROPOSED':
-      return ['until it goes to manual review', at(market.created_at) + PROPOSAL_REVIEW_MS];
+      return ['until it goes to manual review', at(market.created_at) + PROPOSAL_REVIEW_MS, 'Its day is over: people review it'];
     case 'ACTIVE':
-      return at(market.end_date) === null ? null : ['until its end date', at(market.end_date)];
+      return at(market.end_date) === null ? null : ['until its end date', at(market.end_date), 'Its end date has passed: it can be resolved'];
     case 'RESOLVING':
-      return at(market.dispute_deadline) === null ? null : ['to dispute the outcome', at(market.dispute_deadline)];
+      return at(market.dispute_deadline) === null ? null : ['to dispute the outcome', at(market.dispute_deadline), 'Too late to dispute: it can be finalized'];
     case 'DISPUTED':
-      return at(market.dispute_settle_at) === null ? null : ['to vote on the dispute', at(market.dispute_settle_at)];
+      return at(market.dispute_settle_at) === null ? null : ['to vote on the dispute', at(market.dispute_settle_at), 'The dispute vote is over: it can be settled'];
     default:
       return null;
   }
@@ -63,6 +63,6 @@ export function deadlineOf(market) {
 export function timeLeft(market, chainNowMs) {
   const found = deadlineOf(market);
   if (!found) return '';
-  const [what, at] = found;
-  return at > chainNowMs ? `${duration((at - chainNowMs) / 1000)} ${what}` : `No time left ${what}`;
+  const [what, at, over] = found;
+  return at > chainNowMs ? `${duration((at - chainNowMs) / 1000)} ${what}` : over;
 }

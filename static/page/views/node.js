@@ -35,8 +35,8 @@ export function mount({ root, signal }) {
         card('Alerts', { note: h('a', { href: '#/admin?tab=alerts' }, 'Act on them') }, parts.alerts)),
       h('div.stack', {},
         card('Services', {}, services(signal, figures.drawDatabase)),
-        card('Circuit breakers', {}, parts.breakers),
-        card('Indexing', {}, parts.rest),
+        card('Circuit breakers', { note: 'pause what keeps failing' }, parts.breakers),
+        card('Queues and keys', {}, parts.rest),
         card('Versions', {}, parts.versions))));
   root.append(
     h('div.view-head', {}, h('div.stack-s', {}, parts.health, parts.unwell, parts.about)),
