@@ -15,10 +15,12 @@ from tests.simulation.poison import (
     DISCRIMINATOR,
     EDGE_B,
     HOSTILE_HASHES,
+    KINDS_OF_CONFIG_EVENTS,
     KINDS_OF_EVENTS,
     U64_MAX,
     UpgradedProgram,
-    extreme_event,
+    edge_event,
+    extreme_config,
     extreme_market,
     extreme_position,
     poison,
@@ -304,31 +306,50 @@ class SimulatedChain:
 
         Whatever it says, the market's account is changed by it, so that only a reading tells how the market stands.
         """
+        if kind == "extreme_config":
+            return self._spoil_config()
         market_id = self._poisonable()
         if market_id is None:
             return False
-        address, holder = self.codec.market_address(market_id), self.localnet.wallets[0]
+        address = self.codec.market_address(market_id)
         market = self.decoded(address)
-        if kind == "u64_max":
-            held = self.codec.position_address(address, bytes(holder.pubkey()))
-            contents = [
-                (address, self.codec.encode_account(extreme_market(market))),
-                (held, self.codec.encode_account(extreme_position(self.decoded(held)))),
-            ]
-            events = [
-                extreme_event(self.codec, each, market_id, bytes(holder.pubkey()))
-                for each in self.random.sample(KINDS_OF_EVENTS, len(KINDS_OF_EVENTS))
-            ]
-            came = [self._poisoned([self.codec.encode_event(event)], contents) for event in events]
-            return all(came)
+        if kind in ("largest", "least"):
+            return self._go_to_the_edge(kind, market)
         changed = market._replace(total_volume=self.random.getrandbits(60))
         data = self.codec.encode_account(changed) + bytes(64 if kind == "long_account" else 0)
         event = MarketCancelled(market_id, market.creator, self.ledger.clock.now_s())
         payloads = [] if kind == "long_account" else [spoiled(kind, self.codec.encode_event(event), self.random)]
-        return self._poisoned(payloads, [(address, data)])
+        return self._poisoned(poison(self.codec.program_id, payloads, [(address, data)]))
 
-    def _poisoned(self, payloads: list[bytes], contents: list[tuple[bytes, bytes]]) -> bool:
-        landed = self.send(self.wallet(), poison(self.codec.program_id, payloads, contents))
+    def _go_to_the_edge(self, edge: str, market: MarketAccount) -> bool:
+        """Every kind of event with such values, one by one, and with the largest ones accounts that hold them, too."""
+        codec, market_id, holder = self.codec, market.market_id, bytes(self.localnet.wallets[0].pubkey())
+        address = codec.market_address(market_id)
+        held = codec.position_address(address, holder)
+        contents = [(address, codec.encode_account(market._replace(total_volume=self.random.getrandbits(60))))]
+        if edge == "largest":
+            contents = [
+                (address, codec.encode_account(extreme_market(market))),
+                (held, codec.encode_account(extreme_position(self.decoded(held)))),
+            ]
+        named = {"market_id": market_id, "market": address, "user": holder}
+        events = [edge_event(codec, kind, edge, named) for kind in KINDS_OF_EVENTS]
+        self.random.shuffle(events)
+        came = [self._poisoned(poison(codec.program_id, [codec.encode_event(each)], contents)) for each in events]
+        return all(came)
+
+    def _spoil_config(self) -> bool:
+        """Within one transaction the config gets values that no market could live with, and loses them again."""
+        codec, address = self.codec, self.codec.config_address()
+        good = codec.encode_account(self.config)
+        bad = codec.encode_account(extreme_config(self.config))
+        events = [edge_event(codec, kind, edge, {}) for kind in KINDS_OF_CONFIG_EVENTS for edge in ("largest", "least")]
+        self.random.shuffle(events)
+        parts = [poison(codec.program_id, [codec.encode_event(each)], [(address, bad)]) for each in events]
+        return self._poisoned(*parts, poison(codec.program_id, [], [(address, good)]))
+
+    def _poisoned(self, *parts: Instruction) -> bool:
+        landed = self.send(self.wallet(), *parts)
         return landed is not None and not landed.failed
 
     def is_poison(self, landed: LandedTransaction) -> bool:

@@ -168,7 +168,13 @@ class SimulatedNode:
 
     async def ask_everything(self, market_ids: Sequence[bytes]) -> list[str]:
         """Requests about these markets that are not answered."""
-        paths = ["/api/markets?limit=100", "/api/events?limit=500", "/api/markets/trending", "/api/stats"]
+        paths = [
+            "/api/markets?limit=100",
+            "/api/events?limit=500",
+            "/api/markets/trending",
+            "/api/stats",
+            "/api/protocol",
+        ]
         for market_id in dict.fromkeys(market_ids):
             here = f"/api/markets/{market_id.hex()}"
             more = ("trades", "events", "stats", "price-history", "positions", "prices", "activity", "related")

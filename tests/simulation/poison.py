@@ -2,7 +2,7 @@
 hostile bytes; and a version of the node that knows less than its chain.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any, get_args
 
@@ -14,9 +14,9 @@ from zmart_lite import models
 from zmart_lite.codec import Codec
 from zmart_lite.errors import UndecodableData
 from zmart_lite.localnet.runtime import Invocation
-from zmart_lite.models import ChainAccount, ChainEvent, MarketAccount, MarketState, UserPosition
+from zmart_lite.models import ChainAccount, ChainEvent, GlobalConfig, MarketAccount, MarketState, UserPosition
 
-U32_MAX, U64_MAX, I64_MAX = 2**32 - 1, 2**64 - 1, 2**63 - 1
+U16_MAX, U32_MAX, U64_MAX, I64_MAX = 2**16 - 1, 2**32 - 1, 2**64 - 1, 2**63 - 1
 DISCRIMINATOR = b"poisoned"
 """Of an instruction that is in no IDL."""
 HOSTILE_HASHES = (
@@ -27,12 +27,10 @@ HOSTILE_HASHES = (
     "\u202e\u0645\u200b\U0001d54f\ufeff".encode().ljust(46, b"\xc3"),
 )
 EDGE_B = (1, U64_MAX)
-KINDS_OF_EVENTS = tuple(
-    kind
-    for kind in get_args(ChainEvent)
-    if {"market_id", "market"} & set(kind._fields) and "Legacy" not in kind.__name__
-)
+KINDS_OF_EVENTS = tuple(kind for kind in get_args(ChainEvent) if {"market_id", "market"} & set(kind._fields))
 """Those that concern a market."""
+KINDS_OF_CONFIG_EVENTS = tuple(kind for kind in get_args(ChainEvent) if kind not in KINDS_OF_EVENTS)
+LEGACY_CLAIM = {"market_id": "pubkey", "user": "pubkey", "amount": "u64", "resolver_fee": "u64", "timestamp": "i64"}
 GARBAGE = ("unknown_event", "longer_event", "shorter_event", "empty_event")
 NEWER = {
     models.ProposalApproved: "unknown_layout",
@@ -79,12 +77,23 @@ def poison(program_id: bytes, payloads: Sequence[bytes], accounts: Sequence[tupl
 # Values at the edge
 
 
-def extreme_event(codec: Codec, kind: type[Any], market_id: bytes, user: bytes) -> ChainEvent:
-    """An event of a market with the largest value in every field that does not name somebody."""
-    (fields,) = (each["type"]["fields"] for each in codec.idl["types"] if each["name"] == kind.__name__)
-    named = {"market_id": market_id, "market": codec.market_address(market_id), "user": user}
-    event: ChainEvent = kind(*(named.get(each["name"]) or _largest(each["type"]) for each in fields))
+def edge_event(codec: Codec, kind: type[Any], edge: str, named: Mapping[str, Any]) -> ChainEvent:
+    """An event with the ``largest`` or the ``least`` value in every field but those that are ``named``."""
+    event: ChainEvent = kind(
+        *(named.get(name) or _at_edge(idl_type, edge) for name, idl_type in _fields(codec, kind).items())
+    )
     return event
+
+
+def _fields(codec: Codec, kind: type[Any]) -> dict[str, Any]:
+    if kind is models.WinningsClaimedLegacy:
+        return LEGACY_CLAIM
+    (fields,) = (each["type"]["fields"] for each in codec.idl["types"] if each["name"] == kind.__name__)
+    return {each["name"]: each["type"] for each in fields}
+
+
+def _at_edge(idl_type: Any, edge: str) -> Any:
+    return _largest(idl_type) if edge == "largest" else _least(idl_type)
 
 
 def _largest(idl_type: Any) -> Any:
@@ -92,6 +101,31 @@ def _largest(idl_type: Any) -> Any:
         return _largest(idl_type["option"]) if "option" in idl_type else b"\xff" * idl_type["array"][1]
     bits = {"u8": 8, "u16": 16, "u32": 32, "u64": 64, "i64": 63}
     return 2 ** bits[idl_type] - 1 if idl_type in bits else {"bool": True, "pubkey": b"\xff" * 32}[idl_type]
+
+
+def _least(idl_type: Any) -> Any:
+    if isinstance(idl_type, dict):
+        return None if "option" in idl_type else bytes(idl_type["array"][1])
+    return {"bool": False, "pubkey": bytes(32), "i64": -(2**63)}.get(idl_type, 0)
+
+
+def extreme_config(config: GlobalConfig) -> GlobalConfig:
+    """The config with the largest value in every field."""
+    return config._replace(
+        admin=b"\xff" * 32,
+        backend_authority=b"\xff" * 32,
+        protocol_fee_wallet=b"\xff" * 32,
+        **dict.fromkeys(
+            (
+                *("protocol_fee_bps", "resolver_reward_bps", "liquidity_provider_fee_bps"),
+                *("proposal_approval_threshold", "dispute_success_threshold", "min_resolver_reputation"),
+            ),
+            U16_MAX,
+        ),
+        min_resolution_delay=I64_MAX,
+        dispute_period=I64_MAX,
+        is_paused=True,
+    )
 
 
 def extreme_market(market: MarketAccount) -> MarketAccount:

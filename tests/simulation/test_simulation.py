@@ -40,7 +40,7 @@ RPC_FAULTS: dict[str, frozenset[str]] = {
     "unknown": KNOWLEDGE,
 }
 EVENTS = ("fork", "fork_again", "truncated", "kill")
-POISON = (*GARBAGE, "u64_max", "long_account", "zero_shares")
+POISON = (*GARBAGE, "largest", "least", "extreme_config", "long_account", "zero_shares")
 UPGRADE = "upgrade"
 EDGES = ("edge_b", "edge_liquidity", "hostile_hash")
 """What markets are created with, now and then."""
