@@ -85,9 +85,11 @@ CREATE TABLE dead_letters (
     attempts      INTEGER NOT NULL DEFAULT 1,
     first_seen_ms INTEGER NOT NULL,
     last_tried_ms INTEGER NOT NULL,
-    resolved_ms   INTEGER
+    resolved_ms   INTEGER,
+    resolution    TEXT                  -- how it ended
 ) STRICT;
 CREATE INDEX dead_letters_open ON dead_letters (id) WHERE resolved_ms IS NULL;
+CREATE INDEX dead_letters_resolved ON dead_letters (id) WHERE resolved_ms IS NOT NULL;
 CREATE INDEX dead_letters_by_kind ON dead_letters (kind, signature) WHERE resolved_ms IS NULL;
 CREATE INDEX dead_letters_to_retry ON dead_letters (last_tried_ms, id) WHERE resolved_ms IS NULL AND signature IS NOT NULL;
 CREATE INDEX dead_letters_by_end ON dead_letters (resolved_ms) WHERE resolved_ms IS NOT NULL;

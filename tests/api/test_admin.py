@@ -213,6 +213,11 @@ async def test_dead_letters(node: ChainNode) -> None:
     assert (code, answer) == (200, {"success": True, "resolved": True, "events": 1})
     assert (await do(node, "dead-letters/2/retry"))[1] == {"success": True, "resolved": False, "events": 0}
     assert [row["id"] for row in (await look(node, "dead-letters"))["dead_letters"]] == ["2"]
+    [ended] = (await look(node, "dead-letters", open="false"))["dead_letters"]
+    assert (ended["id"], ended["resolution"]) == ("1", "indexed whole")
+    assert ended["resolved_at"] >= ended["first_seen_at"]
+    assert (await look(node, "dead-letters/1"))["resolution"] == "indexed whole"
+    assert (found[0]["resolved_at"], found[0]["resolution"]) == (None, None)
     assert (await do(node, "dead-letters/9/retry"))[0] == 404
     assert (await node.get(f"/api/votes/{market_id.hex()}")).status_code == 200
 

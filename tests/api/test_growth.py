@@ -80,6 +80,7 @@ LISTS = {
         *("", "status=failed", "action=finalize_market", f"market_id={FIRST}", "status=failed&action=finalize_market"),
         f"market_id={FIRST}&status=failed",
     ),
+    "/api/admin/dead-letters": ("", "open=true", "open=false"),
     "/api/admin/audit": (
         "",
         "action=job_run",

@@ -68,7 +68,9 @@ def test_commands_beside_a_running_node(tmp_path: Path) -> None:
     asyncio.run(_spoil(tmp_path / "data" / "zmart.db"))
     with node(config) as process:
         at = ("--url", process.url)
+        assert run("events", "list", "--limit", "3", *at).count("event") == 3
         assert f"{LETTERS} dead letters tried, {LETTERS} resolved" in run("events", "retry", *at)
+        assert run("events", "list", "--ended", "--limit", "100", *at).count(": indexed whole") == 100
         assert " 0 of them new" in run("backfill", "--from-slot", "0", *at)
         output = run("reconcile", market_id, *at)
         assert "The running node does it." in output

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from solders.pubkey import Pubkey
+from solders.signature import Signature
 
 from tests.cli.process import write_config
 from tests.jobs.devnet import PROGRAM_ID, World, devnet_world
@@ -58,8 +59,18 @@ async def test_backfilling_folding_again_and_retrying(terminal: Terminal) -> Non
     await store.write(lambda tx: chainlog.add_dead_letter(tx, "event", "too new", signature=signature))
     await store.write(lambda tx: tx.execute("UPDATE markets SET shares_yes = '00000000000000000005'"))
     await store.close()
+    heads, letter, where = (await terminal.run("events", "list")).splitlines()
+    assert heads.split() == ["ID", "KIND", "FIRST", "SEEN", "ATTEMPTS", "REASON"]
+    number, kind, _, attempts, reason = letter.split(maxsplit=4)
+    assert (number, kind, attempts, reason) == ("1", "event", "1", "too new")
+    assert str(Signature(signature)) in where
+    assert "There is none." in await terminal.run("events", "list", "--ended")
     # A retry folds the transaction's market again from its log.
     assert "1 dead letters tried, 1 resolved" in await terminal.run("events", "retry")
+    assert "There is none." in await terminal.run("events", "list")
+    ended = await terminal.run("events", "list", "--ended")
+    assert "too new" in ended
+    assert ": indexed whole" in ended
     assert "0 fields" in await terminal.run("db", "rebuild")
 
 

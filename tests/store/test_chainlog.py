@@ -154,7 +154,7 @@ def test_letters_without_a_signature_are_all_kept(database: Database) -> None:
 
 def test_a_settled_letter_is_opened_again_by_the_same_cause(database: Database) -> None:
     first = letter(database)
-    assert database.write(lambda tx: chainlog.resolve_dead_letters(tx, signature_of(1)))
+    assert database.write(lambda tx: chainlog.resolve_dead_letters(tx, signature_of(1), "well"))
     assert chainlog.count_dead_letters(database.tx) == 0
     assert letter(database) == first
     assert chainlog.count_dead_letters(database.tx) == 1
@@ -163,8 +163,8 @@ def test_a_settled_letter_is_opened_again_by_the_same_cause(database: Database) 
 def test_one_event_of_several_can_be_settled(database: Database) -> None:
     letter(database)
     letter(database, event_index=1)
-    assert not database.write(lambda tx: chainlog.resolve_dead_letters(tx, signature_of(1), 1))
-    assert database.write(lambda tx: chainlog.resolve_dead_letters(tx, signature_of(1), 0))
+    assert not database.write(lambda tx: chainlog.resolve_dead_letters(tx, signature_of(1), "well", 1))
+    assert database.write(lambda tx: chainlog.resolve_dead_letters(tx, signature_of(1), "well", 0))
 
 
 def test_a_failed_retry_is_counted(database: Database) -> None:

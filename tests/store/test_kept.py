@@ -84,7 +84,7 @@ def run_job(database: Database, a: int, b: int) -> None:
 
 def dead_letter(database: Database, a: int, b: int) -> None:
     database.write(lambda tx: chainlog.add_dead_letter(tx, "event", "odd", signature=bytes([a]) * 64, event_index=0))
-    database.write(lambda tx: chainlog.resolve_dead_letters(tx, bytes([b]) * 64))
+    database.write(lambda tx: chainlog.resolve_dead_letters(tx, bytes([b]) * 64, "well"))
 
 
 WRITES: list[Write] = [

@@ -124,7 +124,7 @@ def test_dead_letters_of_one_cause_are_one_alert_until_the_last_is_cured() -> No
     for number in range(40):
         database.write(messages.resolve_undecodable)
         assert number in (0, 1) or database.tx.value(STATUS, ("event",)) == "open"
-        database.write(lambda tx, n=number: chainlog.resolve_dead_letters(tx, signature_of(n)))  # type: ignore[misc]
+        database.write(lambda tx, n=number: chainlog.resolve_dead_letters(tx, signature_of(n), "well"))  # type: ignore[misc]
     database.write(messages.resolve_undecodable)
     assert [database.tx.value(STATUS, (subject,)) for subject in found] == ["resolved"] * 3 + ["open"]
 

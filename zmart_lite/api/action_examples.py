@@ -319,6 +319,8 @@ DEAD_LETTER: dict[str, Any] = {
     "attempts": 1,
     "first_seen_at": "2026-01-02T03:04:05.000Z",
     "last_tried_at": "2026-01-02T03:04:05.000Z",
+    "resolved_at": None,
+    "resolution": None,
 }
 BACKUP: dict[str, Any] = {
     "id": "1",

@@ -127,8 +127,13 @@ def _all(_: Tx, __: PageFields) -> Conditions:
     return Conditions()
 
 
-def _open_letters(_: Tx, __: PageFields) -> Conditions:
-    return Conditions("x.resolved_ms IS NULL")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LetterFields(PageFields):
+    open: bool = field(boolean, True)
+
+
+def _letter_filters(_: Tx, fields: LetterFields) -> Conditions:
+    return Conditions("x.resolved_ms IS NULL" if fields.open else "x.resolved_ms IS NOT NULL")
 
 
 # Jobs
@@ -378,9 +383,9 @@ _LISTS = {
     "dead_letters": _List(
         operations.DEAD_LETTERS,
         operations.dead_letter_row,
-        _open_letters,
-        PageFields,
-        "What could not be indexed.",
+        _letter_filters,
+        LetterFields,
+        "What could not be indexed; open=false: what has ended, and how.",
         examples.DEAD_LETTER,
     ),
     "audit": _List(

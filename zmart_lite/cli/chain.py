@@ -17,6 +17,7 @@ from solders.pubkey import Pubkey
 from zmart_lite.app.node import indexer_options, pin
 from zmart_lite.chain.helius import Ensured, HeliusClient, WebhookRegistration
 from zmart_lite.chain.rpc import RetryPolicy, Rpc
+from zmart_lite.cli import letters
 from zmart_lite.cli.beside import run_job_beside
 from zmart_lite.codec import Codec
 from zmart_lite.config import Config
@@ -62,6 +63,8 @@ def add_commands(main: click.Group, load: Load) -> None:
     @main.group()
     def events() -> None:
         """What could not be indexed."""
+
+    letters.add_commands(events, load)
 
     @events.command("retry")
     @url_option

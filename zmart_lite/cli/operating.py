@@ -53,7 +53,7 @@ def _add_jobs(main: click.Group, load: Load) -> None:
         """Every job: whether it is paused, how its last run ended, when the next one comes."""
         config = load(config_path)
         click.echo(LINE.format("JOB", "STATE", "SCHEDULE", "LAST RUN", "NEXT RUN").rstrip())
-        for line in _on_database_or_node(config, url, _list_stored, lambda node: node.get("jobs")["jobs"]):
+        for line in on_database_or_node(config, url, _list_stored, lambda node: node.get("jobs")["jobs"]):
             click.echo(_line(line).rstrip())
 
     @job.command("run")
@@ -77,7 +77,7 @@ def _pausing(load: Load, action: str, paused: bool) -> click.Command:
     @URL
     @click.pass_obj
     def command(config_path: Path | None, name: str, url: str | None) -> None:
-        _on_database_or_node(
+        on_database_or_node(
             load(config_path),
             url,
             lambda tx: runs.set_paused(tx, name, paused),
@@ -99,7 +99,7 @@ def run_by_hand(config: Config, url: str | None, name: str, *, dry_run: bool) ->
     return 1 if done["failed"] else 0
 
 
-def _on_database_or_node(config: Config, url: str | None, unit: Callable[[Tx], T], ask: Callable[[NodeAdmin], T]) -> T:
+def on_database_or_node(config: Config, url: str | None, unit: Callable[[Tx], T], ask: Callable[[NodeAdmin], T]) -> T:
     """Do it in the database, or, when a node has that open, through its admin API."""
     if config.store.is_postgres:
         with NodeAdmin(config, url) as node:

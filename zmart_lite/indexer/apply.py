@@ -6,7 +6,7 @@ market, and only that one, be folded again from its log. What an event and the k
 the market for a reading of its account (``needs_resync``); nothing is guessed.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from zmart_lite import models
@@ -18,6 +18,7 @@ from zmart_lite.indexer.configs import ConfigLog
 from zmart_lite.indexer.fold import FactsMissing, Holding
 from zmart_lite.indexer.known import Key, Known
 from zmart_lite.indexer.places import Place, facts_in, place_of
+from zmart_lite.indexer.touched import touched_by
 from zmart_lite.models import ChainEvent, ChainTransaction, LoggedEvent, ParsedLogs, VoteType
 from zmart_lite.store import chainlog, intents, markets, messages, positions, texts, votes
 from zmart_lite.store.db import Tx
@@ -28,7 +29,6 @@ CLAIMS = (models.WinningsClaimed, models.WinningsClaimedLegacy)
 HoldingEvent = models.SharesBought | models.SharesSold | models.WinningsClaimed | models.WinningsClaimedLegacy
 HOLDING_EVENTS = (*TRADES, *CLAIMS)
 CONFIG_EVENTS = (models.GlobalConfigInitialized, models.ConfigUpdated, models.ProtocolPauseStatusChanged)
-CONFIG_INSTRUCTIONS = frozenset({"initialize_global_config", "update_global_config", "emergency_pause"})
 VOTES = {models.ProposalVoteSubmitted: VoteType.PROPOSAL, models.DisputeVoteSubmitted: VoteType.DISPUTE}
 
 
@@ -131,7 +131,11 @@ class Applier:
             self._keep(found, "transaction", "It calls an instruction that this version does not know.")
         if is_strange or not parsed.complete or any(logged.event is None for logged in parsed.events):
             self._flag_touched(found)
-        elif self._has_letters and not self._kept and chainlog.resolve_dead_letters(self._tx, found.signature):
+        elif (
+            self._has_letters
+            and not self._kept
+            and chainlog.resolve_dead_letters(self._tx, found.signature, chainlog.INDEXED)
+        ):
             messages.resolve_undecodable(self._tx)
         return True
 
@@ -200,19 +204,13 @@ class Applier:
             messages.publish_undecodable(self._tx, kind, found.signature, error)
 
     def _flag_touched(self, found: ChainTransaction) -> None:
-        """Have the accounts of the markets that a transaction names, or the config, read from the chain.
-
-        Of an instruction that is not one of the IDL's, any account may be a market.
-        """
-        calls = program_instructions(self._codec, found)
-        for call in calls:
-            if call.name == "create_market":
-                self.flag(self._market_by_id(call.args["market_id"]), found.slot)
-        if len(calls) < sum(each.program_id == self._codec.program_id for each in found.instructions) or any(
-            call.name in CONFIG_INSTRUCTIONS for call in calls
-        ):
+        """Have the accounts of the markets that a transaction names, or the config, read from the chain."""
+        touched = touched_by(self._codec, found)
+        for market_id in touched.created:
+            self.flag(self._market_by_id(market_id), found.slot)
+        if touched.config:
             markets.flag_config(self._tx, found.slot)
-        for address in self._addresses_touched(found):
+        for address in touched.addresses:
             record = self._known.by_address(address)
             if record is None:
                 self._context.markets_unknown[address] = found.slot
@@ -224,16 +222,6 @@ class Applier:
         record["incomplete_slot"] = max(slot, record["incomplete_slot"] or 0)
         record["needs_resync"] = int(_is_incomplete(record))
         self._dirty_records.add(record["id"])
-
-    def _addresses_touched(self, found: ChainTransaction) -> Iterator[bytes]:
-        for instruction in found.instructions:
-            if instruction.program_id != self._codec.program_id:
-                continue
-            name = self._codec.instruction_by_discriminator(instruction.data)
-            specs = None if name is None else self._codec.instruction_accounts(name)
-            for place, key in enumerate(instruction.accounts):
-                if specs is None or (place < len(specs) and specs[place].name == "market"):
-                    yield key
 
     def introduce(self, market_id: bytes, slot: int) -> None:
         """Enter a market that the chain has, to have its account read as of ``slot`` or later."""
@@ -265,7 +253,7 @@ class Applier:
                 continue
             chainlog.set_event_market(self._tx, row["id"], record["id"])
             self._late.add(record["id"])
-            if chainlog.resolve_dead_letters(self._tx, row["signature"], row["event_index"]):
+            if chainlog.resolve_dead_letters(self._tx, row["signature"], chainlog.MARKET_KNOWN, row["event_index"]):
                 messages.resolve_undecodable(self._tx)
 
     def _is_old(self, event: ChainEvent) -> bool:

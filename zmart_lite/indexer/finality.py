@@ -132,7 +132,7 @@ class Finality:
             change = LogChange(frozenset())
             for row, new_slot in rows:
                 change = change.plus(chainlog.remove_transaction(tx, row["id"]))
-                chainlog.resolve_dead_letters(tx, row["signature"])
+                chainlog.resolve_dead_letters(tx, row["signature"], chainlog.DROPPED)
                 messages.publish_retracted(tx, row["signature"], row["slot"])
                 messages.resolve_undecodable(tx)
                 intents.reopen(tx, row["signature"], height_max)
@@ -200,7 +200,7 @@ class Finality:
 
         def changed(tx: Tx) -> LogChange:
             change = chainlog.remove_transaction(tx, row["id"])
-            chainlog.resolve_dead_letters(tx, row["signature"])
+            chainlog.resolve_dead_letters(tx, row["signature"], chainlog.CORRECTED)
             messages.resolve_undecodable(tx)
             markets.forget_baselines(tx, sorted(change.markets), row["slot"])
             messages.publish_corrected(tx, row["signature"], row["slot"])

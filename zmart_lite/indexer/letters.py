@@ -1,20 +1,23 @@
 """Tries dead letters again: after an upgrade that knows more layouts, or when the cluster knows more transactions.
 
 A letter that names its transaction is tried from the chain. One that does not holds an item of a delivery as received;
-where this version finds a signature in it, the transaction goes into the inbox.
+where this version finds a signature in it, the transaction goes into the inbox. Logs that the runtime truncated are so
+for ever: their letter ends when all that the transaction may have changed has been read from the chain.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
+from zmart_lite.chain.answers import AccountInfo
 from zmart_lite.chain.events import events_of, is_whole
 from zmart_lite.chain.webhook import parse_payload
 from zmart_lite.errors import RequestError, RpcRefused, RpcUnavailable, UndecodableData
 from zmart_lite.indexer.finality import FETCHES_MAX
+from zmart_lite.indexer.touched import touched_by
 from zmart_lite.indexer.writer import LogWriter
-from zmart_lite.models import ChainTransaction
-from zmart_lite.store import chainlog, messages
+from zmart_lite.models import ChainTransaction, Commitment, MarketAccount
+from zmart_lite.store import chainlog, markets, messages
 from zmart_lite.store.chainlog import Delivery, LogChange
 from zmart_lite.store.db import Row, Tx
 
@@ -100,9 +103,11 @@ class DeadLetters:
             return None
 
     async def _settle(self, letter: Row, found: ChainTransaction | None) -> int | None:
-        if found is None or not is_whole(self._codec, found):
+        if found is None:
             await self._store.write(lambda tx: chainlog.count_retry(tx, letter["id"]))
             return None
+        if not is_whole(self._codec, found):
+            return await self._settle_part(letter, found)
 
         def forget(tx: Tx) -> LogChange:
             change = chainlog.forget_for_retry(tx, found.signature)
@@ -117,6 +122,59 @@ class DeadLetters:
         resolved = after is not None and after["resolved_ms"] is not None
         return len(events_of(self._codec, found).events) if resolved else None
 
+    async def _settle_part(self, letter: Row, found: ChainTransaction) -> int | None:
+        """What does not tell everything is indexed as far as it goes, and the accounts it touched are read. Once these
+        readings are final, nothing is missing any more but the telling.
+        """
+        signature = found.signature
+        is_new = await self._store.read(lambda tx: chainlog.find_transaction(tx, signature)) is None
+        if is_new:
+            await self._apply([(found, SOURCE)])
+        resolution = None
+        if letter["kind"] == "delivery":
+            resolution = chainlog.READ_IN_PART
+        elif letter["kind"] == "truncated" and await self._is_read(found):
+            resolution = chainlog.ACCOUNTS_READ
+
+        def unit(tx: Tx) -> None:
+            if resolution is None:
+                chainlog.count_retry(tx, letter["id"])
+                return
+            chainlog.resolve_letter(tx, letter["id"], resolution)
+            messages.resolve_undecodable(tx)
+
+        await self._store.write(unit)
+        if resolution is None:
+            return None
+        return sum(each.event is not None for each in events_of(self._codec, found).events) if is_new else 0
+
+    async def _is_read(self, found: ChainTransaction) -> bool:
+        """Whether all that a transaction may have changed was read as of its slot or later, for good."""
+        touched = touched_by(self._codec, found)
+        created = [self._codec.market_address(market_id) for market_id in touched.created]
+        addresses = list(dict.fromkeys([*touched.addresses, *created]))
+
+        def read(tx: Tx) -> tuple[bool, list[bytes]]:
+            since = markets.config_flag(tx)
+            records = {address: markets.find_record_by_address(tx, address) for address in addresses}
+            waits = touched.config and since is not None and since <= found.slot
+            waits |= any(record is not None and not markets.contains(record, found.slot) for record in records.values())
+            return waits, [address for address, record in records.items() if record is None]
+
+        waits, unknown = await self._store.read(read)
+        if waits:
+            return False
+        infos = await self._rpc.get_accounts(unknown, Commitment.FINALIZED)
+        return not any(self._may_be_market(info) for info in infos)
+
+    def _may_be_market(self, info: AccountInfo | None) -> bool:
+        if info is None or info.owner != self._codec.program_id:
+            return False
+        try:
+            return isinstance(self._codec.decode_account(info.data), MarketAccount)
+        except UndecodableData:
+            return True
+
     async def _retry_contents(self, letter: Row) -> int | None:
         """The item of a delivery in which no signature was found: 0 if there is one now."""
         try:
@@ -130,7 +188,7 @@ class DeadLetters:
                 chainlog.count_retry(tx, letter["id"])
                 return
             chainlog.add_deliveries(tx, [Delivery(signature, None, None) for signature in signatures], "webhook")
-            chainlog.resolve_letter(tx, letter["id"])
+            chainlog.resolve_letter(tx, letter["id"], chainlog.SIGNATURE_FOUND)
             messages.resolve_undecodable(tx)
 
         await self._store.write(unit)

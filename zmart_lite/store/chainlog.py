@@ -17,6 +17,15 @@ DEAD_LETTER_PAYLOAD_BYTES_MAX = 65_536
 ERROR_CHARACTERS_MAX = 500
 
 
+INDEXED = "indexed whole"
+READ_IN_PART = "indexed as far as it can be read"
+ACCOUNTS_READ = "the accounts it touched were read from the chain"
+MARKET_KNOWN = "its market is known now"
+SIGNATURE_FOUND = "its transaction was found"
+DROPPED = "the chain dropped its transaction"
+CORRECTED = "a delivery had told it wrongly"
+"""How a dead letter can end."""
+
 CONFIG_EVENTS = ("GlobalConfigInitialized", "ConfigUpdated", "ProtocolPauseStatusChanged")
 """The types of the events that change the global config; none of them concerns a market."""
 
@@ -457,8 +466,8 @@ def add_dead_letter(
         )
         if known is not None:
             tx.execute(
-                "UPDATE dead_letters SET attempts = attempts + 1, last_tried_ms = ?, error = ?, resolved_ms = NULL"
-                " WHERE id = ?",
+                "UPDATE dead_letters SET attempts = attempts + 1, last_tried_ms = ?, error = ?, resolved_ms = NULL,"
+                " resolution = NULL WHERE id = ?",
                 (tx.now_ms, error[:ERROR_CHARACTERS_MAX], known["id"]),
             )
             return None if known["resolved_ms"] is None else cast(int, known["id"])
@@ -491,10 +500,10 @@ LETTER_ATTEMPTS_MAX = 50
 
 
 def list_retryable_letters(tx: Tx, limit: int) -> list[Row]:
-    """Open dead letters of transactions that could not be had, those tried longest ago first."""
+    """Open dead letters of transactions that could not be had, or only in part, those tried longest ago first."""
     return tx.all(
         "SELECT id FROM dead_letters WHERE resolved_ms IS NULL AND signature IS NOT NULL AND attempts < ?"
-        " AND (kind || '') IN ('delivery', 'transaction') ORDER BY last_tried_ms, id LIMIT ?",
+        " AND (kind || '') IN ('delivery', 'transaction', 'truncated') ORDER BY last_tried_ms, id LIMIT ?",
         (LETTER_ATTEMPTS_MAX, limit),
     )
 
@@ -507,10 +516,16 @@ def list_open_letters(tx: Tx, after: int, limit: int) -> list[Row]:
     )
 
 
-def resolve_letter(tx: Tx, dead_letter_id: int) -> None:
+def list_letters(tx: Tx, limit: int, *, ended: bool) -> list[Row]:
+    """Dead letters that are open, or those that have ended, newest first."""
+    condition = "resolved_ms IS NOT NULL" if ended else "resolved_ms IS NULL"
+    return tx.all(f"SELECT * FROM dead_letters WHERE {condition} ORDER BY id DESC LIMIT ?", (limit,))
+
+
+def resolve_letter(tx: Tx, dead_letter_id: int, resolution: str) -> None:
     tx.execute(
-        "UPDATE dead_letters SET resolved_ms = ?, last_tried_ms = ? WHERE id = ?",
-        (tx.now_ms, tx.now_ms, dead_letter_id),
+        "UPDATE dead_letters SET resolved_ms = ?, last_tried_ms = ?, resolution = ? WHERE id = ?",
+        (tx.now_ms, tx.now_ms, resolution, dead_letter_id),
     )
 
 
@@ -520,15 +535,15 @@ def count_retry(tx: Tx, dead_letter_id: int) -> None:
     )
 
 
-def resolve_dead_letters(tx: Tx, signature: bytes, event_index: int | None = None) -> bool:
+def resolve_dead_letters(tx: Tx, signature: bytes, resolution: str, event_index: int | None = None) -> bool:
     """Close the dead letters of a transaction that has been indexed whole or is gone, or only that of one event.
 
     Whether the transaction has none left.
     """
     tx.execute(
-        "UPDATE dead_letters SET resolved_ms = ?, last_tried_ms = ? WHERE signature = ? AND resolved_ms IS NULL"
-        " AND (event_index = ? OR ? IS NULL)",
-        (tx.now_ms, tx.now_ms, signature, event_index, event_index),
+        "UPDATE dead_letters SET resolved_ms = ?, last_tried_ms = ?, resolution = ? WHERE signature = ?"
+        " AND resolved_ms IS NULL AND (event_index = ? OR ? IS NULL)",
+        (tx.now_ms, tx.now_ms, resolution, signature, event_index, event_index),
     )
     return tx.one("SELECT 1 FROM dead_letters WHERE signature = ? AND resolved_ms IS NULL", (signature,)) is None
 

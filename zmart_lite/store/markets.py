@@ -329,6 +329,15 @@ def add_discrepancy(tx: Tx, market: int | None, field: str, stored: str, on_chai
     )
 
 
+def contains(record: Record, slot: int) -> bool:
+    """Whether nothing of that slot is missing in a market: its account was read then or later, for good, or never had
+    to be.
+    """
+    if record["incomplete_slot"] is None and not record["needs_resync"]:
+        return True
+    return bool(record["baseline_final"]) and record["baseline_slot"] >= slot
+
+
 def set_absent(tx: Tx, market_id: bytes) -> None:
     """Take back the flag of a market that the chain does not have. One with events stays flagged: it must be there."""
     tx.execute(

@@ -167,6 +167,8 @@ def dead_letter_row(row: Row, *, with_payload: bool = False) -> Json:
         "attempts": row["attempts"],
         "first_seen_at": time_text_ms(row["first_seen_ms"]),
         "last_tried_at": time_text_ms(row["last_tried_ms"]),
+        "resolved_at": optional_time_ms(row["resolved_ms"]),
+        "resolution": row["resolution"],
     }
     if with_payload:
         payload = row["payload"]

@@ -21,8 +21,9 @@ BYTES_DAYS = 7
 
 _NOT_FINAL = "EXISTS (SELECT 1 FROM transactions t WHERE t.signature = x.signature AND t.finality = 1)"
 _WITHOUT_PAYLOAD = (
-    "payload = NULL, resolved_ms = CASE WHEN signature IS NULL THEN coalesce(resolved_ms, last_tried_ms) ELSE"
-    " resolved_ms END"
+    "payload = NULL, resolved_ms = CASE WHEN signature IS NULL THEN coalesce(resolved_ms, last_tried_ms)"
+    " ELSE resolved_ms END, resolution = CASE WHEN signature IS NULL"
+    " THEN coalesce(resolution, 'nothing of it is kept any more') ELSE resolution END"
 )
 """What names no transaction and has no contents any more, nobody can try again: it is closed."""
 _WITH_BYTES = (
