@@ -31,8 +31,10 @@ class Load(NamedTuple):
 class _Client(asyncio.Protocol):
     """One connection that asks again as soon as it is answered. ``status``: how a good answer begins."""
 
-    def __init__(self, following: NextRequest, status: bytes, until: float, done: asyncio.Future[None]) -> None:
-        self._following, self._status, self._until, self._done = following, status, until, done
+    def __init__(self, following: NextRequest, status: bytes) -> None:
+        self._following, self._status = following, status
+        self._until = 0.0
+        self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.latencies: list[float] = []
         self.wrong = 0
         self._missing = 0
@@ -41,7 +43,20 @@ class _Client(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+
+    async def greet(self) -> None:
+        """One request that is not counted: the server has taken the connection then, for which it has no time later."""
+        self._asked = time.perf_counter()
+        self._transport.write(HELLO)
+        await self._done
+        self.latencies.clear()
+        self.wrong, self._tail = 0, b""
+
+    async def ask(self, until: float) -> None:
+        self._until, self._done = until, asyncio.get_running_loop().create_future()
         self._ask(None)
+        await self._done
+        self._transport.close()
 
     def data_received(self, data: bytes) -> None:
         if self._missing:
@@ -81,7 +96,6 @@ class _Client(asyncio.Protocol):
         self._transport.write(request)
 
     def _finish(self) -> None:
-        self._transport.close()
         if not self._done.done():
             self._done.set_result(None)
 
@@ -91,21 +105,17 @@ class _Client(asyncio.Protocol):
 
 
 async def load(port: int, clients: list[NextRequest], status: bytes, seconds: float) -> Load:
-    """Let all clients ask at once for so long."""
+    """Let all clients ask at once for so long, beginning when the server has taken the last connection."""
     loop = asyncio.get_running_loop()
-    started = time.perf_counter()
-    waiting: list[asyncio.Future[None]] = []
     protocols: list[_Client] = []
     for following in clients:
-        done = loop.create_future()
         _, protocol = await loop.create_connection(
-            lambda following=following, done=done: _Client(following, status, started + seconds, done),
-            "127.0.0.1",
-            port,
+            lambda following=following: _Client(following, status), "127.0.0.1", port
         )
-        waiting.append(done)
+        await protocol.greet()
         protocols.append(protocol)
-    await asyncio.gather(*waiting)
+    started = time.perf_counter()
+    await asyncio.gather(*(protocol.ask(started + seconds) for protocol in protocols))
     took = time.perf_counter() - started
     latencies = [latency for protocol in protocols for latency in protocol.latencies]
     return Load(len(latencies), took, latencies, sum(protocol.wrong for protocol in protocols))
@@ -129,3 +139,6 @@ def repeating(request: bytes) -> NextRequest:
 
 def each_once(requests: Iterator[bytes]) -> NextRequest:
     return lambda _: next(requests, None)
+
+
+HELLO = get_request("/health")
