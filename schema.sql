@@ -427,7 +427,7 @@ CREATE INDEX relayed_transactions_by_time ON relayed_transactions (created_ms);
 -- Push: every message in the order in which clients see it
 
 CREATE TABLE feed (
-    feed_offset   INTEGER PRIMARY KEY AUTOINCREMENT,
+    feed_offset   INTEGER PRIMARY KEY,  -- never given twice: the newest row always stays
     type          TEXT NOT NULL,
     market_id     BLOB,
     wallet        BLOB,                 -- the addressee of a position message
@@ -436,7 +436,6 @@ CREATE TABLE feed (
     created_ms    INTEGER NOT NULL,
     data          TEXT NOT NULL         -- the envelope's data, JSON
 ) STRICT;
-CREATE INDEX feed_by_time ON feed (created_ms);
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Actions and operations

@@ -93,7 +93,9 @@ class Database:
         self.now_ms += 1
         self.connection.execute("BEGIN")
         try:
-            result = unit(Tx(self.connection, self.now_ms))
+            tx = Tx(self.connection, self.now_ms)
+            result = unit(tx)
+            tx.store_published()
         except BaseException:
             self.connection.execute("ROLLBACK")
             raise

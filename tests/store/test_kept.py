@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from tests.indexer.projection import Database
 from tests.kept_figures import differences
 from tests.store.market_rows import add_market, add_wallet, hold, log_event
+from tests.store.voting import insert_vote
 from zmart_lite.models import MarketState, SharesBought, SharesSold, VoteType
-from zmart_lite.store import alerts, chainlog, history, intents, kept, markets, positions, runs, votes
+from zmart_lite.store import alerts, chainlog, history, intents, kept, markets, positions, runs
 from zmart_lite.store.db import Tx
 from zmart_lite.store.history import Candle
 from zmart_lite.store.kept import Trade, Volume
@@ -29,7 +30,7 @@ def vote(database: Database, a: int, b: int) -> None:
     def unit(tx: Tx) -> None:
         place = (market, wallet, int(kind))
         if tx.execute("UPDATE votes SET aggregated = 0 WHERE market = ? AND wallet = ? AND kind = ?", place) == 0:
-            votes.insert_vote(tx, market, wallet, kind, True, 1, tx.now_ms)
+            insert_vote(tx, market, wallet, kind)
             kept.count_votes(tx, market, kind, 1)
 
     database.write(unit)

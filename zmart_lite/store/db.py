@@ -69,9 +69,11 @@ def wall_clock_ms() -> int:
 class Tx:
     """One open transaction: what a unit of work sees of the database. Not to be kept beyond the unit."""
 
-    def __init__(self, connection: Any, now_ms: int) -> None:
+    def __init__(self, connection: Any, now_ms: int, feed_head: int | None = None) -> None:
+        """``feed_head``: offset of the newest message; None: to be looked up when it is needed."""
         self._connection = connection
         self.now_ms = now_ms
+        self.feed_head = feed_head
         self.published: list[FeedMessage] = []
         self.changed: set[str | None] = set()
         """Tables that were written; None among them stands for what was only read."""
@@ -111,16 +113,23 @@ class Tx:
         state_changed: bool = False,
     ) -> int:
         """Append a message to the feed; its offset. Clients get it after the commit. ``data`` becomes JSON."""
+        if self.feed_head is None:
+            self.feed_head = int(self.value("SELECT max(feed_offset) FROM feed") or 0)
+        self.feed_head += 1
         text = msgspec.json.encode(data).decode()
-        offset = self.value(
-            "INSERT INTO feed (type, market_id, wallet, listed, state_changed, created_ms, data)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING feed_offset",
-            (message_type, market_id, wallet, int(listed), int(state_changed), self.now_ms, text),
-        )
         self.published.append(
-            FeedMessage(offset, message_type, market_id, wallet, listed, state_changed, self.now_ms, text)
+            FeedMessage(self.feed_head, message_type, market_id, wallet, listed, state_changed, self.now_ms, text)
         )
-        return cast(int, offset)
+        return self.feed_head
+
+    def store_published(self) -> None:
+        """Write what the unit has published, all at once: a statement for each would cost twice the time."""
+        if self.published:
+            self.execute_many(
+                "INSERT INTO feed (feed_offset, type, market_id, wallet, listed, state_changed, created_ms, data)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                self.published,
+            )
 
 
 class _Unit(NamedTuple):
@@ -432,13 +441,14 @@ def _run_units(
     outcomes: list[_Outcome] = []
     messages: list[FeedMessage] = []
     changed: set[str | None] = set()
-    is_first = True
+    is_first, feed_head = True, None
     for run in runs:
-        tx = Tx(connection, now_ms)
+        tx = Tx(connection, now_ms, feed_head)
         if not is_first:
             connection.execute("SAVEPOINT unit")
         try:
-            outcomes.append(_Outcome(run(tx), None))
+            result = run(tx)
+            tx.store_published()
         except Exception as error:  # the unit's own failure belongs to whoever asked for it
             if _is_storage_failure(error) or not connection.in_transaction:
                 # A full disk or an I/O error may have rolled back everything, savepoints and all.
@@ -448,7 +458,8 @@ def _run_units(
             continue
         if not is_first:
             connection.execute("RELEASE unit")
-        is_first = False
+        is_first, feed_head = False, tx.feed_head
+        outcomes.append(_Outcome(result, None))
         messages += tx.published
         changed |= tx.changed
     return outcomes, messages, {table for table in changed if table is not None}

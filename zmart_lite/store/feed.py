@@ -77,11 +77,17 @@ def count_feed(tx: Tx, filters: Sequence[FeedFilter], *, after: int, count_max: 
 
 
 def offset_before(tx: Tx, since_ms: int) -> int:
-    """The offset before the first message created at ``since_ms`` or later."""
-    first = tx.value(
-        "SELECT feed_offset FROM feed WHERE created_ms >= ? ORDER BY created_ms, feed_offset LIMIT 1", (since_ms,)
-    )
-    return feed_head(tx) if first is None else int(first) - 1
+    """The offset before the first message created at ``since_ms`` or later.
+
+    Offsets have no gaps and their times grow, so the place is found by halving, without an index to keep. Where a clock
+    was set back, it is one of the places between which the messages of that time lie.
+    """
+    low, high = oldest_offset(tx) - 1, feed_head(tx)
+    while low < high:
+        middle = (low + high + 1) // 2
+        created_ms = tx.value("SELECT created_ms FROM feed WHERE feed_offset = ?", (middle,))
+        low, high = (middle, high) if created_ms < since_ms else (low, middle - 1)
+    return low
 
 
 def prune_feed(tx: Tx, before_ms: int) -> int:

@@ -8,20 +8,32 @@ from zmart_lite.store.rows import MarketRef
 _COLUMNS = ("market_id", "address")
 
 
+def find_market(tx: Tx, ref: MarketRef) -> Row | None:
+    """The bare row of an indexed market."""
+    return _find(tx, "SELECT m.* FROM markets m", ref)
+
+
 def get_market(tx: Tx, ref: MarketRef) -> Row:
-    """The bare row of an indexed market. Raises NotFound."""
-    return _found(tx, "SELECT m.* FROM markets m", ref)
+    """The same. Raises NotFound."""
+    return _required(find_market(tx, ref))
 
 
 def get_whole_market(tx: Tx, ref: MarketRef) -> Row:
     """The row that rows.market_row takes, with text and addresses. Raises NotFound."""
-    return _found(tx, rows.MARKET_SELECT, ref)
+    return _required(_find(tx, rows.MARKET_SELECT, ref))
 
 
-def _found(tx: Tx, select: str, ref: MarketRef) -> Row:
+def no_market() -> NotFound:
+    return NotFound("There is no such market.")
+
+
+def _required(row: Row | None) -> Row:
+    if row is None:
+        raise no_market()
+    return row
+
+
+def _find(tx: Tx, select: str, ref: MarketRef) -> Row | None:
     if ref.column not in _COLUMNS:
         raise ValueError(ref.column)
-    row = tx.one(f"{select} WHERE m.{ref.column} = ? AND m.known = 1", (ref.value,))
-    if row is None:
-        raise NotFound("There is no such market.")
-    return row
+    return tx.one(f"{select} WHERE m.{ref.column} = ? AND m.known = 1", (ref.value,))

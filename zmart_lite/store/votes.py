@@ -5,6 +5,7 @@ through the node. A dispute vote weighs the voter's shares, which cannot change 
 vote on chain by somebody without shares is kept with weight 0 and counts for nothing.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple, cast
 
 from zmart_lite.errors import Conflict, Forbidden
@@ -16,6 +17,7 @@ from zmart_lite.store.shown import TIME_MAX_S
 VOTING_STATE = {VoteType.PROPOSAL: MarketState.PROPOSED, VoteType.DISPUTE: MarketState.DISPUTED}
 
 FINALIZED = int(Commitment.FINALIZED)
+VOTERS_PER_QUERY_MAX = 256
 
 VOTE_COLUMNS = "v.*, m.market_id, w.address AS wallet_address, t.signature"
 VOTE_JOINS = (
@@ -159,19 +161,43 @@ def require_open(market: Row, kind: VoteType) -> None:
         )
 
 
-def insert_vote(tx: Tx, market: int, wallet: int, kind: VoteType, vote: bool, weight: int, voted_ms: int) -> int:
-    """Store a vote through the node, without its tally; its id. ``voted_ms``: the chain's time in milliseconds.
+class NewVote(NamedTuple):
+    """A vote through the node. ``market`` and ``wallet`` are the keys of their rows; ``weight`` is a decimal number."""
 
-    Raises Conflict ``already_voted``.
-    """
-    vote_id = tx.value(
-        "INSERT INTO votes (market, wallet, kind, vote, weight, source, voted_ms, received_ms)"
-        " VALUES (?, ?, ?, ?, ?, 'api', ?, ?) ON CONFLICT (market, wallet, kind) DO NOTHING RETURNING id",
-        (market, wallet, int(kind), int(vote), str(weight), voted_ms, tx.now_ms),
+    id: int
+    market: int
+    wallet: int
+    kind: int
+    vote: bool
+    weight: str
+
+
+def next_vote_id(tx: Tx) -> int:
+    return cast(int, tx.value("SELECT coalesce(max(id), 0) + 1 FROM votes"))
+
+
+def insert_votes(tx: Tx, new: Sequence[NewVote], voted_ms: int) -> None:
+    """Store votes without their tallies. ``voted_ms``: the chain's time in milliseconds."""
+    tx.execute_many(
+        "INSERT INTO votes (id, market, wallet, kind, vote, weight, source, voted_ms, received_ms)"
+        " VALUES (?, ?, ?, ?, ?, ?, 'api', ?, ?)",
+        [(*vote, voted_ms, tx.now_ms) for vote in new],
     )
-    if vote_id is None:
-        raise already_voted()
-    return cast(int, vote_id)
+
+
+Voter = tuple[int, int, int]
+"""Market, wallet and kind: who has voted on what."""
+
+
+def list_voted(tx: Tx, voters: Sequence[Voter]) -> set[Voter]:
+    """Those who have voted already."""
+    found: set[Voter] = set()
+    for start in range(0, len(voters), VOTERS_PER_QUERY_MAX):
+        part = voters[start : start + VOTERS_PER_QUERY_MAX]
+        marks = ", ".join(["(?, ?, ?)"] * len(part))
+        sql = f"SELECT market, wallet, kind FROM votes WHERE (market, wallet, kind) IN (VALUES {marks})"
+        found.update(map(tuple, tx.all(sql, [value for voter in part for value in voter])))
+    return found
 
 
 def already_voted() -> Conflict:
