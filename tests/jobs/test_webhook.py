@@ -21,7 +21,7 @@ from tests.indexer.scripted_chain import running
 from zmart_lite.app.server import bind, make_server, serve
 from zmart_lite.chain import instructions
 from zmart_lite.chain.helius import HeliusClient, WebhookRegistration
-from zmart_lite.config import Config, Helius, Push, Secret, Server
+from zmart_lite.config import Config, Helius, Secret, Server
 from zmart_lite.errors import StartupError
 from zmart_lite.indexer.service import WEBHOOK_SLOTS
 from zmart_lite.jobs import Keys
@@ -124,7 +124,7 @@ class Station:
 async def station(tmp_path: Path) -> AsyncIterator[Station]:
     async with chain_node(tmp_path) as node, running(node.indexer):
         listening = bind("127.0.0.1", 0, "server.port")
-        server = make_server(node.app, Push())
+        server = make_server(node.app, Config())
         task = await serve(server, [listening])
         try:
             port = listening.getsockname()[1]
