@@ -8,7 +8,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.api.stream_node import ADMIN, ALICE, BOB, SERVICE_KEY, StreamNode, config_for_tests, stream_node
-from zmart_lite.store import feed, markets
+from zmart_lite.api.snapshots import ALERTS_MAX, POSITIONS_MAX
+from zmart_lite.store import alerts, feed, markets
 from zmart_lite.store.db import Tx
 from zmart_lite.store.shown import address_text
 
@@ -108,20 +109,22 @@ async def test_an_unindexed_market_may_be_awaited(node: StreamNode) -> None:
         assert (await client.frame("market_state"))["data"] == {"action": "created"}
 
 
-async def test_positions_are_a_snapshot_whose_last_frame_carries_the_head(node: StreamNode) -> None:
-    def hold(tx: Tx) -> None:
-        wallet = markets.wallet_key(tx, ALICE)
-        for market in tx.all("SELECT id FROM markets"):
-            tx.execute(
-                "INSERT INTO positions (market, wallet, address, shares_yes, shares_no, total_invested, trades_count,"
-                " last_trade_at, has_claimed, claimed_amount, basis_yes, basis_no, cost_bought, realized_pnl,"
-                " first_trade_at, updated_ms) VALUES (?, ?, ?, '0', '0', '0', 1, 1, 0, '0', '0', '0', '0', '0', 1, 1)",
-                (market["id"], wallet, ALICE),
-            )
+def hold_everywhere(tx: Tx) -> None:
+    """ALICE has a position in every market."""
+    wallet = markets.wallet_key(tx, ALICE)
+    for market in tx.all("SELECT id FROM markets"):
+        tx.execute(
+            "INSERT INTO positions (market, wallet, address, shares_yes, shares_no, total_invested, trades_count,"
+            " last_trade_at, has_claimed, claimed_amount, basis_yes, basis_no, cost_bought, realized_pnl,"
+            " first_trade_at, updated_ms) VALUES (?, ?, ?, '0', '0', '0', 1, 1, 0, '0', '0', '0', '0', '0', 1, 1)",
+            (market["id"], wallet, ALICE),
+        )
 
+
+async def test_positions_are_a_snapshot_whose_last_frame_carries_the_head(node: StreamNode) -> None:
     await node.add_market(1)
     await node.add_market(2)
-    await node.store.write(hold)
+    await node.store.write(hold_everywhere)
     await node.publish("trade")
     headers = node.bearer(ALICE)
     async with node.websocket(f"/users/{address_text(ALICE)}/positions", additional_headers=headers) as client:
@@ -130,6 +133,30 @@ async def test_positions_are_a_snapshot_whose_last_frame_carries_the_head(node: 
         first, last = [await client.frame("position") for _ in range(2)]
         assert "offset" not in first
         assert last["offset"] == 1
+
+
+async def test_snapshots_are_limited(node: StreamNode) -> None:
+    """At the contract's limits: 50 alerts, the newest; 100 positions."""
+    for number in range(POSITIONS_MAX + 1):
+        await node.add_market(number)
+    await node.store.write(hold_everywhere)
+    headers = node.bearer(ALICE)
+    async with node.websocket(f"/users/{address_text(ALICE)}/positions", additional_headers=headers) as client:
+        await client.frame("subscribed")
+        frames = [await client.frame("position") for _ in range(100)]
+        assert len({frame["market_id"] for frame in frames}) == 100
+        await client.quiet()
+    await node.store.write(
+        lambda tx: [
+            alerts.raise_alert(tx, "stuck_market", "LOW", "Nothing moves.", subject=str(number))
+            for number in range(ALERTS_MAX + 1)
+        ]
+    )
+    async with node.websocket("/alerts", additional_headers={"x-service-key": SERVICE_KEY}) as client:
+        await client.frame("subscribed")
+        told = [(await client.frame("alert"))["data"]["subject"] for _ in range(50)]
+        assert told == [str(number) for number in range(1, ALERTS_MAX + 1)]
+        await client.quiet()
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from tests.api.raw_client import HANDSHAKE, Raw, close_code, masked, on_both_loops
 from tests.api.stream_node import Client, StreamNode, stream_node
-from zmart_lite.api.patient_websocket import SEND_BUFFER_BYTES
+from zmart_lite.api.patient_websocket import PEER_GONE_MS, SEND_BUFFER_BYTES
 from zmart_lite.api.wire import _answer_whole, server_options
 from zmart_lite.config import Config, Push
 
@@ -61,14 +61,16 @@ async def read_offsets(client: Client) -> list[int]:
 
 
 @on_both_loops
-async def test_the_system_keeps_little_for_who_does_not_read(node: StreamNode) -> None:
+async def test_the_system_keeps_little_for_who_does_not_read_and_nothing_for_who_is_gone(node: StreamNode) -> None:
     with Raw(node) as websocket, Raw(node) as stream:
         await websocket.subscribe()
         await stream.send(b"GET /api/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
         await node.until(lambda: node.hub.counts().subscriptions == 2)
         for connection in node.server.server_state.connections:
-            found = connection.transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
-            assert found <= 2 * SEND_BUFFER_BYTES
+            found = connection.transport.get_extra_info("socket")
+            assert found.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) <= 2 * SEND_BUFFER_BYTES
+            if hasattr(socket, "TCP_USER_TIMEOUT"):
+                assert found.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == PEER_GONE_MS
 
 
 @on_both_loops

@@ -20,9 +20,19 @@ BAD_HANDSHAKE = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: c
 INVALID_TEXT = 1007
 
 
+PEER_GONE_MS = 30_000
+"""How long what was sent may stay unacknowledged. Nobody answers the pings of an event stream: without this the system
+goes on for a quarter of an hour to send to a peer whose network is gone."""
+
+
 def bound_send_buffer(transport: asyncio.BaseTransport) -> None:
-    """Let a connection that carries messages for long hold little in the system; Linux grants twice what is asked."""
-    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    """Let a connection that carries messages for long hold little in the system, and no longer than somebody is there;
+    Linux grants twice what is asked.
+    """
+    found = transport.get_extra_info("socket")
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        found.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, PEER_GONE_MS)
 
 
 class PatientWebSocket(WebSocketsSansIOProtocol):

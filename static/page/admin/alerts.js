@@ -14,7 +14,7 @@ export function alerts(signal) {
     title: 'Alerts', path: '/api/alerts', query: { limit: 100 },
     rows: (answer) => answer.alerts.filter(({ status }) => status !== 'resolved'),
     empty: 'No open alerts.',
-    heads: ['Severity', 'Alert', 'Market', ['Times', 'end'], 'Opened', ''],
+    heads: ['Severity', ['Alert', 'whole'], ['Market', 'whole'], ['Times', 'end'], 'Opened', ''],
     row: alertRow,
   }, signal);
   app.live.listen({ channels: ['alerts'], onMessage: ({ type }) => type === 'alert' && list.refresh().catch(() => {}) }, signal);

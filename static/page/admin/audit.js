@@ -13,13 +13,13 @@ const on = (target) => (MARKET_ID.test(target ?? '') ? marketLink(target) : Stri
 export const audit = (signal) => [
   freshList({
     title: 'Audit log', path: '/api/admin/audit', query: { limit: 100 }, rows: (answer) => answer.audit, empty: 'Nothing has been done yet.',
-    heads: ['When', 'Who', 'Action', 'On', 'Reason', 'Result'],
+    heads: ['When', 'Who', 'Action', 'Result', ['On', 'whole'], ['Reason', 'whole']],
     row: (entry) => h('tr', {},
       cell(h('span.nowrap', {}, date(entry.at))),
       cell(h('span.mono', { title: entry.wallet }, address(entry.wallet))),
       cell(h('strong', {}, words(entry.action)), entry.params?.action ? `: ${entry.params.action}` : null),
+      cell(badge(String(entry.result), entry.result === 'ok' ? 'ok' : '')),
       cell(on(entry.target)),
-      cell(entry.reason ?? '–'),
-      cell(badge(String(entry.result), entry.result === 'ok' ? 'ok' : ''))),
+      cell(entry.reason ?? '–')),
   }, signal).element,
 ];

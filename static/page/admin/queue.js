@@ -16,7 +16,7 @@ const KINDS = { confirmed: 'ok', failed: 'bad', expired: 'warn', abandoned: '', 
 export const queue = (signal) => [
   freshList({
     title: 'The node’s transactions', path: '/api/admin/intents', query: { limit: 50 }, rows: ({ intents }) => intents, empty: 'The node has sent nothing yet.',
-    heads: ['Action', 'Market', 'State', ['Attempts', 'end'], 'Signature', 'Planned', ''],
+    heads: ['Action', ['Market', 'whole'], 'State', ['Attempts', 'end'], 'Signature', 'Planned', ''],
     row: intentRow,
   }, signal).element,
   freshList({
