@@ -244,11 +244,13 @@ def settings(folder: Path, **sections: Any) -> Config:
 
 @asynccontextmanager
 async def chain_node(
-    folder: Path, *, strict: bool = False, with_admin_key: bool = False, **sections: Any
+    folder: Path, *, strict: bool = False, with_admin_key: bool = False, slot_ms: int = 0, **sections: Any
 ) -> AsyncIterator[ChainNode]:
-    """The API in front of a devnet whose time stands still; ``sections`` replace parts of the settings."""
+    """The API in front of a devnet whose time stands still unless it has slots; ``sections`` replace parts of the
+    settings.
+    """
     net = Localnet(
-        LocalnetOptions(PROGRAM, rpc_port=0, slot_ms=0, genesis_time=GENESIS_S, strict=strict, finalized_lag=4)
+        LocalnetOptions(PROGRAM, rpc_port=0, slot_ms=slot_ms, genesis_time=GENESIS_S, strict=strict, finalized_lag=4)
     )
     await net.start()
     admin = Pubkey(bytes(net.admin.pubkey()))

@@ -13,7 +13,7 @@ from zmart_lite.drafts import cid_v0
 from zmart_lite.models import MarketState
 from zmart_lite.rules import MARKET_RENT_LAMPORTS, claim_amount
 from zmart_lite.store import plans
-from zmart_lite.store.shown import time_text
+from zmart_lite.store.shown import exact_text, time_text
 
 OUTCOME = {"outcome": "yes", "ipfs_evidence_hash": HASH.decode()}
 
@@ -201,12 +201,14 @@ async def test_claim(node: ChainNode) -> None:
     balance = await node.parts.rpc.get_balance(bytes(winner.pubkey()))
     asked, relayed = await act(node, market_id, "claim", winner)
     assert asked["payable"] is True
+    assert asked["message"].endswith(f" to claim {exact_text(int(asked['amount']))} SOL.")
     assert relayed["events"][0]["event_data"]["amount"] == asked["amount"]
     paid = await node.parts.rpc.get_balance(bytes(winner.pubkey())) - balance
     assert paid == int(asked["amount"]) - int(asked["transaction"]["estimated_fee"])
     again = await node.post(f"/api/markets/{market_id.hex()}/claim", {}, winner)
     assert (again.status_code, again.json()["reason"]) == (409, "program_error")
     assert again.json()["details"]["program_error"]["name"] == "AlreadyClaimed"
+    assert again.json()["message"] == "The transaction would fail: AlreadyClaimed: it has been claimed already."
 
 
 async def test_a_market_that_cannot_pay(node: ChainNode) -> None:

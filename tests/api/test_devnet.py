@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from solders.keypair import Keypair
 
-from tests.api.chain_node import DAY_S, GENESIS_S, ChainNode, chain_node
+from tests.api.chain_node import DAY_S, GENESIS_S, TEXT, ChainNode, chain_node
 from zmart_lite.api import devnet, list_endpoints
 
 
@@ -39,6 +39,21 @@ async def test_the_faucet_gives(node: ChainNode) -> None:
     assert (answer.status_code, answer.json()["sol"]) == (200, 3)
     held = (await node.get(f"/api/devnet/wallets/{wallet}")).json()
     assert (held["lamports"], held["sol"]) == ("3000000000", 3.0)
+
+
+async def test_what_the_faucet_gave_can_be_spent_at_once(tmp_path: Path) -> None:
+    async with chain_node(tmp_path, slot_ms=100) as node:
+        wallet = Keypair()
+        assert (await node.post("/api/devnet/airdrop", {"wallet": str(wallet.pubkey())})).status_code == 200
+        assert (await node.post("/api/markets", TEXT, wallet)).status_code == 201
+
+
+async def test_the_faucet_does_not_wait_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devnet, "AIRDROP_LOOKS", 2)
+    async with chain_node(tmp_path, slot_ms=60_000) as node:
+        wallet = str(Keypair().pubkey())
+        assert (await node.post("/api/devnet/airdrop", {"wallet": wallet})).status_code == 200
+        assert (await node.get(f"/api/devnet/wallets/{wallet}")).json()["lamports"] == "0"
 
 
 @pytest.mark.parametrize("body", [{}, {"wallet": "x"}, {"wallet": str(Keypair().pubkey()), "sol": 0}])

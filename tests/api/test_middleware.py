@@ -85,6 +85,12 @@ class TestBodies:
         response = await self.send(node, b"{}", media_type)
         assert (response.status_code, response.json()["code"]) == (415, "UNSUPPORTED_MEDIA_TYPE")
 
+    async def test_compressed_bodies(self, node: ApiNode) -> None:
+        for encoding, status in (("gzip", 415), ("identity", 400)):
+            headers = {"Content-Type": "application/json", "Content-Encoding": encoding} | node.bearer(ALICE)
+            response = await node.http.post("/api/discussions", content=b"{}", headers=headers)
+            assert response.status_code == status
+
     async def test_media_type_with_charset(self, node: ApiNode) -> None:
         assert (await self.send(node, b"{}", "Application/JSON; charset=utf-8")).status_code == 400
 

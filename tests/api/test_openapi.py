@@ -98,6 +98,17 @@ class TestRoutes:
         assert "example" in content or endpoint.media_type in ("text/html", "*/*")
         assert "500" in found["responses"]
 
+    @pytest.mark.parametrize("endpoint", EACH)
+    def test_refusals_have_examples(self, endpoint: Endpoint) -> None:
+        for status, answer in operation(endpoint)["responses"].items():
+            content = answer.get("content", {}).get(JSON_TYPE, {})
+            if int(status) < 400 or content.get("schema") != {"$ref": "#/components/schemas/Error"}:
+                continue
+            example = content["example"]
+            check_answer(endpoint, int(status), msgspec.json.encode(example))
+            assert (str(example["status"]), example["code"]) == (status, example["error"])
+            assert REFUSALS[example["reason"]].status == int(status) if "reason" in example else example["message"]
+
     @pytest.mark.parametrize("endpoint", [each for each in EACH if each.values[0].media_type == JSON_TYPE])
     def test_examples_fit_their_schemas(self, endpoint: Endpoint) -> None:
         for status, example in ((endpoint.status, endpoint.answer), *endpoint.also):

@@ -3,6 +3,7 @@
 import random
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,10 @@ async def position(node: ChainNode, market_id: bytes, wallet: Keypair) -> UserPo
     return None if info is None else node.codec.decode_account(info.data)  # type: ignore[return-value]
 
 
+def units_text(amount: str) -> str:
+    return f"{Decimal(amount) / rules.P:f}"
+
+
 def expect_prices(quote: Json, before: MarketAccount, after: MarketAccount) -> None:
     for name, account in (("price_before", before), ("price_after", after)):
         price = rules.shown_price_yes(account.shares_yes, account.shares_no, account.b_parameter)
@@ -59,6 +64,9 @@ async def traded(node: ChainNode, market_id: bytes, wallet: Keypair, path: str, 
     assert relayed.status_code == 200, relayed.text
     event = relayed.json()["events"][0]["event_data"]
     after, holds = await node.account(market_id), await position(node, market_id, wallet)
+    side, sol = ("buy", units_text(quote["total_cost"])) if path == "buy" else ("sell", units_text(quote["proceeds"]))
+    told = f"{side} {units_text(quote['shares'])} {quote['outcome']} shares for {sol} SOL, fees "
+    assert told in asked.json()["message"]
     net = quote["total_cost"] if path == "buy" else quote["proceeds"]
     assert event["shares"] == quote["shares"]
     assert event["cost" if path == "buy" else "proceeds"] == net
@@ -338,3 +346,10 @@ async def test_history(node: ChainNode, market: str) -> None:
     assert (await node.get("/api/trades/history", wallet, market_id=market)).json()["total_count"] == 3
     foreign = await node.get("/api/trades/history", other, limit=2, cursor=first["next_cursor"])
     assert foreign.json()["reason"] == "bad_cursor"
+
+
+async def test_a_wallet_without_sol_is_told_so(node: ChainNode, market: str) -> None:
+    body = {"market_id": market, "outcome": "yes", "budget": "1000000000"}
+    answer = await node.post("/api/trades/buy", body, Keypair())
+    assert (answer.status_code, answer.json()["reason"]) == (409, "program_error")
+    assert "the wallet has no SOL on this cluster" in answer.json()["message"]

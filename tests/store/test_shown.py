@@ -49,6 +49,14 @@ def test_hash(value: bytes | None, text: str | None) -> None:
     assert shown.hash_text(value) == text
 
 
+@pytest.mark.parametrize(("amount", "text"), [
+    (0, "0"), (1, "0.000000001"), (10**9, "1"), (1_500_000_000, "1.5"), (10 * 10**9, "10"),
+    (2**64 - 1, "18446744073.709551615"),
+])  # fmt: skip
+def test_exact_amounts(amount: int, text: str) -> None:
+    assert shown.exact_text(amount) == text
+
+
 def test_trigrams() -> None:
     assert trigrams("abcab") == ["abc", "bca", "cab"]
     assert trigrams("ab") == []

@@ -74,13 +74,20 @@ PLANNED_RESOLUTION: dict[str, Any] = {
         "registered_at": "2026-01-02T03:04:05.000Z",
     },
 }
-CLAIM: dict[str, Any] = ACTION | {"action": "claim_winnings", "amount": "14001234", "payable": True}
+CLAIM: dict[str, Any] = ACTION | {
+    "message": "Sign and send this transaction to claim 0.014001234 SOL.",
+    "action": "claim_winnings",
+    "amount": "14001234",
+    "payable": True,
+}
 WITHDRAWAL: dict[str, Any] = ACTION | {
+    "message": "Sign and send this transaction to withdraw what the market holds: 0.000987654 SOL.",
     "action": "withdraw_liquidity",
     "warnings": ["unclaimed_winnings"],
     "amount": "987654",
 }
 RESOLUTION: dict[str, Any] = ACTION | {
+    "message": "Sign and send this transaction to propose YES as the outcome.",
     "action": "resolve_market",
     "warnings": ["before_end_date"],
     "evidence_hash": "QmT78zSuBmuS4z925WZfrqQ1qHaJ56DQaTfyMUF7F8ff5o",
@@ -124,8 +131,16 @@ SELL_QUOTE: dict[str, Any] = {
     "proceeds": "227071260",
     "min_proceeds": "224800547",
 }
-BUY: dict[str, Any] = ACTION | {"action": "buy_shares", "quote": BUY_QUOTE}
-SELL: dict[str, Any] = ACTION | {"action": "sell_shares", "quote": SELL_QUOTE}
+BUY: dict[str, Any] = ACTION | {
+    "message": "Sign and send this transaction to buy 1.835823062 YES shares for 0.99992838 SOL, fees included.",
+    "action": "buy_shares",
+    "quote": BUY_QUOTE,
+}
+SELL: dict[str, Any] = ACTION | {
+    "message": "Sign and send this transaction to sell 0.5 YES shares for 0.22707126 SOL, fees deducted.",
+    "action": "sell_shares",
+    "quote": SELL_QUOTE,
+}
 ESTIMATE: dict[str, Any] = BUY_QUOTE | {
     "marketId": "ab5d53710059dc959a21725c3d141fb2681d5784a3753692b3ffedabc107f754",
     "tradeType": "buy",

@@ -22,7 +22,7 @@ from zmart_lite.models import MarketState
 from zmart_lite.store import lookups, markets, messages, people, plans, positions
 from zmart_lite.store.db import Row, Tx
 from zmart_lite.store.rows import MarketRef
-from zmart_lite.store.shown import outcome_name, time_text, time_text_ms
+from zmart_lite.store.shown import exact_text, outcome_name, time_text, time_text_ms
 
 EVIDENCE_CHARS_MAX = 10_000
 WITHDRAWAL_KEPT_LAMPORTS = rules.MARKET_RENT_LAMPORTS + rules.WITHDRAWAL_RESERVE_LAMPORTS
@@ -165,7 +165,7 @@ async def resolve(request: Request, fields: ResolveFields) -> Reply:
         known,
         instruction,
         fields,
-        "Sign and send this transaction to propose the outcome.",
+        f"Sign and send this transaction to propose {outcome_name(fields.outcome)} as the outcome.",
         warnings,
         evidence_hash=cid,
     )
@@ -269,7 +269,7 @@ async def claim(request: Request, fields: ActionFields) -> Reply:
         known,
         instruction,
         fields,
-        "Sign and send this transaction to claim.",
+        f"Sign and send this transaction to claim {exact_text(amount)} SOL.",
         amount=str(amount),
         payable=is_payable(found, amount),
     )
@@ -293,15 +293,16 @@ async def withdraw(request: Request, fields: ActionFields) -> Reply:
     known, unclaimed = await request.read(read)
     require_state(known, MarketState.FINALIZED)
     found = await onchain.read_market(parts, known.market_id)
+    amount = max(0, found.lamports - WITHDRAWAL_KEPT_LAMPORTS)
     instruction = instructions.withdraw_liquidity(parts.codec, known.market_id, request.wallet)
     return await _answer(
         request,
         known,
         instruction,
         fields,
-        "Sign and send this transaction to withdraw what the market holds.",
+        f"Sign and send this transaction to withdraw what the market holds: {exact_text(amount)} SOL.",
         ("unclaimed_winnings",) if unclaimed else (),
-        amount=str(max(0, found.lamports - WITHDRAWAL_KEPT_LAMPORTS)),
+        amount=str(amount),
     )
 
 

@@ -23,6 +23,8 @@ from zmart_lite.errors import (
 )
 from zmart_lite.store.shown import address_text
 
+IDENTITY = "identity"
+"""The encoding of what is not compressed."""
 JSON_TYPE = "application/json"
 API_PREFIX = "/api/"
 AUTH_PREFIX = "/api/auth/"
@@ -161,10 +163,12 @@ async def _read_body(request: Request, endpoint: Endpoint) -> None:
 
 
 def require_json(request: Request) -> None:
-    """Raises UnsupportedMediaType for a body that is said to be something else, or not said to be anything."""
+    """Raises UnsupportedMediaType for a body that is compressed, or not said to be JSON."""
     media_type = (request.header(b"content-type") or "").partition(";")[0].strip().lower()
     if media_type != JSON_TYPE:
         raise UnsupportedMediaType
+    if (request.header(b"content-encoding") or IDENTITY).strip().lower() != IDENTITY:
+        raise UnsupportedMediaType("Send the body uncompressed.")
 
 
 async def read_bytes(request: Request, bytes_max: int) -> bytes:
@@ -178,7 +182,7 @@ async def read_bytes(request: Request, bytes_max: int) -> bytes:
             raise ClientGone
         body += message.get("body", b"")
         if len(body) > bytes_max:
-            raise PayloadTooLarge(f"The body may have {bytes_max} bytes.")
+            raise PayloadTooLarge(f"The body may have at most {bytes_max} bytes.")
         more = message.get("more_body", False)
     return bytes(body)
 
@@ -187,7 +191,7 @@ def check_length(request: Request, bytes_max: int) -> None:
     """Raises PayloadTooLarge for a body whose header says so itself."""
     declared = request.header(b"content-length")
     if declared is not None and (not declared.isdecimal() or int(declared[:20]) > bytes_max):
-        raise PayloadTooLarge(f"The body may have {bytes_max} bytes.")
+        raise PayloadTooLarge(f"The body may have at most {bytes_max} bytes.")
 
 
 def parse_json(raw: bytes) -> Any:

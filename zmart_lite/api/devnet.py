@@ -4,10 +4,12 @@ They hand on to its JSON-RPC, so that the page needs no second origin. Nothing h
 reaches them may use them.
 """
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
 from solders.pubkey import Pubkey
+from solders.signature import Signature
 
 from zmart_lite.api.endpoints import Endpoint, Request
 from zmart_lite.api.examples import TRANSITION
@@ -15,10 +17,14 @@ from zmart_lite.api.parsers import find_wallet, integer, time_ms, wallet
 from zmart_lite.api.validate import Problems, field
 from zmart_lite.chain import answers
 from zmart_lite.errors import NotFound, RpcRefused, ValidationFailed
+from zmart_lite.models import Commitment
 from zmart_lite.store.shown import time_text
 
 LAMPORTS_PER_SOL = 1_000_000_000
 AIRDROP_SOL_MAX = 1_000
+AIRDROP_LOOK_S = 0.05
+AIRDROP_LOOKS = 60
+"""Three seconds; a slot takes 0.4."""
 WARP_S_MAX = 366 * 86_400
 
 
@@ -67,7 +73,17 @@ async def balance(request: Request, _: object) -> object:
 async def airdrop(request: Request, fields: AirdropFields) -> object:
     address = str(Pubkey.from_bytes(fields.wallet))
     signature = await _call(request, "requestAirdrop", address, fields.sol * LAMPORTS_PER_SOL)
+    await _confirmed(request, Signature.from_string(signature))
     return {"success": True, "wallet": address, "sol": fields.sol, "signature": signature}
+
+
+async def _confirmed(request: Request, signature: Signature) -> None:
+    """Wait until what is asked for next will see the gift; not for ever, since blocks may be paused."""
+    for _ in range(AIRDROP_LOOKS):
+        (found,) = await request.parts.rpc.get_signature_statuses([bytes(signature)])
+        if found is not None and found.commitment is not Commitment.PROCESSED:
+            return
+        await asyncio.sleep(AIRDROP_LOOK_S)
 
 
 async def warp(request: Request, fields: WarpFields) -> object:

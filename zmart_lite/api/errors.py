@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from zmart_lite.api.endpoints import Caching, Reply, Request
+from zmart_lite.chain.error_texts import explained
 from zmart_lite.errors import (
     ChainError,
     Conflict,
@@ -30,7 +31,7 @@ INTERNAL_ERROR = "Internal error."
 
 def _program_error(error: ProgramError) -> RequestError:
     return Conflict(
-        f"The program would refuse this: {error.name}.",
+        f"The program would refuse this: {explained(error.name)}.",
         reason="program_error",
         details={"program_error": {"name": error.name, "number": None, "instruction_index": None}, "logs": []},
     )

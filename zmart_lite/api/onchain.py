@@ -8,6 +8,7 @@ from solders.instruction import Instruction
 from zmart_lite.api.context import ApiParts
 from zmart_lite.api.parsers import integer
 from zmart_lite.api.validate import Parser
+from zmart_lite.chain.error_texts import explained
 from zmart_lite.chain.program_errors import ProgramFailure, failure_of
 from zmart_lite.chain.rpc import AccountInfo
 from zmart_lite.chain.tx import FeePolicy, build_unsigned
@@ -116,7 +117,7 @@ def action_answer(
 def program_conflict(failure: ProgramFailure, reason: str = "program_error", message: str | None = None) -> Conflict:
     """A failed run as the contract answers it."""
     return Conflict(
-        message or f"The transaction would fail: {failure.name}.",
+        message or f"The transaction would fail: {explained(failure.name)}.",
         reason=reason,
         details={"program_error": failure_json(failure), "logs": list(failure.logs)},
     )
@@ -133,4 +134,4 @@ def rule_conflict(refusal: ProgramError, codec: Codec, reason: str = "program_er
         "program_error": {"name": refusal.name, "number": codec.error_code(refusal.name), "instruction_index": None},
         "logs": [],
     }
-    return Conflict(f"The program would refuse this: {refusal.name}.", reason=reason, details=details)
+    return Conflict(f"The program would refuse this: {explained(refusal.name)}.", reason=reason, details=details)

@@ -26,12 +26,32 @@ from zmart_lite.api.refusals import REFUSALS
 from zmart_lite.api.schemas import Schema, component_schemas, reference, schema_of
 from zmart_lite.api.validate import REQUIRED, FieldSpec, specs_of
 from zmart_lite.api.vocabulary import ASKED
-from zmart_lite.errors import NotFound
+from zmart_lite.errors import (
+    BadRequest,
+    Conflict,
+    Forbidden,
+    MethodNotAllowed,
+    NotFound,
+    PayloadTooLarge,
+    RateLimited,
+    RequestError,
+    Unauthorized,
+    Unavailable,
+    UnsupportedMediaType,
+    ValidationFailed,
+)
 
 OPENAPI_VERSION = "3.1.0"
 JSON_TYPE = "application/json"
 JSON_UTF8 = "application/json; charset=utf-8"
 PAGES = "pages"
+CODES = {
+    kind.status: kind.code
+    for kind in (
+        *(BadRequest, Unauthorized, Forbidden, NotFound, MethodNotAllowed, Conflict, PayloadTooLarge),
+        *(UnsupportedMediaType, RateLimited, Unavailable, RequestError),
+    )
+}
 LIMITED_HEADERS = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
 
 
@@ -229,7 +249,7 @@ def _refusals(endpoint: Endpoint) -> dict[int, Schema]:
     reasons: dict[int, list[str]] = {status: [] for status in _refused_statuses(endpoint)}
     for reason in (*_checked_reasons(endpoint), *endpoint.refuses):
         reasons.setdefault(REFUSALS[reason].status, []).append(reason)
-    return {status: _refusal(status, words) for status, words in reasons.items()}
+    return {status: _refusal(endpoint, status, words) for status, words in reasons.items()}
 
 
 def _refused_statuses(endpoint: Endpoint) -> set[int]:
@@ -258,14 +278,30 @@ def _checked_reasons(endpoint: Endpoint) -> list[str]:
     return found
 
 
-def _refusal(status: int, reasons: list[str]) -> Schema:
+def _refusal(endpoint: Endpoint, status: int, reasons: list[str]) -> Schema:
     told = "; ".join(f"`{reason}`: {REFUSALS[reason].text}" for reason in dict.fromkeys(reasons))
     headers = {401: ["WWW-Authenticate"], 429: ["Retry-After"], 503: ["Retry-After"]}.get(status, [])
     return {
         "description": f"{STATUS_TEXTS[status]} {told}{'.' if told else ''}".strip(),
         "headers": _headers("X-Request-ID", *headers),
-        "content": {JSON_TYPE: {"schema": reference("Error")}},
+        "content": {JSON_TYPE: {"schema": reference("Error"), "example": _refusal_example(endpoint, status, reasons)}},
     }
+
+
+def _refusal_example(endpoint: Endpoint, status: int, reasons: list[str]) -> Schema:
+    """The first of the reasons; of malformed requests a field, where there are any."""
+    found: Schema = {"message": STATUS_TEXTS[status]}
+    if status == ValidationFailed.status and (specs := _specs(endpoint)):
+        problem = {"field": specs[0].names[0], "message": "is not what it should be"}
+        found = {"message": "Validation failed", "details": [problem]}
+        code = ValidationFailed.code
+    else:
+        code = CODES[status]
+        if reasons:
+            text = REFUSALS[reasons[0]].text
+            found = {"message": f"{text[0].upper()}{text[1:]}.", "reason": reasons[0]}
+    made = {"timestamp": "2026-01-02T03:04:05.678Z", "path": endpoint.path, "request_id": "55e1e2b600000354"}
+    return {"error": code, "code": code, **found, "status": status, **made}
 
 
 def _is_limited(endpoint: Endpoint) -> bool:

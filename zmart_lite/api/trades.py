@@ -23,7 +23,7 @@ from zmart_lite.store import lists, lookups, rows
 from zmart_lite.store.db import Tx
 from zmart_lite.store.paging import Listing
 from zmart_lite.store.rows import MarketRef
-from zmart_lite.store.shown import time_text_ms
+from zmart_lite.store.shown import exact_text, outcome_name, time_text_ms
 
 SHARES_BOUGHT_MIN = rules.SEARCH_TOLERANCE
 """The program's search finds share counts to this precision, so fewer cannot be asked for."""
@@ -114,7 +114,8 @@ async def buy(request: Request, fields: BuyFields) -> Reply:
     )
     built = await onchain.build(parts, instruction, request.wallet, fields.compute_unit_price)
     shown = quote_json(priced, found.config, parts.codec)
-    return _answer(market_id, "Sign and send this transaction to buy.", built, shown)
+    told = f"buy {_shares(quote.shares, fields)} for {exact_text(quote.total_cost)} SOL, fees included"
+    return _answer(market_id, told, built, shown)
 
 
 async def sell(request: Request, fields: SellFields) -> Reply:
@@ -135,7 +136,8 @@ async def sell(request: Request, fields: SellFields) -> Reply:
     )
     built = await _build_sale(request, instruction, fields)
     shown = quote_json(priced, found.config, parts.codec, least)
-    return _answer(market_id, "Sign and send this transaction to sell.", built, shown)
+    told = f"sell {_shares(fields.shares, fields)} for {exact_text(quote.proceeds)} SOL, fees deducted"
+    return _answer(market_id, told, built, shown)
 
 
 def _require_shares(found: OnChain, fields: SellFields) -> None:
@@ -164,7 +166,12 @@ def _slippage(message: str) -> Conflict:
     return Conflict(message, reason="slippage_exceeded")
 
 
-def _answer(market_id: bytes, message: str, built: Json, quote: Json) -> Reply:
+def _shares(count: int, fields: TradeFields) -> str:
+    return f"{exact_text(count)} {outcome_name(fields.outcome)} shares"
+
+
+def _answer(market_id: bytes, told: str, built: Json, quote: Json) -> Reply:
+    message = f"Sign and send this transaction to {told}."
     return Reply(onchain.action_answer(built["instruction"], market_id, message, built, quote=quote))
 
 

@@ -12,6 +12,7 @@ from zmart_lite.api.endpoints import Endpoint, Reply, Request, Scoped
 from zmart_lite.api.onchain import Json
 from zmart_lite.api.parsers import word
 from zmart_lite.api.validate import Parser, field
+from zmart_lite.chain.error_texts import explained
 from zmart_lite.chain.program_errors import ALREADY_PROCESSED, BLOCKHASH_NOT_FOUND, failure_in, failure_of
 from zmart_lite.chain.relay import TRANSACTION_BYTES_MAX, CheckedTransaction, check_relayed
 from zmart_lite.chain.rpc import SignatureStatus
@@ -191,7 +192,9 @@ def _refusal(request: Request, signature: bytes, error: ZmartError) -> ZmartErro
         return onchain.program_conflict(failure_in(error, request.parts.codec), "simulation_failed")
     if isinstance(error, TransactionFailed):
         failure = failure_in(error, request.parts.codec)
-        conflict = onchain.program_conflict(failure, "transaction_failed", f"The transaction failed: {failure.name}.")
+        conflict = onchain.program_conflict(
+            failure, "transaction_failed", f"The transaction failed: {explained(failure.name)}."
+        )
         conflict.details |= {"signature": signature_text(signature), "slot": error.slot}
         return conflict
     return error

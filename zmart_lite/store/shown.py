@@ -62,6 +62,12 @@ def price_text(price: int) -> str:
     return f"{price // P}.{price % P:09d}"
 
 
+def exact_text(amount: int) -> str:
+    """Lamports as SOL, or shares with 9 decimals as whole ones, exactly: ``1.5``."""
+    whole, rest = divmod(amount, P)
+    return f"{whole}.{rest:09d}".rstrip("0").rstrip(".")
+
+
 def units(amount: int) -> float:
     """Lamports as SOL, or shares with 9 decimals as whole ones: the double nearest to the exact value."""
     return amount / P
