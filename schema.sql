@@ -693,16 +693,6 @@ CREATE TRIGGER trades_out AFTER DELETE ON trades BEGIN
     ON CONFLICT (wallet) DO UPDATE SET trades = trades + excluded.trades,
         cost_high = cost_high + excluded.cost_high, cost_low = cost_low + excluded.cost_low;
 END;
-CREATE TRIGGER positions_in AFTER INSERT ON positions BEGIN
-    INSERT INTO market_figures (market, positions, owed_yes, owed_no, owed_any)
-    VALUES (NEW.market, 1,
-        (NEW.has_claimed = 0 AND NEW.shares_yes > '00000000000000000000'),
-        (NEW.has_claimed = 0 AND NEW.shares_no > '00000000000000000000'),
-        (NEW.has_claimed = 0 AND NEW.total_invested > '00000000000000000000'))
-    ON CONFLICT (market) DO UPDATE SET positions = positions + excluded.positions,
-        owed_yes = owed_yes + excluded.owed_yes, owed_no = owed_no + excluded.owed_no,
-        owed_any = owed_any + excluded.owed_any;
-END;
 CREATE TRIGGER positions_out AFTER DELETE ON positions BEGIN
     INSERT INTO market_figures (market, positions, owed_yes, owed_no, owed_any)
     VALUES (OLD.market, -1,

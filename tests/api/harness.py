@@ -250,10 +250,14 @@ class ApiNode:
             assert market_row is not None
             where = self.parts.codec.position_address(market_row["address"], key(wallet))
             columns = ["market", "wallet", "address", *values]
+            place = market_row["id"], wallet_key(tx, key(wallet))
             tx.execute(
                 f"INSERT INTO positions ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",
-                (market_row["id"], wallet_key(tx, key(wallet)), where, *values.values()),
+                (*place, where, *values.values()),
             )
+            row = positions.find_position(tx, *place)
+            assert row is not None
+            kept.count_positions(tx, [(place[0], positions.position_of(row, market_row["address"], 255))])
 
         await self.store.write(unit)
 

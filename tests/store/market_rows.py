@@ -30,8 +30,15 @@ def hold(database: Database, market: int, address: bytes, yes: int, no: int = 0)
     wallet = add_wallet(database, address)
     held = UserPosition(bytes(32), address, yes, no, 0, 1, 0, False, 0, bytes(64), 250)
     row = ((market, wallet), bytes([market]) * 16 + address[:16], (held, 0, 0, 0, 0, 0))
-    database.write(lambda tx: positions.save_positions(tx, [row]))
+    save_position(database, row)
     return wallet
+
+
+def save_position(database: Database, row: positions.PositionSave) -> None:
+    """Write a position, new or changed."""
+    exists = positions.find_position(database.tx, *row[0]) is not None
+    write = positions.update_positions if exists else positions.add_positions
+    database.write(lambda tx: write(tx, [row]))
 
 
 def log_event(

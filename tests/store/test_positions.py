@@ -4,7 +4,7 @@ import pytest
 from pysqlite3 import dbapi2 as sqlite
 
 from tests.indexer.projection import Database
-from tests.store.market_rows import ALICE, BOB, add_market, add_wallet, log_event
+from tests.store.market_rows import ALICE, BOB, add_market, add_wallet, log_event, save_position
 from zmart_lite.models import SharesBought, SharesSold, UserPosition
 from zmart_lite.store import kept, positions
 
@@ -16,8 +16,7 @@ def position(user: bytes = ALICE, yes: int = 0, no: int = 0) -> UserPosition:
 
 
 def save(database: Database, market: int, wallet: int, held: UserPosition, pnl: int = -(2**70)) -> None:
-    row = ((market, wallet), bytes([wallet]) * 32, (held, 2**65, 1, 2**66, pnl, 3))
-    database.write(lambda tx: positions.save_positions(tx, [row]))
+    save_position(database, ((market, wallet), bytes([wallet]) * 32, (held, 2**65, 1, 2**66, pnl, 3)))
 
 
 def test_a_position_survives_the_row_and_its_updates() -> None:

@@ -428,8 +428,7 @@ class Applier:
             self._put(record)
         markets.save_records(self._tx, dirty)
         positions.add_trades(self._tx, self._trades)
-        held = [(key, self._holdings[key]) for key in self._dirty_holdings if key in self._holdings]
-        positions.save_positions(self._tx, [(key, self._known.address_of(key, each), each) for key, each in held])
+        self._known.save_holdings({key: self._holdings[key] for key in self._dirty_holdings if key in self._holdings})
         self._trades.clear()
         self._dirty_records.clear()
         self._dirty_holdings.clear()

@@ -2,7 +2,7 @@
 possible.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from zmart_lite import models
 from zmart_lite.codec import Codec
@@ -28,6 +28,7 @@ class Known:
         self._records: dict[int, Record] = {}
         self._by_id: dict[bytes, Record] = {}
         self._held: dict[Key, Row | None] = {}
+        self._stored: set[Key] = set()
         self._named: dict[tuple[bytes, bytes], bytes] = {}
         self._looked_for: set[bytes] = set()
         self._logged: set[bytes] = set()
@@ -99,7 +100,9 @@ class Known:
 
     def holding(self, record: Record, key: Key, user: bytes) -> Holding:
         """The position as the database has it. The bump is no part of that and left 0."""
-        row = self._held[key] if key in self._held else positions.find_position(self._tx, *key)
+        if key not in self._held:
+            self._held[key] = positions.find_position(self._tx, *key)
+        row = self._held[key]
         if row is None:
             return fold.new_holding(record["address"], user, 0)
         return Holding(
@@ -121,7 +124,17 @@ class Known:
                 market, position = accounts[fold.MARKET_ACCOUNT : fold.POSITION_ACCOUNT + 1]
                 self._named[market, event.user] = position
 
-    def address_of(self, key: Key, holding: Holding) -> bytes:
+    def save_holdings(self, holdings: Mapping[Key, Holding]) -> None:
+        """Write positions as they are now. Each has been asked for before, and is known to be stored or new."""
+        saves = [(key, self._address_of(key, holding), holding) for key, holding in holdings.items()]
+        positions.update_positions(self._tx, [save for save in saves if self._is_stored(save[0])])
+        positions.add_positions(self._tx, [save for save in saves if not self._is_stored(save[0])])
+        self._stored |= holdings.keys()
+
+    def _is_stored(self, key: Key) -> bool:
+        return key in self._stored or self._held.get(key) is not None
+
+    def _address_of(self, key: Key, holding: Holding) -> bytes:
         """The address of a position's account."""
         row = self._held.get(key)
         if row is not None:
@@ -139,3 +152,4 @@ class Known:
     def forget_positions(self, market: int) -> None:
         """The positions of a market are about to be folded anew."""
         self._held = {key: row for key, row in self._held.items() if key[0] != market}
+        self._stored = {key for key in self._stored if key[0] != market}

@@ -7,7 +7,7 @@ them: once per batch, which costs a small part of what a trigger per row would.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from zmart_lite.models import MarketState, VoteType
+from zmart_lite.models import MarketState, UserPosition, VoteType
 from zmart_lite.store.alerts import SEVERITIES
 from zmart_lite.store.db import Row, Tx
 
@@ -61,6 +61,25 @@ def count_trades(tx: Tx, trades: Sequence[Trade]) -> None:
     _count_by_market(tx, trades)
     _count_by_wallet(tx, trades)
     _draw_candles(tx, trades)
+
+
+def count_positions(tx: Tx, new: Sequence[tuple[int, UserPosition]]) -> None:
+    """Enter new positions, each with its market's key, into the figures. What changes later, triggers follow."""
+    figures: dict[int, list[int]] = {}
+    for market, position in new:
+        found = figures.setdefault(market, [0, 0, 0, 0])
+        found[0] += 1
+        if not position.has_claimed:
+            found[1] += position.shares_yes > 0
+            found[2] += position.shares_no > 0
+            found[3] += position.total_invested > 0
+    tx.execute_many(
+        "INSERT INTO market_figures (market, positions, owed_yes, owed_no, owed_any) VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT (market) DO UPDATE SET positions = positions + excluded.positions,"
+        " owed_yes = owed_yes + excluded.owed_yes, owed_no = owed_no + excluded.owed_no,"
+        " owed_any = owed_any + excluded.owed_any",
+        [(market, *counts) for market, counts in figures.items()],
+    )
 
 
 def _count_by_market(tx: Tx, trades: Sequence[Trade]) -> None:
