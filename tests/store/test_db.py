@@ -214,10 +214,10 @@ async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
 
 async def test_every_commit_is_synchronous(store: Store) -> None:
     def settings(connection: sqlite.Connection) -> list[object]:
-        names = ("synchronous", "journal_mode", "foreign_keys", "mmap_size", "wal_autocheckpoint")
+        names = ("synchronous", "journal_mode", "foreign_keys", "mmap_size", "page_size", "wal_autocheckpoint")
         return [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names]
 
-    assert await store.on_writer(settings) == [2, "wal", 1, 0, 16_000]
+    assert await store.on_writer(settings) == [2, "wal", 1, 0, 8_192, 8_192]
     assert await store.read(lambda tx: tx.value("PRAGMA wal_autocheckpoint")) == 0
 
 
