@@ -95,9 +95,14 @@ class App extends EventTarget {
     return known;
   }
 
+  /** Which cluster the node works on; undefined before it has said so. */
+  get cluster() {
+    return this.status?.cluster ?? this.protocol?.cluster;
+  }
+
   /** Whether this cluster is for playing: its money is worth nothing. */
   get isPlayable() {
-    return CLUSTERS_TO_PLAY.has(this.protocol?.cluster);
+    return CLUSTERS_TO_PLAY.has(this.cluster);
   }
 
   /** Unix milliseconds by the chain's clock, which decides about markets. */

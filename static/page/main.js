@@ -1,5 +1,5 @@
 import { app } from './app.js';
-import { h, put, s, say } from './dom.js';
+import { h, put, putIfChanged, s, say } from './dom.js';
 import { failed } from './parts/basics.js';
 import { Router } from './router.js';
 
@@ -32,9 +32,9 @@ const LIGHTS = {
 
 function drawNav(current) {
   const nav = /** @type {HTMLElement} */ (document.getElementById('nav'));
-  const playable = app.protocol === null || app.isPlayable;
+  const playable = app.cluster === undefined || app.isPlayable;
   const shown = VIEWS.filter(([path]) => path !== 'playground' || playable);
-  put(nav, shown.map(([path, title]) =>
+  putIfChanged(nav, [current, playable], () => shown.map(([path, title]) =>
     h('a', { href: `#/${path}`, 'aria-current': path === current ? 'page' : null, 'data-key': path }, title)));
 }
 
@@ -87,7 +87,7 @@ async function start() {
     current = first;
     drawNav(current);
   }, (retry) => h('section.card', {}, failed(new Error('The node cannot be reached.'), retry)));
-  app.addEventListener('protocol', () => drawNav(current));
+  for (const news of ['protocol', 'status']) app.addEventListener(news, () => drawNav(current));
   const started = app.start();
   await router.open();
   await started;

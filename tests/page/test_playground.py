@@ -76,6 +76,26 @@ def _trade(page: Browser) -> None:
     page.until(lambda: "Wallet 2 bought" in page.text(".log"))
 
 
+MAINNET = """
+const [done] = arguments;
+import('/static/page/app.js').then(({ app }) => {
+  Object.defineProperty(app, 'cluster', { get: () => 'mainnet' });
+  app.dispatchEvent(new Event('status'));
+  location.hash = '#/playground';
+  done();
+});
+"""
+
+
+def test_nobody_plays_with_real_money(page: Browser) -> None:
+    page.open("markets", fresh=True)
+    assert page.all('#nav a[href="#/playground"]')
+    page.run(MAINNET)
+    page.until(lambda: "money is real" in page.text("main"))
+    assert not page.all('#nav a[href="#/playground"], [data-do="wallets"], form')
+    page.driver.get("about:blank")
+
+
 def test_bad_fields_are_named_where_they_are(page: Browser) -> None:
     page.open("playground", fresh=True)
     page.click("wallets")

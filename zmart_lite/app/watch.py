@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from zmart_lite.errors import ChainError, StoreUnavailable, UndecodableData
 from zmart_lite.ops import BreakerView
 from zmart_lite.ops.health import Number, Status
-from zmart_lite.store.backup import size_on_disk
+from zmart_lite.store.backup import size_of_contents, size_on_disk
 
 if TYPE_CHECKING:
     from zmart_lite.app.node import Node
@@ -23,6 +23,7 @@ FINALITY_EVERY = 5
 AUTHORITY_EVERY = 60
 """Rounds between two readings of what seldom changes: the protocol's config, the version of the RPC node."""
 SETTLE_EVERY = 15
+SIZE_EVERY = 5
 JOB_OF_SERVICE = {
     "event_indexer": "poll",
     "vote_aggregator": "aggregate",
@@ -46,6 +47,7 @@ class Watch:
         self._last_height = 0
         self._round = 0
         self._solana_core: str | None = None
+        self._size_bytes: int | None = None
         self._looking: asyncio.Task[Exception | None] | None = None
         self._asked_at: float | None = None
         """When the cluster was asked for its clock; None once it answered."""
@@ -87,6 +89,8 @@ class Watch:
     async def _look(self) -> None:
         """One reading of the clock; now and then finality, and what a slot that went back means."""
         node = self._node
+        if self._round % SIZE_EVERY == 0:
+            self._size_bytes = await node.store.read(size_of_contents)
         reading = await node.rpc.get_clock()
         self._asked_at = None
         node.clock.observe(reading.slot, reading.unix_timestamp)
@@ -173,7 +177,8 @@ class Watch:
         reason = "it cannot be written" if failed else None
         numbers: dict[str, Number] = {"queue": node.store.queue_length, "reason": reason}
         try:
-            numbers["size_bytes"] = size_on_disk(node.config.store.sqlite_path)
+            numbers["size_bytes"] = self._size_bytes
+            numbers["disk_bytes"] = size_on_disk(node.config.store.sqlite_path)
         except OSError as error:
             logger.warning("the database's size is unknown: %s", error)
         node.health.report("database", "error" if failed else "ok", numbers, failed)

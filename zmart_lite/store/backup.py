@@ -139,6 +139,11 @@ def size_on_disk(path: Path) -> int:
     return path.stat().st_size + (wal.stat().st_size if wal.exists() else 0)
 
 
+def size_of_contents(tx: Tx) -> int:
+    """Bytes that the database comes to. On disk it takes more, until what its log holds twice has been handed over."""
+    return int(tx.value("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"))
+
+
 def _require_space(source: Path, folder: Path) -> None:
     """The copy and its compressed form lie side by side for a while."""
     size_bytes = size_on_disk(source)

@@ -50,7 +50,9 @@ function drawService({ path, summary, body }, answer) {
   });
 }
 
-const title = (key) => words(key.replace(/_(bytes|ms|s|at)$/, ''));
+const NAMES = { disk_bytes: 'On disk, with its log', solana_core: 'solana-core' };
+
+const title = (key) => NAMES[key] ?? words(key.replace(/_(bytes|ms|s|at)$/, ''));
 
 function shown(key, value) {
   if (typeof value !== 'number') return /_at$/.test(key) ? since(String(value)) : words(value);

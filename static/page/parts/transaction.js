@@ -9,7 +9,7 @@ const QUERIES = { mainnet: '', devnet: '?cluster=devnet', testnet: '?cluster=tes
 
 export function transaction(signature) {
   if (!signature) return h('span.muted', {}, '–');
-  const query = QUERIES[app.protocol?.cluster];
+  const query = QUERIES[app.cluster];
   const copy = copyable(signature, address(signature), 'Signature copied');
   if (query === undefined) return copy;
   return h('span.row.nowrap', {}, copy,

@@ -125,7 +125,7 @@ function makeHead() {
   const draw = (market) => {
     say(title, market.title);
     say(description, market.description);
-    putIfChanged(above, [market.state, market.category, market.tags, market.hidden, market.note, app.protocol?.cluster], () => tags(market));
+    putIfChanged(above, [market.state, market.category, market.tags, market.hidden, market.note, app.cluster], () => tags(market));
     putIfChanged(numbers, [market.priceYes, market.priceNo, market.state, market.final_outcome_name], () => prices(market));
     putIfChanged(steps, [market.state, market.updated_at, market.was_disputed], () => lifecycle(market));
     tick(market);

@@ -32,6 +32,9 @@ export async function mount({ root, params, signal }) {
   }
   if (app.protocol === null) await app.refreshProtocol();
   if (signal.aborted) return;
+  if (app.cluster !== undefined && !app.isPlayable) {
+    return void root.append(h('section.card', {}, blank('There is nothing to play with here.', `This node works on ${app.cluster}, where money is real. The playground opens on the devnet and on a local network.`)));
+  }
   const stage = h('div', {}, bones(5));
   const wallets = walletsCard(shared.burners, shared.log, signal);
   // On a narrow screen the wallets come first: nothing goes without one.
