@@ -198,13 +198,12 @@ class Node:
         """Refuse a database that belongs to another cluster or program; one that belongs to none yet is bound now, or
         when the cluster is first reached.
         """
-        program_id, path = self.codec.program_id.hex(), str(self.store.path)
-        await self.store.write(lambda tx: pin(tx, "program_id", program_id, path))
+        await self.store.write(lambda tx: pin(tx, self.config))
         try:
             async with asyncio.timeout(START_RPC_DEADLINE_S):
                 genesis_hash = await self.rpc.get_genesis_hash()
                 reading = await self.rpc.get_clock()
-                await self.store.write(lambda tx: pin(tx, "genesis_hash", genesis_hash.hex(), path))
+                await self.store.write(lambda tx: pin(tx, self.config, genesis_hash=genesis_hash))
                 self.rpc.require_cluster(genesis_hash)
                 foreign = await self.rpc.list_foreign()
         except (ChainError, TimeoutError) as error:
@@ -222,7 +221,7 @@ class Node:
         genesis_hash = self.rpc.genesis_hash
         if self._is_pinned or genesis_hash is None:
             return
-        await self.store.write(lambda tx: pin(tx, "genesis_hash", genesis_hash.hex(), str(self.store.path)))
+        await self.store.write(lambda tx: pin(tx, self.config, genesis_hash=genesis_hash))
         self._is_pinned = True
 
     def _build_indexer(self) -> None:
@@ -466,14 +465,30 @@ def indexer_options(config: Config) -> IndexerOptions:
     )
 
 
-def pin(tx: Tx, key: str, value: str, path: str) -> None:
-    """Bind the database to a cluster or a program, or raise StartupError if it belongs to another."""
+def pin(tx: Tx, config: Config, *, genesis_hash: bytes | None = None) -> None:
+    """Bind the database to the program of the configuration and, if it is known, to a cluster.
+
+    Raises StartupError if it belongs to another.
+    """
+    store = config.store
+    _pin(
+        tx,
+        "program_id",
+        bytes(Pubkey.from_string(config.chain.program_id)),
+        f"The database {store.sqlite_path} belongs to another program. Set chain.program_id back",
+    )
+    if genesis_hash is not None:
+        back = "Set chain.rpc_url back"
+        if config.embedded_devnet:
+            back = f"The embedded devnet was begun anew: put its {store.ledger_path} back"
+        _pin(tx, "genesis_hash", genesis_hash, f"The database {store.sqlite_path} belongs to another cluster. {back}")
+
+
+def _pin(tx: Tx, key: str, value: bytes, refusal: str) -> None:
     known = chainlog.find_meta(tx, key)
     if known is None:
-        chainlog.set_meta(tx, key, value)
-    elif known != value:
-        what, setting = ("cluster", "rpc_url") if key == "genesis_hash" else ("program", "program_id")
+        chainlog.set_meta(tx, key, value.hex())
+    elif known != value.hex():
         raise StartupError(
-            f"The database {path} belongs to another {what} ({key} {known[:16]}…, now {value[:16]}…)."
-            f" Set chain.{setting} back, or store.dir to an empty folder."
+            f"{refusal}, or store.dir to an empty folder. ({key} {known[:16]}…, now {value.hex()[:16]}…)"
         )

@@ -30,7 +30,7 @@ from zmart_lite.indexer.rebuild import Rebuilt, rebuild
 from zmart_lite.indexer.reconcile import Reconciled
 from zmart_lite.jobs.webhook import wanted_webhook
 from zmart_lite.ops import ChainClock, Metrics
-from zmart_lite.store.db import Store, Tx, wall_clock_ms
+from zmart_lite.store.db import Store, wall_clock_ms
 from zmart_lite.store.messages import FeedContext
 from zmart_lite.store.rows import RowSettings
 
@@ -130,7 +130,7 @@ def _tell_rebuilt(markets: int, different: int, lines: list[str]) -> None:
 
 @asynccontextmanager
 async def _opened(config: Config) -> AsyncIterator[tuple[Indexer, Callable[[], FeedContext]]]:
-    """The indexer on the database itself. Raises DatabaseInUse while a node runs, StartupError for another chain."""
+    """The indexer on the database itself. Raises DatabaseInUse while a node runs, StartupError for another program."""
     codec, metrics = Codec(bytes(Pubkey.from_string(config.chain.program_id))), Metrics()
     store = await Store(config.store.sqlite_path, readers=1).open()
     policy = RetryPolicy(timeout_s=config.chain.rpc_timeout_s, attempts_max=config.chain.rpc_attempts_max)
@@ -142,6 +142,7 @@ async def _opened(config: Config) -> AsyncIterator[tuple[Indexer, Callable[[], F
         return FeedContext(settings, lambda: wall_clock_ms() // 1_000, feed_since=since)
 
     try:
+        await store.write(lambda tx: pin(tx, config))
         yield Indexer(store, codec, rpc, clock, metrics, feed, indexer_options(config)), feed
     finally:
         await rpc.close()
@@ -153,15 +154,7 @@ async def _on_chain(indexer: Indexer, config: Config) -> None:
     rpc = indexer.writer.rpc
     genesis = await rpc.get_genesis_hash()
     rpc.require_cluster(genesis)
-    genesis_hash = genesis.hex()
-    program_id = indexer.writer.codec.program_id.hex()
-    path = str(config.store.sqlite_path)
-
-    def unit(tx: Tx) -> None:
-        pin(tx, "program_id", program_id, path)
-        pin(tx, "genesis_hash", genesis_hash, path)
-
-    await indexer.writer.store.write(unit)
+    await indexer.writer.store.write(lambda tx: pin(tx, config, genesis_hash=genesis))
 
 
 async def _backfill(config: Config, from_slot: int) -> Backfilled:

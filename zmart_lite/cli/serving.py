@@ -27,7 +27,6 @@ from zmart_lite.store.db import lock_database
 
 logger = logging.getLogger(__name__)
 
-LEDGER_FILE = "devnet.ledger"
 TRANSITION_SLACK_S = 61
 COLLECTED_AFTER = 50_000
 """Objects made, and not gone by themselves, before Python looks for cycles among them: two batches of the indexer make
@@ -121,8 +120,8 @@ async def prepared(
 
 
 def ledger_of(config: Config) -> Path | None:
-    """Where the embedded devnet keeps its chain."""
-    return config.store.folder / LEDGER_FILE if config.localnet.persist else None
+    """Where the embedded devnet keeps its chain; None if it is to forget it."""
+    return config.store.ledger_path if config.localnet.persist else None
 
 
 async def run_job(config: Config, name: str, params: Mapping[str, Any]) -> Summary:

@@ -18,6 +18,7 @@ SEVERITIES = ("LOW", "MEDIUM", "HIGH", "CRITICAL")
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 DATABASE_FILE = "zmart.db"
+LEDGER_FILE = "devnet.ledger"
 PORT_MAX = 65_535
 RPC_ADDRESSES_MAX = 10
 COUNT_MAX = 1_000_000
@@ -81,6 +82,11 @@ class Store:
     @property
     def is_postgres(self) -> bool:
         return self.dsn.reveal().startswith("postgres")
+
+    @property
+    def ledger_path(self) -> Path:
+        """Where the embedded devnet keeps its chain."""
+        return self.folder / LEDGER_FILE
 
     @property
     def sqlite_path(self) -> Path:
