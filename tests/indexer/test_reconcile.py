@@ -61,10 +61,14 @@ async def test_a_field_that_differs_is_recorded_corrected_and_told_once(world: W
     await agree(world)
 
 
-async def test_a_position_that_differs_is_corrected(world: World) -> None:
+@pytest.mark.parametrize("tried_ms", [None, 2**60])
+async def test_a_position_that_differs_is_corrected(world: World, tried_ms: int | None) -> None:
+    """Also in a market that is left alone for a while because its account could not be read."""
     market_id = await world.active_market(1)
     await world.buy(market_id, 1, outcome=True)
     await world.buy(market_id, 2, outcome=False)
+    if tried_ms is not None:
+        await execute(world, "UPDATE markets SET needs_resync = 1, resync_tried_ms = ?", tried_ms)
     await execute(world, "UPDATE positions SET shares_yes = '00000000000000000005' WHERE shares_no = ?", "0" * 20)
     done = await world.indexer.reconciler.run()
     assert done.differences == 1

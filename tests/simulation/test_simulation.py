@@ -55,6 +55,9 @@ NOTABLE_SEEDS: dict[int, str] = {
     9: "an unreadable account is read at once when reconciliation discovers its market",
     27: "the node is upgraded only once every unknown layout has been met",
     41: "of two forgeries that wait for a true delivery neither is forgotten",
+    60: "positions are compared though the market's account could not be read for a while",
+    74: "an upgraded node reads at once what the version before could not",
+    77: "a fork drops the purchase in a market that is to be poisoned",
 }
 """Seeds that once failed, and what they showed."""
 

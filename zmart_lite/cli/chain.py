@@ -186,6 +186,7 @@ async def _retry(config: Config) -> Retried:
             task = bars.add_task("letters")
             done = await indexer.letters.retry_all(lambda tried, total: bars.update(task, completed=tried, total=total))
         await indexer.drain()
+        await indexer.resync_flagged()
         return done
 
 

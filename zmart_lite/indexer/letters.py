@@ -56,7 +56,11 @@ class DeadLetters:
         return await self._settle(letter, await self._fetch(letter["signature"]))
 
     async def retry_all(self, on_progress: OnProgress = lambda _done, _total: None) -> Retried:
-        """Try every open letter, oldest first. Raises RpcUnavailable; those tried until then stay resolved."""
+        """Try every open letter, oldest first, and have accounts read that could not be.
+
+        Raises RpcUnavailable; those tried until then stay resolved.
+        """
+        await self._store.write(markets.forget_pauses)
         total = await self._store.read(chainlog.count_dead_letters)
         tried = after = 0
         while rows := await self._store.read(lambda tx, a=after: chainlog.list_open_letters(tx, a, BATCH)):  # type: ignore[misc]
@@ -66,6 +70,7 @@ class DeadLetters:
         # A transaction that comes through closes all its letters, also those that had not had their turn.
         left = await self._store.read(chainlog.count_dead_letters)
         on_progress(total, total)
+        self._wake()
         return Retried(total, max(total - left, 0))
 
     async def _retry_batch(self, rows: Sequence[Row]) -> None:

@@ -24,7 +24,7 @@ from zmart_lite.indexer.writer import LogWriter
 from zmart_lite.models import ChainTransaction, GlobalConfig
 from zmart_lite.ops.clock import ChainClock
 from zmart_lite.ops.metrics import Metrics
-from zmart_lite.store import chainlog, messages
+from zmart_lite.store import chainlog, markets, messages
 from zmart_lite.store.chainlog import Delivery
 from zmart_lite.store.db import Row, Store, Tx
 
@@ -141,9 +141,14 @@ class Indexer:
 
     async def run(self) -> None:
         """Work the inbox off until cancelled."""
+        is_new = True
         while True:
             self._work.clear()
             try:
+                if is_new:
+                    # This may be another version than the one that could not read an account.
+                    await self._store.write(markets.forget_pauses)
+                    is_new = False
                 while await self.index_inbox():
                     pass
                 await self.resync_flagged()

@@ -299,6 +299,11 @@ def forget_resync_tried(tx: Tx, market_id: bytes) -> None:
     tx.execute("UPDATE markets SET resync_tried_ms = 0 WHERE market_id = ?", (market_id,))
 
 
+def forget_pauses(tx: Tx) -> None:
+    """Have every flagged market's account read at once: whoever asks may know more layouts than the last one did."""
+    tx.execute("UPDATE markets SET resync_tried_ms = 0 WHERE needs_resync = 1 AND resync_tried_ms > ?", (tx.now_ms,))
+
+
 def list_ready_for_approval(tx: Tx, limit: int) -> list[Record]:
     """Proposals whose counts on chain pass the vote, oldest first."""
     rows = tx.all(

@@ -199,8 +199,11 @@ _WITH_MARKET = (
 
 
 def list_after(tx: Tx, key: int, limit: int) -> list[Row]:
-    """Positions by their keys, from behind ``key``, in markets that wait for no reading of their account."""
-    return tx.all(f"{_WITH_MARKET} WHERE p.id > ? AND m.needs_resync = 0 ORDER BY p.id LIMIT ?", (key, limit))
+    """Positions by their keys, from behind ``key``: not those in markets whose account is about to be read anyway."""
+    return tx.all(
+        f"{_WITH_MARKET} WHERE p.id > ? AND (m.needs_resync = 0 OR m.resync_tried_ms > ?) ORDER BY p.id LIMIT ?",
+        (key, tx.now_ms, limit),
+    )
 
 
 def list_of_market(tx: Tx, market_id: bytes) -> list[Row]:
