@@ -13,7 +13,7 @@ from based58 import b58encode
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
-from tests.indexer.chain_log import ChainLog, signature_of
+from tests.indexer.chain_log import ChainLog, signature_of, whole_life
 from tests.indexer.projection import CODEC, NOW_MS, SETTINGS, dump
 from tests.localnet.program_harness import PROGRAM_ID
 from zmart_lite.chain.answers import AccountInfo, Memcmp, SignatureStatus
@@ -21,6 +21,7 @@ from zmart_lite.chain.rpc import Rpc
 from zmart_lite.indexer.service import Indexer, IndexerOptions
 from zmart_lite.models import ChainTransaction, Commitment, SignatureInfo
 from zmart_lite.ops import ChainClock, Metrics
+from zmart_lite.store.chainlog import Delivery
 from zmart_lite.store.db import Store
 from zmart_lite.store.messages import FeedContext
 
@@ -230,3 +231,17 @@ def _address(key: bytes) -> str:
 
 def _base58(data: bytes) -> str:
     return str(b58encode(data).decode())
+
+
+def life() -> ChainLog:
+    log = ChainLog().start()
+    whole_life(log)
+    return log
+
+
+def deliveries(transactions: list[ChainTransaction], *, payload: bool = False) -> list[Delivery]:
+    return [Delivery(each.signature, each.slot, webhook_item(each) if payload else None) for each in transactions]
+
+
+async def accept_all(here: Node, *, payload: bool = False) -> None:
+    await here.indexer.accept(deliveries(here.chain.log.transactions, payload=payload), "webhook")

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 from solders.signature import Signature
 
-from tests.indexer.chain_log import ChainLog, signature_of, whole_life
+from tests.indexer.chain_log import ChainLog, data_line, logs_of, signature_of, whole_life
 from tests.indexer.projection import in_order
-from tests.indexer.scripted_chain import Node, ScriptedChain, node
+from tests.indexer.scripted_chain import Node, ScriptedChain, accept_all, node
+from tests.localnet.program_harness import ALICE, PROGRAM_ID
 from zmart_lite.errors import RpcRefused, RpcUnavailable
 from zmart_lite.indexer import letters
 from zmart_lite.indexer.letters import Retried
@@ -103,3 +104,47 @@ async def test_a_node_that_ends_between_forgetting_and_applying_loses_nothing(tm
         await here.work()
         assert (await here.dump())["events"] == in_order(log.transactions).dump()["events"]
         assert await here.store.read(chainlog.count_dead_letters) == 0
+
+
+# One by one
+
+
+async def test_a_dead_letter_can_be_tried_again(tmp_path: Path) -> None:
+    log = ChainLog().start()
+    market_id = log.create(1)
+    log.activate(market_id)
+    log.buy(market_id, ALICE)
+    whole = log.transactions[-1]
+    chain = ScriptedChain(log)
+    async with node(tmp_path, chain, attempts_max=1) as here:
+        log.transactions[-1] = whole._replace(logs=(*logs_of([b"garbage."])[:1], data_line(b"x"), "Log truncated"))
+        await accept_all(here)
+        await here.work()
+        ids = await here.store.read(
+            lambda tx: tx.all("SELECT id FROM dead_letters WHERE resolved_ms IS NULL ORDER BY id")
+        )
+        assert len(ids) == 2
+        assert await here.indexer.letters.retry(ids[0]["id"]) is None
+        assert await here.indexer.letters.retry(99) is None
+        assert await here.value("SELECT attempts FROM dead_letters WHERE id = ?", ids[0]["id"]) == 2
+        log.transactions[-1] = whole
+        assert await here.indexer.letters.retry(ids[0]["id"]) == 1
+        assert await here.store.read(chainlog.count_dead_letters) == 0
+        assert await here.alerts() == []
+        assert await here.value("SELECT count(*) FROM trades") == 1
+
+
+async def test_a_transaction_the_chain_dropped_leaves_no_dead_letter(tmp_path: Path) -> None:
+    log = ChainLog().start()
+    log.create(1)
+    log.transactions[-1] = log.transactions[-1]._replace(logs=("Log truncated",))
+    chain = ScriptedChain(log)
+    async with node(tmp_path, chain) as here:
+        await accept_all(here)
+        await here.work()
+        assert await here.store.read(chainlog.count_dead_letters) == 1
+        log.transactions.pop()
+        chain.finalized_slot = log.slot
+        await here.indexer.follow_finality()
+        assert await here.store.read(chainlog.count_dead_letters) == 0
+        assert await here.store.read(lambda tx: chainlog.find_cursor(tx, PROGRAM_ID)) is None
