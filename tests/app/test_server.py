@@ -1,11 +1,17 @@
-"""The process's limit on open files is raised as far as the connections need and the system allows."""
+"""The process's limit on open files is raised as far as the connections need and the system allows, and a connection
+that is not used is closed.
+"""
 
+import asyncio
 import resource
 from collections.abc import Iterator
 
 import pytest
+from starlette.responses import PlainTextResponse
 
-from zmart_lite.app.server import OTHER_FILES, allow_connections
+from zmart_lite.app import server
+from zmart_lite.app.server import OTHER_FILES, allow_connections, bind, make_server, serve
+from zmart_lite.config import Config
 
 
 @pytest.fixture
@@ -29,3 +35,22 @@ def test_enough_stays_and_the_hard_limit_holds(limits: tuple[int, int], caplog: 
         allow_connections(limits[1] + 1)
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (limits[1], limits[1])
         assert [record.getMessage() for record in caplog.records] == ["fewer open files are allowed than connections"]
+
+
+async def test_an_idle_connection_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "KEEP_ALIVE_S", 0.05)
+    listening = bind("127.0.0.1", 0, "server.port")
+    running = make_server(PlainTextResponse("well"), Config())
+    serving = await serve(running, [listening])
+    reader, writer = await asyncio.open_connection(*listening.getsockname())
+    try:
+        async with asyncio.timeout(5):
+            for _ in range(2):
+                writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                assert (await reader.readuntil(b"well")).startswith(b"HTTP/1.1 200 OK")
+            assert await reader.read() == b""
+    finally:
+        writer.close()
+        running.should_exit = True
+        await serving
+        listening.close()
