@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from zmart_lite.api import action_examples as acts
 from zmart_lite.api import examples as reads
 from zmart_lite.api.vocabulary import ANSWERED, KINDS
+from zmart_lite.api.vocabulary_events import event_field_texts
 
 Schema = dict[str, Any]
 
@@ -155,9 +156,12 @@ def _idl_kind(name: str, idl_type: Any) -> str:
 
 
 def _event_schema(name: str, fields: Mapping[str, str]) -> Schema:
-    properties = {
-        field: _nullable(dict(KINDS[kind.removesuffix("?")]), kind[-1] == "?") for field, kind in fields.items()
-    }
+    texts = event_field_texts()
+    properties = {}
+    for field, kind in fields.items():
+        schema: Schema = dict(KINDS[kind.removesuffix("?")])
+        schema["description"] = " ".join(filter(None, (texts.get(field), schema.get("description"))))
+        properties[field] = _nullable(schema, kind[-1] == "?")
     return {"title": name, "type": "object", "properties": properties, "required": list(properties)}
 
 
