@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.app.test_chain_away import HOUR_S, config
+from tests.app.test_chain_away import HOUR_S, WAIT_S, config
 from tests.app.test_housekeeping import MARKET
 from zmart_lite.app import Node, watch
 from zmart_lite.app.watch import Watch
@@ -28,16 +28,16 @@ class Watched:
     """A running node whose looks are taken one by one, beside its own."""
 
     def __init__(self, node: Node, api: Api, http: httpx.AsyncClient) -> None:
-        self.node, self.api, self._http = node, api, http
+        self.node, self.api, self.http = node, api, http
         self.watch = Watch(node)
 
     async def health(self) -> Any:
-        return (await self._http.get("/health")).json()
+        return (await self.http.get("/health")).json()
 
     async def service(self, name: str) -> tuple[str, str | None]:
         """Look once more; status and reason of a service then."""
         await self.watch.look()
-        said = (await self._http.get(f"/health/{name}")).json()
+        said = (await self.http.get(f"/health/{name}")).json()
         return said["status"], said["reason"]
 
     async def until(self, name: str, status: str) -> str | None:
@@ -91,6 +91,25 @@ async def test_the_cluster_fails_and_comes_back(seen: Watched) -> None:
     assert await seen.until("solana-rpc", "error") == "the cluster does not answer as it should"
     await seen.api.rpc("localnet_failNext", {"kind": None})
     assert await seen.until("solana-rpc", "ok") is None
+
+
+async def test_calls_for_requests_are_held_back_after_failures(seen: Watched) -> None:
+    await seen.api.rpc("localnet_failNext", {"calls": 100_000, "kind": "503"})
+    reasons = []
+    async with asyncio.timeout(WAIT_S):
+        while "breaker_open" not in reasons:
+            answer = await seen.http.get("/api/devnet")
+            assert answer.status_code == 503
+            assert int(answer.headers["retry-after"]) > 0
+            reasons.append(answer.json()["reason"])
+    assert reasons[0] == "rpc_unavailable"
+    assert (await seen.http.get("/api/markets")).status_code == 200
+    await seen.api.rpc("localnet_failNext", {"kind": None})
+    assert "circuit breaker" in (await seen.until("solana-rpc", "degraded") or "")
+    assert (await seen.http.get("/api/devnet")).json()["reason"] == "breaker_open"
+    seen.node.breakers["api"].reset()
+    assert await seen.until("solana-rpc", "ok") is None
+    assert (await seen.http.get("/api/devnet")).status_code == 200
 
 
 async def test_a_cluster_that_only_hangs_does_not_pass_for_well(seen: Watched, monkeypatch: pytest.MonkeyPatch) -> None:

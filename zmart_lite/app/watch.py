@@ -131,15 +131,25 @@ class Watch:
     def _report_rpc(self, error: str | None) -> None:
         """The way to the cluster. Addresses are told by their number only: they may hold keys."""
         node, endpoints = self._node, self._node.rpc.endpoints()
+        status, reason = self._rpc_status(error)
         numbers: dict[str, Number] = {
             "slot": node.clock.slot,
             "solana_core": self._solana_core,
-            "reason": None if error is None else "the cluster does not answer as it should",
+            "reason": reason,
             "endpoint": next(each.number for each in endpoints if each.is_serving),
             "endpoints": len(endpoints),
             "endpoints_failing": sum(each.failures > 0 or each.is_foreign for each in endpoints),
         }
-        node.health.report("solana_rpc", "ok" if error is None else "error", numbers, error)
+        node.health.report("solana_rpc", status, numbers, error)
+
+    def _rpc_status(self, error: str | None) -> tuple[Status, str | None]:
+        """The breaker is that of calls that requests cause; the node's own are not held back by it."""
+        if error is not None:
+            return "error", "the cluster does not answer as it should"
+        breaker = self._node.breakers["api"].view().state
+        if breaker == "closed":
+            return "ok", None
+        return "degraded", "calls for requests are held back after failures: the circuit breaker api is not closed"
 
     def _report(self) -> None:
         node = self._node
