@@ -94,5 +94,7 @@ def test_without_an_administrator_commands_say_what_to_do(tmp_path: Path) -> Non
             ended = CliRunner().invoke(main, ["--config", str(config), *arguments])
             assert ended.exit_code == 1
             assert "auth.admin_wallets" in ended.output
-    ended = CliRunner().invoke(main, ["--config", str(config), "webhook", "list"])
-    assert "registers its webhook itself" in ended.output
+    for arguments in (("list",), ("check",), ("register",), ("delete", "x")):
+        ended = CliRunner().invoke(main, ["--config", str(config), "webhook", *arguments])
+        assert ended.exit_code == 1
+        assert "registers its webhook itself" in ended.output

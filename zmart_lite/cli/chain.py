@@ -227,8 +227,7 @@ def _add_webhook_commands(main: click.Group, load: Load) -> None:
     def register_command(config_path: Path | None) -> None:
         """Create the webhook of the configuration, or correct it, and switch it on."""
         config = load(config_path)
-        wanted = wanted_webhook(config)
-        done = _with_helius(config, lambda client: client.ensure(wanted))
+        done, wanted = _with_webhook(config, lambda client, wanted: client.ensure(wanted))
         _tell_registered(done, wanted)
 
     @webhook.command("list")
@@ -247,8 +246,7 @@ def _add_webhook_commands(main: click.Group, load: Load) -> None:
     def check_command(config_path: Path | None) -> None:
         """Say whether the webhook of the configuration is there, as it should be, and on. Exit code 1 if not."""
         config = load(config_path)
-        wanted = wanted_webhook(config)
-        problems = _with_helius(config, lambda client: client.check(wanted))
+        problems, wanted = _with_webhook(config, lambda client, wanted: client.check(wanted))
         for problem in problems:
             click.echo(problem)
         if problems:
@@ -275,11 +273,25 @@ def _tell_registered(done: Ensured, wanted: WebhookRegistration) -> None:
         click.echo("It had been switched off and is on again.")
 
 
-def _with_helius(config: Config, work: Callable[[HeliusClient], Awaitable[T]]) -> T:
+def _with_webhook(
+    config: Config, work: Callable[[HeliusClient, WebhookRegistration], Awaitable[T]]
+) -> tuple[T, WebhookRegistration]:
+    """What comes of the work with the webhook of the configuration, and that."""
+    _require_helius(config)
+    wanted = wanted_webhook(config)
+    return _with_helius(config, lambda client: work(client, wanted)), wanted
+
+
+def _require_helius(config: Config) -> None:
+    """Raises StartupError with what to do where there is nobody to ask."""
     if not config.helius.api_key and config.embedded_devnet:
         raise StartupError("With the embedded devnet the node registers its webhook itself, at every start.")
     if not config.helius.api_key:
         raise StartupError("Set helius.api_key (HELIUS_API_KEY).")
+
+
+def _with_helius(config: Config, work: Callable[[HeliusClient], Awaitable[T]]) -> T:
+    _require_helius(config)
 
     async def run() -> T:
         client = HeliusClient(config.helius.api_url, config.helius.api_key.reveal())
