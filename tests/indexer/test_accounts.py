@@ -238,6 +238,32 @@ async def test_trades_before_any_config_wait_for_its_account(tmp_path: Path) -> 
         assert markets.account_of(record, log.market(market_id).bump) == log.market(market_id)
 
 
+async def test_fields_that_nobody_maintains_make_no_difference(tmp_path: Path) -> None:
+    log = ChainLog().start()
+    market_id = log.create(1)
+    account = log.devnet.accounts[CODEC.market_address(market_id)]
+    values = {"accumulated_protocol_fees": 5, "is_cancelled": True, "is_locked": True, "resolution_agree": 7}
+    account.data = CODEC.encode_account(log.market(market_id)._replace(reserved=b"\x01" * 119, **values))
+    async with node(tmp_path, ScriptedChain(log)) as here:
+        await accept_all(here)
+        await here.work()
+        assert (await here.indexer.reconciler.run()).differences == 0
+        assert await here.indexer.resync(market_id) == []
+
+
+async def test_what_an_upgrade_keeps_in_the_configs_reserve_is_no_change(tmp_path: Path) -> None:
+    log = ChainLog().start()
+    account = log.devnet.accounts[CODEC.config_address()]
+    account.data = CODEC.encode_account(log.config._replace(reserved=b"\x01" * 64))
+    async with node(tmp_path, ScriptedChain(log)) as here:
+        await accept_all(here)
+        await here.work()
+        for _ in range(3):
+            await here.indexer.read_config()
+        assert await here.value("SELECT count(*) FROM configs") == 1
+        assert (await here.indexer.reconciler.run()).differences == 0
+
+
 async def test_another_account_at_the_configs_address_is_refused(tmp_path: Path) -> None:
     log = ChainLog().start()
     market_id = log.create(1)

@@ -30,8 +30,11 @@ POSITION_MARKET_OFFSET = 8
 READING_PLACE = 2**31
 """Place of a reading among the transactions of its slot: behind all of them."""
 
-UNMAINTAINED_FIELDS = ("is_locked", "reserved", "resolution_agree", "resolution_disagree", "resolution_total_votes")
-"""Fields of the market account that nobody maintains; they say nothing about the market."""
+UNMAINTAINED_FIELDS = (
+    *("accumulated_protocol_fees", "is_cancelled", "is_locked", "reserved"),
+    *("resolution_agree", "resolution_disagree", "resolution_total_votes"),
+)
+"""Fields of the market account that the program does not maintain: they say nothing and are not stored."""
 
 
 class Difference(NamedTuple):
@@ -91,6 +94,8 @@ class Accounts:
         account, slot = self._codec.decode_account(info.data), info.slot
         if not isinstance(account, GlobalConfig):
             raise UndecodableData("the config address holds another account")
+        # What an upgraded program may keep there is not known and not stored.
+        account = account._replace(reserved=bytes(len(account.reserved)))
 
         def note(tx: Tx) -> LogChange:
             since = markets.config_flag(tx)
