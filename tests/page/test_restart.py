@@ -61,7 +61,7 @@ def test_the_page_goes_on_after_a_restart_without_a_gap(tmp_path: Path, external
                 page.until(lambda: market_id[:8] in page.text("main") or _offsets(page) == _told(second.url))
                 page.until(lambda: _offsets(page) == _told(second.url), "the feed without a gap")
                 page.driver.switch_to.window(asking)
-                # Sorted by what was traded, new markets do not join by themselves: it may have been read before this one.
+                # Sorted by what was traded, markets do not join by themselves: only the old one is there for sure.
                 page.one(f'[data-market="{kept_id}"]')
                 assert page.complaints(network=False) == [] or all("WebSocket" in each for each in page.complaints())
 
