@@ -18,14 +18,9 @@ export async function signedIn(sol = 20) {
 
 /** A PROPOSED market of that wallet; its id. */
 export async function createMarket(zmart, question) {
-  await funded(zmart);
   const { chain_time: now } = await zmart.get('/api/protocol');
   const { landed } = await zmart.act('/api/markets', { question, category: 'science', end_date: Date.parse(now) + DAY_MS, initial_liquidity: '1000000000' });
   return landed.market_id;
-}
-
-async function funded(zmart) {
-  while ((await zmart.get(`/api/devnet/wallets/${zmart.wallet.address}`)).sol === 0) await new Promise(setImmediate);
 }
 
 /** Resolves as soon as `look` returns something true; the test's own time limit ends it otherwise. */

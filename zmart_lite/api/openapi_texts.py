@@ -31,7 +31,8 @@ Bearer`. Calls of level wallet also take `Authorization: Signature message=…&s
 **Caching.** Public answers carry an `ETag`; `If-None-Match` gets 304. `HEAD` works wherever `GET` does, but for the \
 event stream.
 
-**Limits.** Per address, per wallet with a token, per service key; `RateLimit-*` headers tell what is left.
+**Limits.** Per address, per wallet with a token, per service key; `RateLimit-*` headers tell what is left. A connection
+too many gets 429 (of its address) or 503 (of all) for whatever it asks first, and is closed.
 """
 
 TAGS = {
