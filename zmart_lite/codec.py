@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable, Mapping
 from enum import IntEnum
 from functools import lru_cache, partial
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast, get_args
 
 from solders.pubkey import Pubkey
 
@@ -223,9 +223,12 @@ def _decode_option(part: _Option, data: bytes, offset: int) -> tuple[Any, int]:
     return _unpack(part.inner, data, offset + 1)[0], offset + 1 + part.inner.layout.size
 
 
+_EVENT_NAMES: dict[type[ChainEvent], str] = {kind: kind.__name__.removesuffix("Legacy") for kind in get_args(ChainEvent)}
+
+
 def event_name(event: ChainEvent) -> str:
     """The event's name in the IDL (both layouts of WinningsClaimed have the same)."""
-    return type(event).__name__.removesuffix("Legacy")
+    return _EVENT_NAMES[type(event)]
 
 
 LEGACY_CLAIM_BYTES = 96

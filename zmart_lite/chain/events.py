@@ -122,10 +122,12 @@ def is_whole(codec: Codec, transaction: ChainTransaction) -> bool:
 
 def has_unknown_calls(codec: Codec, transaction: ChainTransaction) -> bool:
     """Whether a successful transaction calls our program with something that is not one of the IDL's instructions."""
-    return not transaction.failed and any(
-        each.program_id == codec.program_id and codec.instruction_by_discriminator(each.data) is None
-        for each in transaction.instructions
-    )
+    if transaction.failed:
+        return False
+    for each in transaction.instructions:
+        if each.program_id == codec.program_id and codec.instruction_by_discriminator(each.data) is None:
+            return True
+    return False
 
 
 @lru_cache(maxsize=16)

@@ -14,6 +14,7 @@ from zmart_lite.errors import ProgramError
 from zmart_lite.models import ChainEvent, GlobalConfig, MarketAccount, MarketState, UserPosition
 from zmart_lite.rules import FeeRates, Fees
 
+TRADES = (models.SharesBought, models.SharesSold)
 NO_KEY = bytes(32)
 NO_HASH = bytes(46)
 

@@ -4,16 +4,14 @@ possible.
 
 from collections.abc import Mapping, Sequence
 
-from zmart_lite import models
 from zmart_lite.codec import Codec
 from zmart_lite.indexer import fold
-from zmart_lite.indexer.fold import Holding
+from zmart_lite.indexer.fold import TRADES, Holding
 from zmart_lite.models import ChainEvent, ChainTransaction, SharesBought, SharesSold, UserPosition
 from zmart_lite.store import chainlog, markets, positions
 from zmart_lite.store.db import Row, Tx
 from zmart_lite.store.markets import Record
 
-TRADES = (models.SharesBought, models.SharesSold)
 Key = tuple[int, int]
 """A position's market and wallet."""
 

@@ -118,13 +118,20 @@ def _count_by_wallet(tx: Tx, trades: Sequence[Trade]) -> None:
 
 def _draw_candles(tx: Tx, trades: Sequence[Trade]) -> None:
     candles: dict[tuple[int, int, int], list[Any]] = {}
-    for trade in trades:
+    for market, _, _, cost, price, traded_at in trades:
         for width_s in (MINUTE_S, HOUR_S):
-            key = (trade.market, width_s, candle_start(trade.traded_at, width_s))
-            found = candles.setdefault(key, [0, 0, trade.price, trade.price, trade.price])
+            key = (market, width_s, candle_start(traded_at, width_s))
+            found = candles.get(key)
+            if found is None:
+                candles[key] = [1, cost, price, price, price]
+                continue
             found[0] += 1
-            found[1] += trade.cost
-            found[2], found[3], found[4] = max(found[2], trade.price), min(found[3], trade.price), trade.price
+            found[1] += cost
+            if price > found[2]:
+                found[2] = price
+            elif price < found[3]:
+                found[3] = price
+            found[4] = price
     tx.execute_many(
         "INSERT INTO candles (market, width_s, start_s, trades, cost_high, cost_low, highest, lowest, close)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (market, width_s, start_s) DO UPDATE SET"
@@ -141,7 +148,8 @@ def _draw_candles(tx: Tx, trades: Sequence[Trade]) -> None:
 
 def candle_start(traded_at: int, width_s: int) -> int:
     """The unix second with which the candle of a trade begins; a chain may claim any moment that 64 bits can say."""
-    return max(traded_at // width_s * width_s, MOMENT_MIN)
+    start = traded_at - traded_at % width_s
+    return max(MOMENT_MIN, start)
 
 
 def drop_candles(tx: Tx, market: int) -> None:
