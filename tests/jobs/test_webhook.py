@@ -208,7 +208,7 @@ async def test_one_that_somebody_changed_is_corrected(station: Station) -> None:
     await registered(station)
     [found] = await station.registered()
     client = HeliusClient(station.node.net.rpc_url, KEY)
-    await client.replace(found["webhookID"], station.wanted()._replace(auth_header="another secret"))
+    await client.replace(found["webhookID"], station.wanted()._replace(address=str(Pubkey(bytes(32)))))
     await client.close()
     assert await station.change() is None
     await station.poll(later_s=CHECK_S)
