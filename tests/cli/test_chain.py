@@ -74,6 +74,20 @@ async def test_backfilling_folding_again_and_retrying(terminal: Terminal) -> Non
     assert "0 fields" in await terminal.run("db", "rebuild")
 
 
+async def test_without_a_node_the_embedded_devnet_is_there_all_the_same(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+
+    async def run(*arguments: str) -> str:
+        ended = await asyncio.to_thread(CliRunner().invoke, main, ["--config", str(config), *arguments])
+        assert ended.exit_code == 0, ended.output
+        return str(ended.output)
+
+    assert "1 transactions seen, 1 of them new" in await run("backfill", "--from-slot", "0")
+    assert "1 accounts compared, 0 differences corrected" in await run("reconcile")
+    assert "0 dead letters tried" in await run("events", "retry")
+    assert "0 fields came out otherwise" in await run("db", "rebuild")
+
+
 async def test_a_wrong_database_is_corrected_and_said(terminal: Terminal) -> None:
     await terminal.run("backfill", "--from-slot", "0")
     store = await Store(terminal.database).open()

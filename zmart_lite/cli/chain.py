@@ -5,7 +5,7 @@ What changes the database works on it directly while no node runs, and through t
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from string import hexdigits
 from typing import Any, TypeVar
@@ -19,6 +19,7 @@ from zmart_lite.chain.helius import Ensured, HeliusClient, WebhookRegistration
 from zmart_lite.chain.rpc import RetryPolicy, Rpc
 from zmart_lite.cli import letters
 from zmart_lite.cli.beside import run_job_beside
+from zmart_lite.cli.serving import ledger_of, prepared
 from zmart_lite.codec import Codec
 from zmart_lite.config import Config
 from zmart_lite.errors import ChainError, DatabaseInUse, StartupError
@@ -129,24 +130,33 @@ def _tell_rebuilt(markets: int, different: int, lines: list[str]) -> None:
 
 
 @asynccontextmanager
-async def _opened(config: Config) -> AsyncIterator[tuple[Indexer, Callable[[], FeedContext]]]:
-    """The indexer on the database itself. Raises DatabaseInUse while a node runs, StartupError for another program."""
-    codec, metrics = Codec(bytes(Pubkey.from_string(config.chain.program_id))), Metrics()
-    store = await Store(config.store.sqlite_path, readers=1).open()
-    policy = RetryPolicy(timeout_s=config.chain.rpc_timeout_s, attempts_max=config.chain.rpc_attempts_max)
-    rpc, clock = Rpc(config.rpc_addresses, policy), ChainClock()
+async def _opened(
+    config: Config, *, with_cluster: bool = True
+) -> AsyncIterator[tuple[Indexer, Callable[[], FeedContext]]]:
+    """The indexer on the database itself, and the embedded devnet beside it, if the configuration has one.
+
+    Raises DatabaseInUse while a node runs, StartupError for another program.
+    """
+    codec, clock = Codec(bytes(Pubkey.from_string(config.chain.program_id))), ChainClock()
     settings = RowSettings.of(config, codec)
 
     def feed() -> FeedContext:
         since = wall_clock_ms() // 1_000 - config.retention.feed_days * DAY_S
         return FeedContext(settings, lambda: wall_clock_ms() // 1_000, feed_since=since)
 
-    try:
+    async with AsyncExitStack() as stack:
+        # The devnet's ledger belongs to whoever has the database.
+        store = await Store(config.store.sqlite_path, readers=1).open()
+        stack.push_async_callback(store.close)
         await store.write(lambda tx: pin(tx, config))
-        yield Indexer(store, codec, rpc, clock, metrics, feed, indexer_options(config)), feed
-    finally:
-        await rpc.close()
-        await store.close()
+        addresses = config.rpc_addresses
+        if with_cluster and config.embedded_devnet:
+            beside = await stack.enter_async_context(prepared(config, ledger_of(config)))
+            addresses = beside.node.config.rpc_addresses
+        policy = RetryPolicy(timeout_s=config.chain.rpc_timeout_s, attempts_max=config.chain.rpc_attempts_max)
+        rpc = Rpc(addresses, policy)
+        stack.push_async_callback(rpc.close)
+        yield Indexer(store, codec, rpc, clock, Metrics(), feed, indexer_options(config)), feed
 
 
 async def _on_chain(indexer: Indexer, config: Config) -> None:
@@ -206,7 +216,7 @@ async def _reconcile(config: Config, market_id: bytes | None) -> Reconciled:
 async def _rebuild(config: Config) -> Rebuilt:
     if not config.store.sqlite_path.exists():
         raise StartupError(f"There is no database {config.store.sqlite_path} yet.")
-    async with _opened(config) as (indexer, feed):
+    async with _opened(config, with_cluster=False) as (indexer, feed):
         with _bars() as bars:
             task = bars.add_task("markets")
             return await rebuild(
