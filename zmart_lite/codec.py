@@ -223,7 +223,9 @@ def _decode_option(part: _Option, data: bytes, offset: int) -> tuple[Any, int]:
     return _unpack(part.inner, data, offset + 1)[0], offset + 1 + part.inner.layout.size
 
 
-_EVENT_NAMES: dict[type[ChainEvent], str] = {kind: kind.__name__.removesuffix("Legacy") for kind in get_args(ChainEvent)}
+_EVENT_NAMES: dict[type[ChainEvent], str] = {
+    kind: kind.__name__.removesuffix("Legacy") for kind in get_args(ChainEvent)
+}
 
 
 def event_name(event: ChainEvent) -> str:
