@@ -193,7 +193,7 @@ async def _retry(config: Config) -> Retried:
     async with _opened(config) as (indexer, _):
         await _on_chain(indexer, config)
         with _bars() as bars:
-            task = bars.add_task("letters")
+            task = bars.add_task("letters", total=0)
             done = await indexer.letters.retry_all(lambda tried, total: bars.update(task, completed=tried, total=total))
         await indexer.drain()
         await indexer.resync_flagged()
@@ -218,7 +218,7 @@ async def _rebuild(config: Config) -> Rebuilt:
         raise StartupError(f"There is no database {config.store.sqlite_path} yet.")
     async with _opened(config, with_cluster=False) as (indexer, feed):
         with _bars() as bars:
-            task = bars.add_task("markets")
+            task = bars.add_task("markets", total=0)
             return await rebuild(
                 indexer.writer, feed, lambda done, total: bars.update(task, completed=done, total=total)
             )
