@@ -281,12 +281,14 @@ async def test_chain_values(server: ScriptedRpc, rpc: Rpc) -> None:
     blockhash = str(Hash.from_bytes(KEY))
     clock = struct.pack("<QqQQq", 5, 1, 2, 3, 1_700_000_000)
     server.on("getBlockHeight", result(11)).on("getGenesisHash", result(blockhash))
+    server.on("getFirstAvailableBlock", result(5))
     server.on("getLatestBlockhash", valued({"blockhash": blockhash, "lastValidBlockHeight": 160}))
     server.on("isBlockhashValid", valued(False)).on("getMinimumBalanceForRentExemption", result(890_880))
     server.on("getAccountInfo", valued(ACCOUNT | {"data": [base64.b64encode(clock).decode(), "base64"]}))
     server.on("getRecentPrioritizationFees", result([{"slot": 1, "prioritizationFee": 9}]))
     assert await rpc.get_block_height(Commitment.FINALIZED) == 11
     assert await rpc.get_genesis_hash() == KEY
+    assert await rpc.get_first_slot() == 5
     assert await rpc.get_latest_blockhash() == (KEY, 160)
     assert await rpc.is_blockhash_valid(KEY) is False
     assert await rpc.get_minimum_balance_for_rent_exemption(0) == 890_880

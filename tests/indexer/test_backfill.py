@@ -70,6 +70,18 @@ async def test_only_from_a_slot_on(world: World, store: Store) -> None:
     assert min(slots) >= tip - 40
 
 
+async def test_history_that_the_node_has_not_got_is_told(world: World, store: Store) -> None:
+    reading = Backfill(indexer(world, store), sleep=no_pause)
+    assert (await reading.run(0)).lacking_below is None
+    kept = world.localnet.ledger.history
+    kept._transactions_max = 2
+    kept._prune_transactions()
+    first = kept.first_slot
+    assert first > 0
+    assert (await reading.run(first - 1)).lacking_below == first
+    assert (await reading.run(first)).lacking_below is None
+
+
 async def test_it_goes_on_where_it_was_interrupted(world: World, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backfill, "SIGNATURES_PER_PAGE_MAX", 3)
     reads: list[int] = []

@@ -299,6 +299,10 @@ class Rpc:
     async def get_block_height(self, commitment: Commitment = Commitment.CONFIRMED) -> int:
         return await self.call("getBlockHeight", [_at(commitment)], answers.plain(int))
 
+    async def get_first_slot(self) -> int:
+        """The first slot of which the address in use still has the block."""
+        return await self.call("getFirstAvailableBlock", [], answers.plain(int))
+
     async def get_genesis_hash(self) -> bytes:
         return await self.call(GENESIS_METHOD, [], answers.hash_bytes)
 

@@ -57,6 +57,8 @@ def add_commands(main: click.Group, load: Load) -> None:
         try:
             done = asyncio.run(_backfill(config, from_slot))
             click.echo(f"{done.seen} transactions seen, {done.new} of them new.")
+            if done.lacking_below is not None:
+                click.echo(f"The RPC node has no history before slot {done.lacking_below}: what is older was not read.")
         except DatabaseInUse:
             run = run_job_beside(config, url, "backfill", {"from_slot": from_slot})
             click.echo(f"{run['found']} transactions seen, {run['done']} of them new.")

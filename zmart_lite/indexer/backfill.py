@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from zmart_lite.chain.rpc import SIGNATURES_PER_PAGE_MAX
-from zmart_lite.errors import ChainError
+from zmart_lite.errors import ChainError, RpcRefused
 from zmart_lite.indexer.poller import PAGES_MAX, enter
 from zmart_lite.indexer.service import Indexer
 from zmart_lite.indexer.writer import LogWriter
@@ -48,10 +48,13 @@ class Progress(NamedTuple):
 
 
 class Backfilled(NamedTuple):
-    """Transactions seen in the history, and those of them that were new."""
+    """Transactions seen in the history, and those of them that were new. ``lacking_below``: the RPC node has no blocks
+    before that slot, which is behind the one that was asked for.
+    """
 
     seen: int
     new: int
+    lacking_below: int | None = None
 
 
 OnProgress = Callable[[Progress], None]
@@ -71,7 +74,15 @@ class Backfill:
         """Read, then index. Raises what the RPC raises; the next run with the same slot goes on from there."""
         done = await self.read(from_slot)
         await self._index(done.new)
-        return done
+        return done._replace(lacking_below=await self._lacking_below(from_slot))
+
+    async def _lacking_below(self, from_slot: int) -> int | None:
+        """Nodes end a history that they do not have without a word. None where all is there, or nobody can tell."""
+        try:
+            first = await self._rpc.get_first_slot()
+        except RpcRefused:
+            return None
+        return first if first > from_slot else None
 
     async def read(self, from_slot: int) -> Backfilled:
         """Put the history from the tip down to ``from_slot`` into the inbox."""

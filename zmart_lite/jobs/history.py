@@ -24,6 +24,8 @@ class History:
         """``params`` may name a ``from_slot``. Raises what the RPC raises; the next run then goes on."""
         from_slot = params.get("from_slot")
         done = await Backfill(self._indexer, _log).run(self._start_slot if from_slot is None else int(from_slot))
+        if done.lacking_below is not None:
+            logger.warning("the RPC node has no history before slot %d: what is older was not read", done.lacking_below)
         return Summary(found=done.seen, done=done.new)
 
     async def rebuild(self, _: Params) -> Summary:
