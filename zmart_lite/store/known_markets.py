@@ -4,7 +4,7 @@ Most requests for lists meet markets that are as they were at the request before
 index: its rows are finished JSON, and how many there are has been counted.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from msgspec import Raw
 
@@ -15,9 +15,13 @@ from zmart_lite.store.lists import MarketFilter
 from zmart_lite.store.paging import Counts, Listing, Page
 from zmart_lite.store.rows import RowContext, RowSettings
 
+K = TypeVar("K")
+V = TypeVar("V")
+
 TABLES = ("markets", "market_texts", "question_trigrams", "configs", "resolution_plans", "transactions")
 """What a MarketRow is made of, and what finds it. Addresses of wallets never change."""
-ROWS_MAX = rows.MARKETS_REMEMBERED
+ROWS_MAX = 16_384
+"""Some 40 MB of JSON."""
 COUNTS_MAX = 4_096
 
 
@@ -42,11 +46,18 @@ class KnownMarkets:
     def now(self) -> Known:
         """What is known as of now. To be asked for before the reading begins."""
         version = self._changes.version(TABLES)
-        full = len(self._known.rows) > ROWS_MAX or len(self._known.counts) > COUNTS_MAX
-        if version != self._version or full or self._is_shared:
-            # Whoever still reads as of before has the old one and fills that.
+        # Whoever still reads as of before has the old one and fills that.
+        if version != self._version or self._is_shared:
             self._version, self._known = version, Known({}, {}, [])
+        elif len(self._known.rows) > ROWS_MAX or len(self._known.counts) > COUNTS_MAX:
+            rows, counts, context = self._known
+            self._known = Known(_newer(rows, ROWS_MAX), _newer(counts, COUNTS_MAX), context)
         return self._known
+
+
+def _newer(found: dict[K, V], count_max: int) -> dict[K, V]:
+    """What it holds, or the younger half of it if that is too much. Other threads may be filling it meanwhile."""
+    return found if len(found) <= count_max else dict(list(found.items())[len(found) // 2 :])
 
 
 def list_market_rows(
