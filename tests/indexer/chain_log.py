@@ -334,3 +334,11 @@ __all__ = [
     "initialized",
     "whole_life",
 ]
+
+
+def active_market() -> tuple[ChainLog, bytes]:
+    """A log in which one market has been activated, and its id."""
+    log = ChainLog().start()
+    market_id = log.create(1)
+    log.activate(market_id)
+    return log, market_id

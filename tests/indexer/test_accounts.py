@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.indexer.chain_log import ChainLog, logs_of, signature_of
+from tests.indexer.chain_log import ChainLog, active_market, logs_of, signature_of
 from tests.indexer.projection import CODEC, in_order
 from tests.indexer.scripted_chain import ScriptedChain, accept_all, deliveries, node, running
 from tests.localnet.program_harness import ALICE, BACKEND, BOB
@@ -17,9 +17,7 @@ from zmart_lite.store import markets
 
 
 async def test_a_marked_market_is_read_and_folded_from_its_account(tmp_path: Path) -> None:
-    log = ChainLog().start()
-    market_id = log.create(1)
-    log.activate(market_id)
+    log, market_id = active_market()
     log.buy(market_id, ALICE)
     log.buy(market_id, BOB, False)
     chain = ScriptedChain(log)
@@ -54,9 +52,7 @@ async def test_one_market_that_cannot_be_read_keeps_no_other_waiting(tmp_path: P
 
 async def test_a_marked_markets_positions_are_read_with_it(tmp_path: Path) -> None:
     """The purchase is unknown, the sale is not: shares, not guesses."""
-    log = ChainLog().start()
-    market_id = log.create(1)
-    log.activate(market_id)
+    log, market_id = active_market()
     log.buy(market_id, ALICE)
     log.sell(market_id, 10**9, ALICE)
     log.buy(market_id, BOB, False)
@@ -71,9 +67,7 @@ async def test_a_marked_markets_positions_are_read_with_it(tmp_path: Path) -> No
 
 
 async def test_a_reading_is_made_again_when_its_slot_is_final(tmp_path: Path) -> None:
-    log = ChainLog().start()
-    market_id = log.create(1)
-    log.activate(market_id)
+    log, market_id = active_market()
     log.buy(market_id, ALICE)
     chain = ScriptedChain(log)
     async with node(tmp_path, chain) as here:
@@ -90,9 +84,7 @@ async def test_a_reading_is_made_again_when_its_slot_is_final(tmp_path: Path) ->
 
 
 async def test_a_reading_tells_what_differed_and_corrects_it(tmp_path: Path) -> None:
-    log = ChainLog().start()
-    market_id = log.create(1)
-    log.activate(market_id)
+    log, market_id = active_market()
     chain = ScriptedChain(log)
     async with node(tmp_path, chain) as here:
         await accept_all(here)
@@ -115,9 +107,7 @@ async def test_a_reading_tells_what_differed_and_corrects_it(tmp_path: Path) -> 
 
 
 async def test_a_log_ahead_of_the_account_is_no_difference(tmp_path: Path) -> None:
-    log = ChainLog().start()
-    market_id = log.create(1)
-    log.activate(market_id)
+    log, market_id = active_market()
     chain = ScriptedChain(log, account_slot=log.slot)
     async with node(tmp_path, chain) as here:
         await accept_all(here)
@@ -161,9 +151,7 @@ async def test_a_market_only_heard_of_that_the_chain_does_not_have_is_no_matter(
 
 
 async def test_an_account_that_cannot_be_read_does_not_stop_the_indexer(tmp_path: Path) -> None:
-    log = ChainLog().start()
-    market_id = log.create(1)
-    log.activate(market_id)
+    log, market_id = active_market()
     log.devnet.accounts[CODEC.market_address(market_id)].data = b"nonsense"
     async with node(tmp_path, ScriptedChain(log)) as here, running(here.indexer):
         await here.indexer.accept(deliveries(log.transactions[2:]), "webhook")
@@ -180,9 +168,7 @@ async def test_an_account_that_cannot_be_read_does_not_stop_the_indexer(tmp_path
 @pytest.mark.parametrize("by_hand", [True, False])
 async def test_a_new_version_reads_at_once_what_the_one_before_could_not(tmp_path: Path, by_hand: bool) -> None:
     """At its start, and when dead letters are tried again."""
-    log = ChainLog().start()
-    market_id = log.create(1)
-    log.activate(market_id)
+    log, market_id = active_market()
     log.buy(market_id, ALICE)
     log.transactions[-1] = log.transactions[-1]._replace(logs=("Log truncated",))
     account = log.devnet.accounts[CODEC.market_address(market_id)]
@@ -225,9 +211,7 @@ async def test_the_config_is_read_where_the_log_does_not_tell_it(tmp_path: Path)
 
 
 async def test_trades_before_any_config_wait_for_its_account(tmp_path: Path) -> None:
-    log = ChainLog().start()
-    market_id = log.create(1)
-    log.activate(market_id)
+    log, market_id = active_market()
     log.buy(market_id, ALICE)
     async with node(tmp_path, ScriptedChain(log)) as here:
         await here.indexer.accept(deliveries(log.transactions[1:]), "webhook")

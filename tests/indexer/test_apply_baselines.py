@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from tests.indexer.chain_log import ChainLog
+from tests.indexer.chain_log import ChainLog, active_market
 from tests.indexer.projection import CODEC, Database, in_order
 from tests.indexer.walks import SEEDS, check_against_chain, walk
 from tests.localnet.program_harness import BOB
@@ -44,9 +44,7 @@ def test_a_baseline_read_from_the_chain_cures_any_loss_before_it(seed: int) -> N
 
 
 def test_events_contained_in_a_baseline_still_make_trades_and_positions() -> None:
-    log = ChainLog().start()
-    market_id = log.create(1)
-    log.activate(market_id)
+    log, market_id = active_market()
     log.buy(market_id)
     late = log.transactions[-1]
     database = in_order(log.transactions[:-1])

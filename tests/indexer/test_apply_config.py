@@ -1,6 +1,6 @@
 """The config while transactions are applied: late changes, missing history."""
 
-from tests.indexer.chain_log import ChainLog
+from tests.indexer.chain_log import active_market
 from tests.indexer.projection import Database, in_order
 from tests.indexer.walks import check_against_chain, emitted
 from tests.localnet.program_harness import ALICE, BOB
@@ -9,9 +9,7 @@ from zmart_lite.store import markets
 
 
 def test_a_config_change_that_comes_late_refolds_the_trades_behind_it() -> None:
-    log = ChainLog().start()
-    market_id = log.create(1)
-    log.activate(market_id)
+    log, market_id = active_market()
     args = {
         "protocol_fee_bps": 1,
         "resolver_reward_bps": 2,
@@ -35,9 +33,7 @@ def test_a_config_change_that_comes_late_refolds_the_trades_behind_it() -> None:
 
 
 def test_a_trade_and_a_config_change_in_one_transaction_keep_their_order() -> None:
-    log = ChainLog().start()
-    market_id = log.create(1)
-    log.activate(market_id)
+    log, market_id = active_market()
     log.buy(market_id, ALICE)
     trade = log.transactions[-1]
     args = {
@@ -66,9 +62,7 @@ def test_a_config_event_without_its_history_asks_for_the_account() -> None:
 
 
 def test_a_trade_without_any_config_asks_for_the_account() -> None:
-    log = ChainLog().start()
-    market_id = log.create(1)
-    log.activate(market_id)
+    log, market_id = active_market()
     log.buy(market_id)
     database = Database()
     database.apply(*log.transactions[1:])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.indexer.chain_log import ChainLog, data_line, whole_life
+from tests.indexer.chain_log import ChainLog, active_market, data_line, whole_life
 from tests.indexer.projection import CODEC, Database, in_order
 from tests.indexer.walks import walk
 from tests.localnet.program_harness import ALICE, BOB, CREATOR, EVE, EVIDENCE_HASH, PROGRAM_ID, RESOLVER
@@ -82,9 +82,7 @@ def is_trade(data: dict[str, object]) -> bool:
 
 
 def test_a_trade_tells_what_it_was_and_where_it_left_the_price() -> None:
-    log = ChainLog().start()
-    market_id = log.create(1)
-    log.activate(market_id)
+    log, market_id = active_market()
     database = in_order(log.transactions)
     head = database.head
     log.buy(market_id, BOB, False)
@@ -127,9 +125,7 @@ def test_what_came_before_its_market_is_told_of_with_it() -> None:
 
 
 def test_a_late_finalisation_still_opens_the_claims() -> None:
-    log = ChainLog().start()
-    market_id = log.create(1)
-    log.activate(market_id)
+    log, market_id = active_market()
     log.buy(market_id)
     log.resolve(market_id)
     log.finalize(market_id)
@@ -160,9 +156,7 @@ def test_a_market_is_ready_for_approval_from_counts_that_suffice_until_it_is() -
 
 
 def test_the_last_change_of_state_is_noted() -> None:
-    log = ChainLog().start()
-    market_id = log.create(1)
-    log.activate(market_id)
+    log, market_id = active_market()
     activated_at = log.market(market_id).activated_at
     log.buy(market_id)
     assert in_order(log.transactions).market(market_id)["last_state_change_at"] == activated_at

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.indexer.chain_log import ChainLog, logs_of, market_id_of, whole_life
+from tests.indexer.chain_log import ChainLog, active_market, logs_of, market_id_of, whole_life
 from tests.indexer.projection import CODEC, Database, in_order
 from tests.indexer.walks import emitted
 from tests.localnet.program_harness import ALICE, BOB, CREATOR, EVE, P
@@ -13,9 +13,7 @@ from zmart_lite.store.chainlog import LogChange
 
 
 def test_an_undecodable_event_is_kept_told_and_its_market_read_again() -> None:
-    log = ChainLog().start()
-    market_id = log.create(1)
-    log.activate(market_id)
+    log, market_id = active_market()
     log.buy(market_id)
     whole = log.transactions[-1]
     database = in_order(log.transactions[:-1])
@@ -34,9 +32,7 @@ def test_an_undecodable_event_is_kept_told_and_its_market_read_again() -> None:
 
 
 def test_what_was_kept_is_settled_once_the_transaction_is_indexed_whole() -> None:
-    log = ChainLog().start()
-    market_id = log.create(1)
-    log.activate(market_id)
+    log, market_id = active_market()
     log.buy(market_id)
     whole = log.transactions[-1]
     database = in_order(log.transactions[:-1])
@@ -54,9 +50,7 @@ def test_what_was_kept_is_settled_once_the_transaction_is_indexed_whole() -> Non
 
 
 def test_truncated_logs_are_indexed_as_far_as_they_go() -> None:
-    log = ChainLog().start()
-    market_id = log.create(1)
-    log.activate(market_id)
+    log, market_id = active_market()
     log.buy(market_id)
     trade = log.transactions[-1]
     cut = trade._replace(logs=(*(trade.logs or ())[:2], "Log truncated"))
@@ -69,9 +63,7 @@ def test_truncated_logs_are_indexed_as_far_as_they_go() -> None:
 
 
 def test_a_truncated_transaction_marks_its_market_until_its_account_was_read_behind_it() -> None:
-    log = ChainLog().start()
-    market_id = log.create(1)
-    log.activate(market_id)
+    log, market_id = active_market()
     log.buy(market_id)
     cut = log.transactions[-1]._replace(logs=("Log truncated",))
     database = in_order([*log.transactions[:-1], cut])
@@ -93,9 +85,7 @@ def test_a_truncated_creation_leaves_a_market_that_can_be_read() -> None:
 
 
 def test_a_failed_transaction_is_noted_and_nothing_of_it_applied() -> None:
-    log = ChainLog().start()
-    market_id = log.create(1)
-    log.activate(market_id)
+    log, market_id = active_market()
     log.buy(market_id)
     database = in_order(log.transactions[:-1])
     before = database.dump()
@@ -165,9 +155,7 @@ EXTREMES: tuple[ChainEvent, ...] = (
 
 @pytest.mark.parametrize("event", EXTREMES, ids=lambda event: type(event).__name__)
 def test_no_value_of_any_field_stops_the_indexer(event: ChainEvent) -> None:
-    log = ChainLog().start()
-    market_id = log.create(1)
-    log.activate(market_id)
+    log, market_id = active_market()
     log.buy(market_id)
     database = in_order(log.transactions)
     for number in range(2):
@@ -188,9 +176,7 @@ def test_no_value_of_any_field_stops_the_indexer(event: ChainEvent) -> None:
 
 
 def test_a_trade_beyond_u64_leaves_the_market_as_it_was_and_marks_it() -> None:
-    log = ChainLog().start()
-    market_id = log.create(1)
-    log.activate(market_id)
+    log, market_id = active_market()
     log.buy(market_id)
     database = in_order(log.transactions)
     before = markets.find_record(database.tx, market_id)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.indexer.chain_log import ChainLog, logs_of
+from tests.indexer.chain_log import ChainLog, active_market, logs_of
 from tests.indexer.projection import CODEC, in_order
 from tests.indexer.scripted_chain import ScriptedChain, accept_all, deliveries, life, node
 from tests.localnet.program_harness import ALICE, BOB
@@ -61,9 +61,7 @@ async def test_what_cannot_be_checked_does_not_hold_up_what_comes_behind_it(
 
 
 async def test_what_vanished_is_retracted_and_told(tmp_path: Path) -> None:
-    log = ChainLog().start()
-    market_id = log.create(1)
-    log.activate(market_id)
+    log, market_id = active_market()
     log.buy(market_id, ALICE)
     log.buy(market_id, BOB, False)
     chain = ScriptedChain(log)
@@ -127,9 +125,7 @@ async def test_what_only_a_delivery_told_is_compared_with_the_chain_before_it_is
 
 
 async def test_a_delivery_that_lies_is_corrected(tmp_path: Path) -> None:
-    log = ChainLog().start()
-    market_id = log.create(1)
-    log.activate(market_id)
+    log, market_id = active_market()
     log.buy(market_id, ALICE)
     truth = log.transactions[-1]
     event = models.SharesBought(market_id, ALICE, True, 10**15, 11, 1, 1_700_000_500)

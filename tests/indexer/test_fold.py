@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.indexer.chain_log import ChainLog, Walk, whole_life
+from tests.indexer.chain_log import ChainLog, Walk, active_market, whole_life
 from tests.localnet.program_harness import ALICE, BOB, CREATOR, EVIDENCE_HASH, RESOLVER, P
 from zmart_lite import models, rules
 from zmart_lite.chain.events import events_of, program_instructions
@@ -261,9 +261,7 @@ def test_a_total_no_cost_leads_to_is_refused(total: int, rate: int) -> None:
 
 
 def sample_market() -> MarketAccount:
-    log = ChainLog().start()
-    market_id = log.create(1)
-    log.activate(market_id)
+    log, market_id = active_market()
     log.buy(market_id)
     return log.market(market_id)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from solders.signature import Signature
 
-from tests.indexer.chain_log import ChainLog, data_line, logs_of, signature_of, whole_life
+from tests.indexer.chain_log import ChainLog, active_market, data_line, logs_of, signature_of, whole_life
 from tests.indexer.projection import in_order
 from tests.indexer.scripted_chain import Node, ScriptedChain, accept_all, node
 from tests.localnet.program_harness import ALICE, PROGRAM_ID
@@ -110,9 +110,7 @@ async def test_a_node_that_ends_between_forgetting_and_applying_loses_nothing(tm
 
 
 async def test_a_dead_letter_can_be_tried_again(tmp_path: Path) -> None:
-    log = ChainLog().start()
-    market_id = log.create(1)
-    log.activate(market_id)
+    log, market_id = active_market()
     log.buy(market_id, ALICE)
     whole = log.transactions[-1]
     chain = ScriptedChain(log)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.indexer.chain_log import PROGRAM_ID, ChainLog
+from tests.indexer.chain_log import PROGRAM_ID, ChainLog, active_market
 from tests.indexer.scripted_chain import Node, ScriptedChain, node
 from tests.localnet.program_harness import ALICE, BOB
 from zmart_lite.indexer.letters import Retried
@@ -18,9 +18,7 @@ READ = "the accounts it touched were read from the chain"
 
 
 def life() -> tuple[ChainLog, bytes]:
-    log = ChainLog().start()
-    market_id = log.create(1)
-    log.activate(market_id)
+    log, market_id = active_market()
     log.buy(market_id, ALICE)
     return log, market_id
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.indexer.chain_log import ChainLog, whole_life
+from tests.indexer.chain_log import ChainLog, active_market, whole_life
 from tests.indexer.scripted_chain import Node, ScriptedChain, node
 from tests.localnet.program_harness import ALICE, BOB, PROGRAM_ID, RESOLVER, P
 from zmart_lite.errors import RpcUnavailable
@@ -17,9 +17,7 @@ from zmart_lite.store.markets import Record
 def claimed() -> tuple[ChainLog, bytes, int]:
     """A life that ends with a claim, which names its market by the address only; the market's id, and the slot of the
     claim."""
-    log = ChainLog().start()
-    market_id = log.create(1)
-    log.activate(market_id)
+    log, market_id = active_market()
     log.buy(market_id, ALICE, True, 60 * P)
     log.buy(market_id, BOB, False, 30 * P)
     log.resolve(market_id, True)
@@ -106,9 +104,7 @@ async def test_an_address_that_is_no_market_is_looked_at_once(tmp_path: Path) ->
 @pytest.mark.parametrize("data", [b"unknown!", None])
 async def test_a_truncated_transaction_makes_its_unknown_market_known(tmp_path: Path, data: bytes | None) -> None:
     """``data``: of an instruction that this version does not know; else the one that it is."""
-    log = ChainLog().start()
-    market_id = log.create(1)
-    log.activate(market_id)
+    log, market_id = active_market()
     log.buy(market_id, ALICE)
     (call,) = log.transactions[-1].instructions
     instruction = call if data is None else call._replace(data=data)
@@ -124,9 +120,7 @@ async def test_a_truncated_transaction_makes_its_unknown_market_known(tmp_path: 
 
 
 async def test_an_unknown_instruction_has_the_known_market_read_again(tmp_path: Path) -> None:
-    log = ChainLog().start()
-    market_id = log.create(1)
-    log.activate(market_id)
+    log, market_id = active_market()
     log.buy(market_id, ALICE)
     (call,) = log.transactions[-1].instructions
     strange = log.transactions[-1]._replace(
@@ -153,9 +147,7 @@ async def test_one_market_is_reconciled_on_demand_though_nothing_of_it_is_known(
 
 async def test_a_position_that_only_the_chain_knows_is_found(tmp_path: Path) -> None:
     """A purchase of no shares changes nothing else, and its transaction was never seen."""
-    log = ChainLog().start()
-    market_id = log.create(1)
-    log.activate(market_id)
+    log, market_id = active_market()
     log.buy(market_id, ALICE)
     log.buy(market_id, BOB, True, 10_000)
     lost = log.transactions.pop()
@@ -202,9 +194,7 @@ async def test_accounts_of_another_layout_stop_nothing_and_are_told_once(tmp_pat
 
 async def test_a_market_that_could_not_be_read_is_read_when_it_is_discovered(tmp_path: Path) -> None:
     """Its account was of an unknown layout, and its next turn minutes away."""
-    log = ChainLog().start()
-    market_id = log.create(1)
-    log.activate(market_id)
+    log, market_id = active_market()
     account = log.devnet.accounts[log.codec.market_address(market_id)]
     whole, account.data = account.data, b"\0" * 488
     chain = ScriptedChain(log)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.process import Process, node, write_config
+from tests.localnet.program_harness import ARGS
 from tests.page.browser import Browser, browser
 from zmart_lite.config import load
 from zmart_lite.localnet.node import DEFAULT_SEED, derive_keypair
@@ -38,15 +39,7 @@ def page_config(folder: Path, port: int = 0, devnet_port: int = 0) -> Path:
     )
 
 
-CONFIGURED = {
-    "protocol_fee_bps": 300,
-    "resolver_reward_bps": 200,
-    "liquidity_provider_fee_bps": 500,
-    "proposal_approval_threshold": 7_000,
-    "dispute_success_threshold": 6_000,
-    "min_resolution_delay": None,
-    "dispute_period": None,
-}
+CONFIGURED = ARGS["update_global_config"]
 """What the devnet's config says anyway."""
 
 
