@@ -4,13 +4,15 @@ that is not used is closed.
 
 import asyncio
 import resource
+import socket
 from collections.abc import Iterator
 
 import pytest
+import uvloop
 from starlette.responses import PlainTextResponse
 
 from zmart_lite.app import server
-from zmart_lite.app.server import OTHER_FILES, allow_connections, bind, make_server, serve
+from zmart_lite.app.server import ACCEPTED_PER_TURN, OTHER_FILES, allow_connections, bind, make_server, serve
 from zmart_lite.config import Config
 
 
@@ -54,3 +56,26 @@ async def test_an_idle_connection_is_closed(monkeypatch: pytest.MonkeyPatch) -> 
         running.should_exit = True
         await serving
         listening.close()
+
+
+def test_connections_that_come_at_once_are_taken_in_few_turns() -> None:
+    """In the event loop that the node uses, which takes one per turn and socket."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(_turns_to_take(3 * ACCEPTED_PER_TURN)) < ACCEPTED_PER_TURN
+
+
+async def _turns_to_take(count: int) -> int:
+    """How many turns of the event loop pass until so many connections, made while it was busy, are taken."""
+    listening = bind("127.0.0.1", 0, "server.port")
+    running = make_server(PlainTextResponse("well"), Config())
+    serving = await serve(running, [listening])
+    callers = [socket.create_connection(listening.getsockname()) for _ in range(count)]
+    turns = 0
+    while len(running.server_state.connections) < count and turns < count:
+        await asyncio.sleep(0)
+        turns += 1
+    for caller in callers:
+        caller.close()
+    running.should_exit = True
+    await serving
+    return turns
