@@ -55,7 +55,7 @@ async def test_the_page_is_live(tmp_path: Path) -> None:
         assert value("votes_pending", kind="proposal") == 0
         assert value("intents", status="sent") == 0
         assert value("aggregation_lag_seconds", kind="dispute") == 0
-        assert value("feed_offset") == node.hub.head > 0
+        assert 0 < value("feed_offset") <= node.hub.head
         assert value("indexing_lag_slots") >= 0
         assert 0 <= value("event_loop_lag_seconds") < math.inf
         assert value("job_runs_total", job="alerts", result="ok") >= 1

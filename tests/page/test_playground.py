@@ -111,6 +111,7 @@ def test_bad_fields_are_named_where_they_are(page: Browser) -> None:
 def test_wallets_outlast_a_reload(page: Browser) -> None:
     page.open("playground", fresh=True)
     page.click("wallets")
+    page.until(lambda: len(page.all(".wallets li")) == 3)
     before = _wallets(page)
     page.driver.refresh()
     page.until(lambda: len(page.all(".wallets li")) == 3)

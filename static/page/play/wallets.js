@@ -21,18 +21,19 @@ export function walletsCard(burners, log, signal) {
   const list = h('ul.wallets');
   const group = h('div', { role: 'radiogroup', 'aria-label': 'The wallet that acts' }, list);
   const body = h('div');
-  const create = async () => {
-    const burner = await burners.create();
-    if (app.devnet) await fund(burner, FIRST_SOL, log);
-    log.add(`${burner.name} was created`);
-  };
-  const createSome = async () => {
-    for (let i = 0; i < FIRST_WALLETS; i++) await create();
+  // All wallets first, which takes no time, so that a reload meets all of them; their SOL comes at the same time.
+  const create = async (count) => {
+    const created = [];
+    for (let i = 0; i < count; i++) created.push(await burners.create());
+    await Promise.all(created.map(async (burner) => {
+      if (app.devnet) await fund(burner, FIRST_SOL, log);
+      log.add(`${burner.name} was created`);
+    }));
   };
   const draw = () => {
     if (!burners.list.length) {
       const text = app.devnet ? `With ${FIRST_SOL} SOL each, from the faucet.` : 'Fund them at faucet.solana.com.';
-      return put(body, blank('No wallets yet.', text, h('div', {}, worker('Create three wallets', createSome, { kind: 'primary', 'data-do': 'wallets' }))));
+      return put(body, blank('No wallets yet.', text, h('div', {}, worker('Create three wallets', () => create(FIRST_WALLETS), { kind: 'primary', 'data-do': 'wallets' }))));
     }
     put(list, burners.list.map((burner) => walletRow(burners, burner, log)));
     if (!group.isConnected) put(body, group);
@@ -40,7 +41,7 @@ export function walletsCard(burners, log, signal) {
   burners.addEventListener('change', draw, { signal });
   draw();
   follow(() => readBalances(burners), BALANCES_EVERY_MS, signal);
-  return card('Wallets', { tools: worker('Add', create, { kind: 'slim', 'data-do': 'add-wallet' }) }, body);
+  return card('Wallets', { tools: worker('Add', () => create(1), { kind: 'slim', 'data-do': 'add-wallet' }) }, body);
 }
 
 async function fund(burner, sol, log) {
