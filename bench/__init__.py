@@ -1,8 +1,12 @@
 """The measurements of BENCHMARKS.md: each module here has ``run() -> list[Measurement]``."""
 
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
+
+CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 
 class Measurement(NamedTuple):
@@ -41,3 +45,22 @@ def best_seconds(*work: Callable[[], object], rounds: int = 5) -> list[float]:
             function()
             best[place] = min(best[place], time.perf_counter() - started)
     return best
+
+
+@contextmanager
+def on_core(number: int) -> Iterator[None]:
+    """Keep this process on one of its cores, where the system lets it."""
+    if not CORES:
+        yield
+        return
+    os.sched_setaffinity(0, {CORES[number]})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, CORES)
+
+
+def put_on_core(number: int, process_id: int) -> None:
+    """The same for a process that has just begun."""
+    if CORES:
+        os.sched_setaffinity(process_id, {CORES[number]})

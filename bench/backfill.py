@@ -21,7 +21,7 @@ from based58 import b58encode
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
-from bench import Measurement
+from bench import Measurement, on_core
 from zmart_lite import models, rules
 from zmart_lite.chain.webhook import parse_payload
 from zmart_lite.cli.serving import relax_collector
@@ -83,9 +83,9 @@ def _memory_mib() -> float:
 
 
 def run() -> list[Measurement]:
-    _use_one_core()
     relax_collector()
     with (
+        on_core(0),
         tempfile.TemporaryDirectory(prefix="zmart-bench-") as folder,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
@@ -108,11 +108,6 @@ def _measured(filled: Watch, bare: Watch) -> Iterator[Measurement]:
     yield Measurement("memory after half of the events", half, "MiB")
     grown = filled.spent[-1].memory_mib - half
     yield Measurement("its growth by the other half", grown, "MiB", at_most=MEMORY_GROWTH_MIB_MAX)
-
-
-def _use_one_core() -> None:
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 
 async def _backfill(path: Path) -> Watch:

@@ -151,6 +151,7 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], int]]:
 
     with monkeypatch.context() as patch:
         patch.setattr(db, "READ_STEPS", STEPS)
+        patch.setattr(db, "READ_AT_ONCE_STEPS", STEPS)
         patch.setattr(db, "_passed", passed)
         yield steps
 

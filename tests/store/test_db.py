@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 from pysqlite3 import dbapi2 as sqlite
@@ -16,6 +17,7 @@ from zmart_lite.errors import Conflict, ReadTooLong, StartupError, StoreUnavaila
 from zmart_lite.models import FeedMessage
 from zmart_lite.store.amounts import u64_text
 from zmart_lite.store.db import GROUP_UNITS_MAX, Store, Tx
+from zmart_lite.store.markets import wallet_key
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -485,6 +487,28 @@ async def test_a_read_is_stopped_at_its_time_limit_and_the_reader_goes_on(tmp_pa
     await store.close()
 
 
+async def test_a_long_reading_begins_again_in_a_thread(tmp_path: Path) -> None:
+    store = await Store(tmp_path / "zmart.db").open()
+    threads: list[int] = []
+
+    def run(tx: Tx) -> int:
+        threads.append(threading.get_ident())
+        return cast(int, tx.value(ENDLESS.replace("FROM numbers)", "FROM numbers WHERE n < 100000)")))
+
+    assert await store.read(run, timeout_s=60) == 100_000
+    assert threads[0] == threading.get_ident() != threads[1]
+    await store.write(lambda tx: wallet_key(tx, bytes(32)))
+    assert await store.read(count, timeout_s=60) == 1
+
+    def refuse(_: Tx) -> None:
+        raise Conflict("no", reason="wrong_state")
+
+    with pytest.raises(Conflict):
+        await store.read(refuse, timeout_s=60)
+    assert await store.read(count, timeout_s=60) == 1
+    await store.close()
+
+
 async def test_waiting_for_a_reader_is_part_of_the_time(tmp_path: Path) -> None:
     store = await Store(tmp_path / "zmart.db", readers=1).open()
     begun, go = threading.Event(), threading.Event()
@@ -494,11 +518,16 @@ async def test_waiting_for_a_reader_is_part_of_the_time(tmp_path: Path) -> None:
         assert go.wait(10)
         return "read"
 
-    reading = asyncio.get_running_loop().create_task(store.read(occupy, timeout_s=60))
+    def read_long(tx: Tx) -> int:
+        return cast(int, tx.value(ENDLESS.replace("FROM numbers)", "FROM numbers WHERE n < 100000)")))
+
+    reading = asyncio.get_running_loop().create_task(store.read(occupy))
     await asyncio.to_thread(begun.wait, 10)
     with pytest.raises(ReadTooLong):
-        await store.read(count, timeout_s=0.02)
-    waiting = asyncio.get_running_loop().create_task(store.read(count, timeout_s=60))
+        await store.read(read_long, timeout_s=0.02)
+    # What is short does not wait for what is long.
+    assert await store.read(count, timeout_s=0.02) == 0
+    waiting = asyncio.get_running_loop().create_task(store.read(read_long, timeout_s=60))
     go.set()
-    assert (await reading, await waiting) == ("read", 0)
+    assert (await reading, await waiting) == ("read", 100_000)
     await store.close()

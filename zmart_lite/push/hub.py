@@ -83,7 +83,7 @@ class Hub:
         self.subscribers: set[Subscriber] = set()
         self._log = log
         self._metrics = metrics
-        self._listeners: dict[Channel, set[Subscriber]] = {}
+        self._listeners: dict[Channel, dict[Subscriber, None]] = {}
         self._addresses: Counter[str] = Counter()
         self._seats = 0
         self._transports: Counter[str] = Counter()
@@ -177,7 +177,7 @@ class Hub:
         """Add channels, complete from the offset ``since`` on. The subscriber has to be behind."""
         for channel in channels:
             subscriber.channels.setdefault(channel, since)
-            self._listeners.setdefault(channel, set()).add(subscriber)
+            self._listeners.setdefault(channel, {})[subscriber] = None
 
     def unlisten(self, subscriber: Subscriber, channels: Collection[Channel]) -> None:
         for channel in channels:
@@ -187,7 +187,7 @@ class Hub:
     def _forget(self, channel: Channel, subscriber: Subscriber) -> None:
         listeners = self._listeners.get(channel)
         if listeners is not None:
-            listeners.discard(subscriber)
+            listeners.pop(subscriber, None)
             if not listeners:
                 del self._listeners[channel]
 

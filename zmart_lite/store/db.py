@@ -4,13 +4,15 @@ A unit of work is a plain function of a :class:`Tx`. Requests, jobs and the inde
 :meth:`Store.write`, which returns once the unit is durable (``synchronous=FULL``); units that wait at the same time
 share one commit, each in a savepoint of its own, so that one that fails takes nothing else with it. Async code thus
 crosses to the connection's thread once per unit, not once per statement. What a unit publishes goes to ``on_commit``
-after the commit, in offset order, never before.
+after the commit, in offset order, never before. What a request reads is read in the event loop's own thread, unless it
+takes long (:data:`READ_AT_ONCE_S`).
 
 SQLite is the one bundled with pysqlite3: libraries from 3.7.0 to 3.51.2 can corrupt a WAL database when connections
 write and checkpoint at the same instant, and Linux distributions still ship those.
 """
 
 import asyncio
+import contextlib
 import fcntl
 import logging
 import os
@@ -46,6 +48,11 @@ CACHED_STATEMENTS = 512
 ROWS_PER_FETCH = 64
 READ_STEPS = 10_000
 """Steps of the database's machine between two looks at the clock, a millisecond or less."""
+READ_AT_ONCE_S = 0.002
+"""How long a reading for a request may hold the event loop before it moves to a thread. Nearly all take a tenth of it;
+in a thread each would cost three times as much, because SQLite lets go of Python's lock at every row and gets it back
+only when the event loop lets go of it too."""
+READ_AT_ONCE_STEPS = 1_000
 KIB_PER_MIB = 1_024
 SQLITE_VERSION: str = sqlite.sqlite_version
 
@@ -240,6 +247,8 @@ class Store:
         self._closing = False
         self._lock_file: int | None = None
         self._open_writer: _Connection | None = None
+        self._at_once: Any = None
+        """The reading connection of the event loop's own thread."""
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -270,6 +279,7 @@ class Store:
             await self._writer.call(migrate.migrate)
             for _ in range(self._readers_count):
                 self._readers.put_nowait(await _connect(self.path, self._cache_mb, read_only=True))
+            self._at_once = connector(self.path, self._cache_mb, read_only=True)()
         except sqlite.Error as error:
             await self._release()
             raise StartupError(
@@ -297,6 +307,9 @@ class Store:
         """Close what is open and give the lock back."""
         while not self._readers.empty():
             await self._readers.get_nowait().close()
+        if self._at_once is not None:
+            self._at_once.close()
+            self._at_once = None
         if self._open_writer is not None:
             await self._open_writer.close()
             self._open_writer = None
@@ -317,19 +330,28 @@ class Store:
 
     async def read(self, run: Callable[[Tx], T], *, timeout_s: float | None = None) -> T:
         """Run a function on a consistent snapshot. It may not write. ``timeout_s`` is for waiting for a connection and
-        for all statements together; one that runs beyond it is stopped.
+        for all statements together; one that runs beyond it is stopped. With it, the function is run in the event
+        loop's own thread first, and once more from its beginning in another if its statements take too long for that.
 
         Raises ReadTooLong, StoreUnavailable, also once closing.
         """
         if self._closing:
             raise StoreUnavailable("The node is stopping.")
+        if timeout_s is not None:
+            # What a database says of itself is said below as well.
+            with contextlib.suppress(sqlite.DatabaseError):
+                deadline = time.monotonic() + min(READ_AT_ONCE_S, timeout_s)
+                return _run_read(self._at_once, run, self.now_ms(), deadline, READ_AT_ONCE_STEPS)
+        return await self._read_in_thread(run, timeout_s)
+
+    async def _read_in_thread(self, run: Callable[[Tx], T], timeout_s: float | None) -> T:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         try:
             connection = await self._reader(timeout_s)
         except TimeoutError as error:
             raise ReadTooLong from error
         try:
-            return await connection.call(_run_read, run, self.now_ms(), deadline)
+            return await connection.call(_run_read, run, self.now_ms(), deadline, READ_STEPS)
         except sqlite.OperationalError as error:
             if getattr(error, "sqlite_errorcode", 0) & PRIMARY_RESULT == sqlite.SQLITE_INTERRUPT:
                 raise ReadTooLong from error
@@ -402,8 +424,8 @@ def _settle(done: asyncio.Future[Any], outcome: _Outcome) -> None:
         done.set_exception(outcome.error)
 
 
-def _run_read(connection: Any, run: Callable[[Tx], T], now_ms: int, deadline: float | None) -> T:
-    connection.set_progress_handler(None if deadline is None else _passed(deadline), READ_STEPS)
+def _run_read(connection: Any, run: Callable[[Tx], T], now_ms: int, deadline: float | None, steps: int) -> T:
+    connection.set_progress_handler(None if deadline is None else _passed(deadline), steps)
     connection.execute("BEGIN")
     try:
         return run(Tx(connection, now_ms))
