@@ -1,6 +1,6 @@
 """Pages of markets and votes over HTTP, beside an empty request behind the same middleware in the same run.
 
-The node runs in a process of its own, this one makes the load; on two cores each has one.
+The node runs in a process of its own, this one makes the load, each on a core of its own.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from typing import Any
 
 import uvloop
 
-from bench import Measurement
+from bench import Measurement, on_core, put_on_core
 from bench._http_node import EMPTY, MARKETS
 from bench._load import Load, NextRequest, each_once, get_request, load, post_request, repeating
 from zmart_lite.api.parsers import CATEGORIES
@@ -34,7 +34,7 @@ LIKE = b'{"vote":"like"}'
 
 
 def run() -> list[Measurement]:
-    with node() as told, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with on_core(-1), node() as told, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_measure(told))
 
 
@@ -45,6 +45,7 @@ def node() -> Iterator[dict[str, Any]]:
         command = [sys.executable, "-m", "bench._http_node", folder]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
+            put_on_core(0, process.pid)
             yield json.loads(process.stdout.readline())
             process.communicate()
 
