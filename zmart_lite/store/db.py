@@ -50,8 +50,8 @@ READ_STEPS = 10_000
 """Steps of the database's machine between two looks at the clock, a millisecond or less."""
 READ_AT_ONCE_S = 0.005
 """How long a reading for a request may hold the event loop before it moves to a thread: as long as a thread may hold
-Python's lock anyway. Nearly all take a twentieth of it; in a thread each would cost three times as much, because SQLite lets go of Python's lock at every row and gets it back
-only when the event loop lets go of it too."""
+Python's lock anyway. Nearly all take a twentieth of it; in a thread each would cost three times as much, because SQLite
+lets go of Python's lock at every row and gets it back only when the event loop lets go of it too."""
 READ_AT_ONCE_STEPS = 1_000
 KIB_PER_MIB = 1_024
 SQLITE_VERSION: str = sqlite.sqlite_version
