@@ -50,6 +50,8 @@ async def test_the_page_is_live(tmp_path: Path) -> None:
         assert value("manual_reviews_open", kind="event_undecodable") == 1
         assert value("backend_balance_lamports") > 0
         assert value("database_connections", state="writer") == 1
+        reading = value("database_connections", state="reading") + value("database_connections", state="idle")
+        assert reading == node.config.store.readers + 1
         assert value("circuit_breaker_state", breaker="api") == 0
         assert value("markets", state="ACTIVE") == 0
         assert value("votes_pending", kind="proposal") == 0

@@ -256,11 +256,13 @@ class Store:
         return self._units.qsize()
 
     def connections(self) -> dict[str, int]:
-        """Open connections by what they do: the one that writes, and those that read or wait to."""
+        """Open connections by what they do: the one that writes, and those that read or wait to. That of the event
+        loop's own thread never reads while somebody can ask.
+        """
         if self._open_writer is None:
             return {"writer": 0, "reading": 0, "idle": 0}
         idle = self._readers.qsize()
-        return {"writer": 1, "reading": self._readers_count - idle, "idle": idle}
+        return {"writer": 1, "reading": self._readers_count - idle, "idle": idle + 1}
 
     @property
     def _writer(self) -> _Connection:
