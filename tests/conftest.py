@@ -1,5 +1,6 @@
 """Shared by all tests: how external tools are asked for, and how many seeded simulations run."""
 
+import itertools
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -31,9 +32,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "simulation_seed" in metafunc.fixturenames:
-        seeds = range(1, metafunc.config.getoption("--seeds") + 1)
-        notable = getattr(metafunc.module, "NOTABLE_SEEDS", {})
-        metafunc.parametrize("simulation_seed", sorted({*seeds, *notable}))
+        # Those that failed once are among them, whatever their number.
+        chosen = dict.fromkeys(getattr(metafunc.module, "NOTABLE_SEEDS", {}))
+        others = (seed for seed in itertools.count(1) if seed not in chosen)
+        chosen |= dict.fromkeys(itertools.islice(others, max(metafunc.config.getoption("--seeds") - len(chosen), 0)))
+        metafunc.parametrize("simulation_seed", sorted(chosen))
 
 
 @pytest.fixture(autouse=True)

@@ -279,8 +279,9 @@ async def test_the_chain_tells_about_itself(parties: Parties) -> None:
     epoch = (await client.get_epoch_info(Confirmed)).value
     assert epoch.absolute_slot >= slots[1]
     assert epoch.slot_index < epoch.slots_in_epoch == (await client.get_epoch_schedule()).value.slots_per_epoch
-    blocks = (await client.get_blocks(slots[0] - 3, slots[0])).value
-    assert blocks == list(range(slots[0] - 3, slots[0] + 1))
+    first = max(slots[0] - 3, 0)
+    blocks = (await client.get_blocks(first, slots[0])).value
+    assert blocks == list(range(first, slots[0] + 1))
     assert (await client.get_first_available_block()).value <= slots[0]
     assert (await client.get_identity()).value.identity.is_on_curve()
     assert len((await client.get_cluster_nodes()).value) == 1
