@@ -3,8 +3,10 @@
 from tests.indexer.chain_log import signature_of
 from tests.indexer.projection import CODEC, Database
 from zmart_lite.codec import event_name
+from zmart_lite.indexer.new_rows import NewRows
 from zmart_lite.models import ChainEvent, ChainTransaction, MarketState, UserPosition
-from zmart_lite.store import chainlog, markets, positions
+from zmart_lite.store import markets, positions
+from zmart_lite.store.db import Tx
 
 ALICE, BOB, EVE = bytes([21]) * 32, bytes([22]) * 32, bytes([23]) * 32
 
@@ -47,21 +49,14 @@ def log_event(
     """An event alone in its transaction: (event id, transaction id)."""
     found = ChainTransaction(signature_of(number), slot, 4, None, False, (), ())
 
-    def unit(tx: object) -> tuple[int, int]:
-        transaction_id = chainlog.add_transaction(database.tx, found, complete=True, finality=1, source="poll")
-        assert transaction_id is not None
-        event_id = chainlog.add_event(
-            database.tx,
-            transaction_id,
-            found,
-            event_index=0,
-            event_type=event_name(event),
-            market=market,
-            wallet=wallet,
-            timestamp=0,
-            data=CODEC.encode_event(event),
-            facts=None,
+    def unit(tx: Tx) -> tuple[int, int]:
+        rows = NewRows(tx)
+        transaction_id = rows.add_transaction(found, complete=True, finality=1, source="poll", checked=True)
+        data = CODEC.encode_event(event)
+        event_id = rows.add_event(
+            transaction_id, found, 0, event_name(event), event, market=market, wallet=wallet, data=data, facts=None
         )
+        rows.write()
         return event_id, transaction_id
 
     return database.write(unit)

@@ -4,9 +4,11 @@ import pytest
 
 from tests.indexer.chain_log import signature_of
 from tests.indexer.projection import Database
+from zmart_lite.indexer.new_rows import NewRows
 from zmart_lite.models import ChainTransaction
 from zmart_lite.store import chainlog
 from zmart_lite.store.chainlog import Delivery, LogChange
+from zmart_lite.store.db import Tx
 
 ADDRESS = bytes([5]) * 32
 
@@ -21,9 +23,18 @@ def transaction(number: int, slot: int = 10, index: int | None = None) -> ChainT
 
 
 def add(database: Database, found: ChainTransaction, finality: int = 1) -> int | None:
-    return database.write(
-        lambda tx: chainlog.add_transaction(tx, found, complete=True, finality=finality, source="poll")
-    )
+    """Its key; None if it was known, about which it may tell more."""
+
+    def unit(tx: Tx) -> int | None:
+        if chainlog.find_transaction(tx, found.signature) is not None:
+            chainlog.set_known(tx, found, finality)
+            return None
+        rows = NewRows(tx)
+        key = rows.add_transaction(found, complete=True, finality=finality, source="poll", checked=True)
+        rows.write()
+        return key
+
+    return database.write(unit)
 
 
 def deliver(database: Database, *deliveries: tuple[int, int | None]) -> tuple[int, int]:
