@@ -52,10 +52,11 @@ class App extends EventTarget {
     this.dispatchEvent(new Event('status'));
   }
 
-  /** The program's configuration, and whether a devnet can be driven. */
+  /** The program's configuration, and whether a devnet can be driven. Known at once: views that find the one rely on the other. */
   async refreshProtocol() {
-    this.protocol = await this.zmart.get('/api/protocol').catch(() => null);
-    if (this.protocol?.cluster === 'localnet') this.devnet = await this.zmart.get('/api/devnet').catch(() => null);
+    const protocol = await this.zmart.get('/api/protocol').catch(() => null);
+    const devnet = protocol?.cluster === 'localnet' ? await this.zmart.get('/api/devnet').catch(() => null) : null;
+    Object.assign(this, { protocol, devnet });
     this.dispatchEvent(new Event('protocol'));
   }
 

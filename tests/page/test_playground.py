@@ -108,6 +108,35 @@ def test_bad_fields_are_named_where_they_are(page: Browser) -> None:
     assert page.complaints(network=False) == []
 
 
+DEVNET_IS_SLOW = """
+const real = window.fetch;
+const released = new Promise((release) => { window.release = release; });
+window.met = new Set();
+window.fetch = async (input, options) => {
+  const path = new URL(input.url ?? input, location.href).pathname;
+  if (path === '/api/devnet') await released;
+  const answer = await real(input, options);
+  window.met.add(path);
+  return answer;
+};
+"""
+
+
+def test_a_devnet_that_answers_late_is_waited_for(page: Browser) -> None:
+    """Opened directly, with the protocol known before the devnet is."""
+    page.driver.get("about:blank")
+    script = page.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": DEVNET_IS_SLOW})
+    try:
+        page.driver.get(f"{page.url}/#/playground")
+        page.until(lambda: page.driver.execute_script("return met.has('/api/protocol') && met.has('/status')"))
+        assert not page.all('[data-do="add-wallet"]')
+        page.driver.execute_script("release()")
+        page.one('[data-do="add-wallet"]')
+        assert page.all('[data-do="warp-3600"]')
+    finally:
+        page.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
+
+
 def test_wallets_outlast_a_reload(page: Browser) -> None:
     page.open("playground", fresh=True)
     page.click("wallets")
