@@ -1,5 +1,6 @@
 """One line per event, with the request's id, without secrets, whatever a caller puts in."""
 
+import asyncio
 import io
 import json
 import logging
@@ -67,6 +68,66 @@ def test_text_from_outside_cannot_forge_a_line() -> None:
     text = written(Log(format="console"), lambda log: log.info("name %s", "a\n12:00:00 INFO forged \x1b[2J\u2028"))
     assert len(text.splitlines()) == 1
     assert "\x1b" not in text
+
+
+class CountedStream(io.StringIO):
+    """Counts how often it was written through to the system."""
+
+    flushes = 0
+
+    def flush(self) -> None:
+        self.flushes += 1
+
+
+async def answered(settings: Log, *requests: tuple[str, int]) -> CountedStream:
+    """What the access log writes of these paths and statuses, all noted in one turn of the event loop."""
+    stream = CountedStream()
+    with logs.configured(settings, stream):
+        access = logs.AccessLog(logging.getLogger("zmart_lite.test"))
+        for number, (path, status) in enumerate(requests, 1):
+            access.note(f"r-{number}", "GET", path, status, 1.25, "10.0.0.7")
+        assert stream.getvalue() == ""
+        await asyncio.sleep(0)
+    return stream
+
+
+async def test_requests_of_one_turn_are_written_together() -> None:
+    stream = await answered(Log(format="json"), ("/api/markets", 200), (f"/api/x/{JWT}", 404))
+    first, second = map(json.loads, stream.getvalue().splitlines())
+    assert first.pop("time") <= second.pop("time")
+    assert first == {
+        "level": "INFO",
+        "logger": "zmart_lite.test",
+        "message": "request",
+        "request_id": "r-1",
+        "method": "GET",
+        "path": "/api/markets",
+        "status": 200,
+        "duration_ms": 1.25,
+        "address": "10.0.0.7",
+    }
+    assert second["path"] == "/api/x/***"
+    assert stream.flushes == 1
+
+
+async def test_requests_on_a_console() -> None:
+    stream = await answered(Log(format="console"), ("/api/markets", 200), ("/a\n12:00:00 INFO forged", 404))
+    first, second = stream.getvalue().splitlines()
+    assert first[8:] == (
+        " INFO     test: request method=GET path=/api/markets status=200 duration_ms=1.25 address=10.0.0.7"
+        " request_id=r-1"
+    )
+    assert "path=/a\\n12:00:00 INFO forged status=404" in second
+
+
+async def test_half_a_character_in_a_path_is_written_escaped() -> None:
+    stream = await answered(Log(format="json"), ("/\ud83d", 404))
+    assert json.loads(stream.getvalue())["path"] == "/\ud83d"
+
+
+async def test_requests_below_the_level_are_not_kept() -> None:
+    stream = await answered(Log(format="json", level="WARNING"), ("/api/markets", 200))
+    assert stream.getvalue() == ""
 
 
 def test_an_exception_is_told() -> None:

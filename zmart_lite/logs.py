@@ -4,18 +4,20 @@ A message is constant; what varies goes into ``extra``: ``log.info("vote stored"
 that leaves here is masked once more, whatever a caller or a library put into it.
 """
 
+import asyncio
 import json
 import logging
 import re
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import lru_cache
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import msgspec
 
@@ -26,6 +28,9 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 """The id of the request that is being answered, in every line written meanwhile; empty outside of requests."""
 
 MASK = "***"
+REQUESTS = "requests"
+"""Where a record of the access log holds its requests."""
+ACCESS_MESSAGE = "request"
 TEXT_LENGTH_MAX = 8192
 FIELD_LENGTH_MAX = 2048
 FILE_NAME = "zmart-lite.log"
@@ -51,6 +56,7 @@ _SECRETS = (
 _TRACES = ("=", "://", "bearer", "basic", "eyj", "slack")
 """Text without any of these, in small letters, holds nothing that _SECRETS finds."""
 _SECRET_NAMES = re.compile(r"(?i)(secret|password|token|ticket|jwt|api_?key|keypair|authorization|credential)")
+_encode = msgspec.json.Encoder().encode
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _RECORD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -65,12 +71,66 @@ def mask(text: str) -> str:
     return text
 
 
+class Answered(NamedTuple):
+    """A request that was answered, as the access log tells of it. ``unix_s``: when it was."""
+
+    unix_s: float
+    request_id: str
+    method: str
+    path: str
+    status: int
+    duration_ms: float
+    address: str
+
+
+class AccessLog:
+    """A line for each request, all those of one turn of the event loop written together: by itself, the way through
+    :mod:`logging` to a system call takes a third of the time in which a small request is answered.
+    """
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+        self._waiting: list[Answered] = []
+
+    def note(self, request_id: str, method: str, path: str, status: int, duration_ms: float, address: str) -> None:
+        """Have a line written, with the next turn of the running event loop."""
+        if not self._logger.isEnabledFor(logging.INFO):
+            return
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self._write)
+        self._waiting.append(Answered(time.time(), request_id, method, path, status, duration_ms, address))
+
+    def _write(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        name, level = self._logger.name, logging.INFO
+        extra = {REQUESTS: waiting}
+        self._logger.handle(self._logger.makeRecord(name, level, "", 0, ACCESS_MESSAGE, (), None, extra=extra))
+
+
+class _AccessLine(msgspec.Struct, gc=False):
+    """An :class:`Answered` in the order of every line's fields."""
+
+    time: str
+    level: str
+    logger: str
+    message: str
+    request_id: str
+    method: str
+    path: str
+    status: int
+    duration_ms: float
+    address: str
+
+
 class JsonFormatter(logging.Formatter):
     """One JSON object per line."""
 
     def format(self, record: logging.LogRecord) -> str:
+        requests = _requests(record)
+        if requests is not None:
+            return "\n".join([_json_text(_access_line(record, request)) for request in requests])
         line: dict[str, Any] = {
-            "time": _time(record),
+            "time": _time(record.created),
             "level": record.levelname,
             "logger": record.name,
             "message": _message(record),
@@ -80,30 +140,53 @@ class JsonFormatter(logging.Formatter):
         line.update(_fields(record))
         if record.exc_info:
             line["exception"] = _cut(mask(self.formatException(record.exc_info)), TEXT_LENGTH_MAX)
-        try:
-            return msgspec.json.encode(line).decode()
-        except UnicodeEncodeError:  # half of a surrogate pair, from outside
-            return json.dumps(line)
+        return _json_text(line)
 
 
 class ConsoleFormatter(logging.Formatter):
     """Time, level, logger, message, then name=value; a traceback below."""
 
     def format(self, record: logging.LogRecord) -> str:
-        clock = _time(record)[11:19]
-        parts = [
-            clock,
-            f"{record.levelname:<8}",
-            f"{record.name.removeprefix('zmart_lite.')}:",
-            _one_line(_message(record)),
-        ]
-        parts += [f"{name}={_one_line(str(value))}" for name, value in _fields(record).items()]
-        if current := request_id.get():
-            parts.append(f"request_id={current}")
-        line = " ".join(parts)
+        requests = _requests(record)
+        if requests is not None:
+            return "\n".join([self._access_line(record, request) for request in requests])
+        line = _console_line(record, record.created, _message(record), _fields(record), request_id.get())
         if record.exc_info:
             line += "\n" + _cut(mask(self.formatException(record.exc_info)), TEXT_LENGTH_MAX)
         return line
+
+    @staticmethod
+    def _access_line(record: logging.LogRecord, request: Answered) -> str:
+        fields = request._asdict() | {"path": _shown(request.path)}
+        unix_s, current = fields.pop("unix_s"), fields.pop("request_id")
+        return _console_line(record, unix_s, ACCESS_MESSAGE, fields, current)
+
+
+def _requests(record: logging.LogRecord) -> Sequence[Answered] | None:
+    """What a record of the :class:`AccessLog` holds; None for any other."""
+    return getattr(record, REQUESTS, None)
+
+
+def _access_line(record: logging.LogRecord, request: Answered) -> _AccessLine:
+    unix_s, current, method, path, status, duration_ms, address = request
+    head = _time(unix_s), record.levelname, record.name, ACCESS_MESSAGE
+    return _AccessLine(*head, current, method, _shown(path), status, duration_ms, address)
+
+
+def _json_text(line: dict[str, Any] | _AccessLine) -> str:
+    try:
+        return _encode(line).decode()
+    except UnicodeEncodeError:  # half of a surrogate pair, from outside
+        return json.dumps(msgspec.to_builtins(line))
+
+
+def _console_line(
+    record: logging.LogRecord, unix_s: float, message: str, fields: Mapping[str, Any], current: str
+) -> str:
+    name = record.name.removeprefix("zmart_lite.")
+    parts = [_time(unix_s)[11:19], f"{record.levelname:<8}", f"{name}:", _one_line(message)]
+    parts += [f"{name}={_one_line(str(value))}" for name, value in fields.items()]
+    return " ".join([*parts, f"request_id={current}"] if current else parts)
 
 
 @contextmanager
@@ -161,7 +244,10 @@ def _field(name: str, value: Any) -> Any:
         return value
     if _is_secret(name):
         return MASK
-    text = value.hex() if isinstance(value, bytes) else str(value)
+    return _shown(value.hex() if isinstance(value, bytes) else str(value))
+
+
+def _shown(text: str) -> str:
     return _cut(mask(text), FIELD_LENGTH_MAX)
 
 
@@ -183,8 +269,8 @@ def _one_line(text: str) -> str:
     return _CONTROL.sub(lambda found: repr(found.group())[1:-1], text)
 
 
-def _time(record: logging.LogRecord) -> str:
-    seconds, milliseconds = divmod(int(record.created * 1_000), 1_000)
+def _time(unix_s: float) -> str:
+    seconds, milliseconds = divmod(int(unix_s * 1_000), 1_000)
     return f"{_second(seconds)}.{milliseconds:03d}Z"
 
 

@@ -8,7 +8,6 @@ import itertools
 import logging
 import os
 import time
-from typing import Any
 
 import msgspec
 from prometheus_client import Counter, Histogram
@@ -22,7 +21,7 @@ from zmart_lite.api.headers import REQUEST_ID, CommonHeaders, Conditional, RawHe
 from zmart_lite.api.routing import RouteTable, allowed_methods
 from zmart_lite.api.wire import whole_answer
 from zmart_lite.errors import NotFound
-from zmart_lite.logs import request_id
+from zmart_lite.logs import AccessLog, request_id
 
 logger = logging.getLogger("zmart_lite.api.access")
 
@@ -46,6 +45,7 @@ class Application:
         self._common = CommonHeaders(api.parts.config.server)
         self._ids_prefix, self._ids = os.urandom(4).hex(), itertools.count(1)
         """Request ids: of this start of the node, and counted."""
+        self._access_log = AccessLog(logger)
         self._observed: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         """The series of each method, route and status, looked up once."""
 
@@ -173,15 +173,8 @@ class Application:
         observed[0].inc()
         observed[1].observe(seconds)
         self.api.traffic.count(status)
-        if logger.isEnabledFor(logging.INFO):
-            fields: dict[str, Any] = {
-                "method": method,
-                "path": request.path[:PATH_LOGGED_MAX],
-                "status": status,
-                "duration_ms": round(seconds * 1_000, 2),
-                "address": request.address,
-            }
-            logger.info("request", extra=fields)
+        path, duration_ms = request.path[:PATH_LOGGED_MAX], round(seconds * 1_000, 2)
+        self._access_log.note(request.request_id, request.method, path, status, duration_ms, request.address)
 
 
 def _sets_policy(reply: Reply) -> bool:
