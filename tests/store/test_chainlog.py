@@ -88,6 +88,13 @@ def test_an_empty_inbox_has_no_next_turn(database: Database) -> None:
     assert chainlog.inbox_length(database.tx) == 0
 
 
+def test_deliveries_are_removed_however_many_and_no_others(database: Database) -> None:
+    count = chainlog.VALUES_PER_QUERY_MAX + 1
+    deliver(database, *((number, number) for number in range(count + 2)))
+    database.write(lambda tx: chainlog.remove_deliveries(tx, [signature_of(number) for number in range(count)]))
+    assert [row["slot"] for row in chainlog.list_inbox(database.tx, 2 * count)] == [count, count + 1]
+
+
 # Transactions
 
 

@@ -109,7 +109,9 @@ def remove_delivery(tx: Tx, signature: bytes) -> None:
 
 
 def remove_deliveries(tx: Tx, signatures: Sequence[bytes]) -> None:
-    tx.execute_many("DELETE FROM inbox WHERE signature = ?", [(signature,) for signature in signatures])
+    for start in range(0, len(signatures), VALUES_PER_QUERY_MAX):
+        part = signatures[start : start + VALUES_PER_QUERY_MAX]
+        tx.execute(f"DELETE FROM inbox WHERE signature IN ({', '.join('?' * len(part))})", part)
 
 
 def postpone_delivery(tx: Tx, inbox_id: int, error: str, next_try_ms: int, *, counted: bool = True) -> None:
