@@ -209,12 +209,13 @@ def fee_rates(config: GlobalConfig) -> FeeRates:
 
 def split_fees(amount: int, rates: FeeRates) -> Fees:
     """The fee on ``amount`` lamports. All rates zero: ProgramError ``DivisionByZero``, as on chain."""
-    rate = rates.protocol_bps + rates.resolver_bps + rates.lp_bps
+    protocol_bps, resolver_bps, lp_bps = rates
+    rate = protocol_bps + resolver_bps + lp_bps
     total = product(amount, rate) // BPS
     if rate == 0:
         raise ProgramError("DivisionByZero")
-    protocol = product(total, rates.protocol_bps) // rate
-    resolver = product(total, rates.resolver_bps) // rate
+    protocol = product(total, protocol_bps) // rate
+    resolver = product(total, resolver_bps) // rate
     return Fees(protocol, resolver, total - protocol - resolver, total)
 
 

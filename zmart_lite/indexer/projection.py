@@ -12,18 +12,19 @@ from zmart_lite.codec import Codec
 from zmart_lite.errors import ProgramError, UndecodableData
 from zmart_lite.indexer import fold
 from zmart_lite.indexer.configs import ConfigLog
-from zmart_lite.indexer.fold import TRADES, FactsMissing, Holding
+from zmart_lite.indexer.fold import TRADES, FactsMissing, Holding, TradedMarket
 from zmart_lite.indexer.known import Key, Known
 from zmart_lite.indexer.new_rows import NewRows
 from zmart_lite.indexer.places import Place
 from zmart_lite.models import ChainEvent, VoteType
 from zmart_lite.store import intents, markets, messages, positions, texts, votes
+from zmart_lite.store.amounts import u64_text
 from zmart_lite.store.db import Tx
 from zmart_lite.store.markets import Record
 
 CLAIMS = (models.WinningsClaimed, models.WinningsClaimedLegacy)
-HoldingEvent = models.SharesBought | models.SharesSold | models.WinningsClaimed | models.WinningsClaimedLegacy
-HOLDING_EVENTS = (*TRADES, *CLAIMS)
+TradeEvent = models.SharesBought | models.SharesSold
+HoldingEvent = TradeEvent | models.WinningsClaimed | models.WinningsClaimedLegacy
 VOTES = {models.ProposalVoteSubmitted: VoteType.PROPOSAL, models.DisputeVoteSubmitted: VoteType.DISPUTE}
 
 
@@ -54,6 +55,8 @@ class Projection:
         self._new_rows = new_rows
         self._accounts: dict[int, models.MarketAccount] = {}
         self._unput: set[int] = set()
+        self._traded: dict[int, TradedMarket] = {}
+        """In the place of the account, as long as nothing but trades comes."""
         self._trades: list[positions.TradeRow] = []
         self._holdings: dict[Key, Holding] = {}
         self._readings: dict[Key, PositionReading] = {}
@@ -68,31 +71,58 @@ class Projection:
         self, record: Record, event: ChainEvent, facts: Mapping[str, Any], place: Place, event_id: int
     ) -> messages.Cause:
         """Fold an event into everything it touches; what to tell of it."""
-        old_state = record["state"] if record["known"] else None
+        market, old_state = record["id"], record["state"] if record["known"] else None
+        if isinstance(event, TRADES):
+            self._dirty_records.add(market)
+            self._fold_trade(record, event, place)
+            self._advance(record, event, place, old_state)
+            key = self._fold_holding(record, event, place)
+            record["trades_count"] += 1
+            self._trades.append(positions.trade_row(event, event_id, market, key[1], place))
+            return messages.Cause(market, record["market_id"], event_id, old_state, None, key, False)
         self._fold_account(record, event, facts, place)
         self._advance(record, event, place, old_state)
-        holding = self._fold_holding(record, event, place, event_id) if isinstance(event, HOLDING_EVENTS) else None
-        vote, attached = None, False
-        if not isinstance(event, TRADES):
-            self._record_counts(record, event, facts, place, event_id)
-            vote = self._apply_vote(record, event, event_id)
-            attached = isinstance(event, models.MarketCreated) and texts.attach_draft(self._tx, record)
-        self._dirty_records.add(record["id"])
-        return messages.Cause(record["id"], record["market_id"], event_id, old_state, vote, holding, attached)
+        holding = self._fold_holding(record, event, place) if isinstance(event, CLAIMS) else None
+        self._record_counts(record, event, facts, place, event_id)
+        vote = self._apply_vote(record, event, event_id)
+        attached = isinstance(event, models.MarketCreated) and texts.attach_draft(self._tx, record)
+        self._dirty_records.add(market)
+        return messages.Cause(market, record["market_id"], event_id, old_state, vote, holding, attached)
+
+    def _fold_trade(self, record: Record, event: TradeEvent, place: Place) -> None:
+        """The amounts that a trade changes, or the flag that the account has to be read."""
+        if _in_baseline(record, place):
+            return
+        try:
+            if not record["known"]:
+                raise FactsMissing("the market's earlier history")
+            rates = self._configs.rates_at(place)
+            traded = self._traded.get(record["id"]) or self._begin_trading(record)
+            traded.fold(event, rates)
+            record["source"] = "event"
+        except (FactsMissing, ProgramError, ValueError):
+            record["needs_resync"] = 1
+
+    def _begin_trading(self, record: Record) -> TradedMarket:
+        """The market's amounts, to be folded in the place of its account."""
+        self._put(record)
+        self._accounts.pop(record["id"], None)
+        traded = TradedMarket(**{column: int(record[column]) for column in TradedMarket.__slots__})
+        self._traded[record["id"]] = traded
+        return traded
 
     def _fold_account(self, record: Record, event: ChainEvent, facts: Mapping[str, Any], place: Place) -> None:
         """The account's fields after the event, or the flag that they have to be read."""
         if isinstance(event, models.MarketCreated) and "question_hash" in facts:
             record["question_hash"] = bytes.fromhex(facts["question_hash"])
-        if record["baseline_slot"] is not None and place.slot <= record["baseline_slot"]:
+        if _in_baseline(record, place):
             return
         try:
             if isinstance(event, models.MarketCreated):
                 account = fold.new_market(event, facts, self._bump(record))
                 record["known"] = 1
             elif record["known"]:
-                rates = self._configs.rates_at(place) if isinstance(event, TRADES) else None
-                account = fold.fold_market(self._account(record), event, facts, rates)
+                account = fold.fold_market(self._account(record), event, facts, None)
             else:
                 raise FactsMissing("the market's earlier history")
             self._take_over(record, account, at_once=isinstance(event, models.MarketCreated))
@@ -105,6 +135,9 @@ class Projection:
 
     def _account(self, record: Record) -> models.MarketAccount:
         """The account that the record stands for."""
+        if record["id"] in self._traded:
+            self._put(record)
+            del self._traded[record["id"]]
         return self._accounts.get(record["id"]) or markets.account_of(record, self._bump(record))
 
     def _take_over(self, record: Record, account: models.MarketAccount, *, at_once: bool) -> None:
@@ -114,12 +147,17 @@ class Projection:
         """
         markets.require_amounts(account)
         self._accounts[record["id"]] = account
+        self._traded.pop(record["id"], None)
         self._unput.add(record["id"])
         record["state"] = int(account.state)
         if at_once:
             self._put(record)
 
     def _put(self, record: Record) -> None:
+        """What was folded in memory, into the record."""
+        traded = self._traded.get(record["id"])
+        if traded is not None:
+            record |= {column: u64_text(amount) for column, amount in traded.amounts().items()}
         if record["id"] in self._unput:
             self._unput.discard(record["id"])
             markets.put_account(self._tx, record, self._accounts[record["id"]])
@@ -135,7 +173,7 @@ class Projection:
             enough = event.likes + event.dislikes >= self._context.settings.proposal_votes_min
             record["ready_for_approval"] = int(event.approved and enough)
 
-    def _fold_holding(self, record: Record, event: HoldingEvent, place: Place, event_id: int) -> Key:
+    def _fold_holding(self, record: Record, event: HoldingEvent, place: Place) -> Key:
         """Fold a trade or claim into its owner's position; the position's key."""
         wallet = self._known.wallet(event.user)
         key = (record["id"], wallet)
@@ -150,9 +188,6 @@ class Projection:
             if reading is None and place.slot > (record["baseline_slot"] or -1):
                 record["needs_resync"] = 1
         self._dirty_holdings.add(key)
-        if isinstance(event, TRADES):
-            record["trades_count"] += 1
-            self._trades.append(positions.trade_row(event, event_id, record["id"], wallet, place))
         return key
 
     def _holding(self, record: Record, key: Key, user: bytes) -> Holding:
@@ -244,6 +279,7 @@ class Projection:
         record["needs_resync"] = int(is_incomplete(record))
         self._dirty_records.add(record["id"])
         self._accounts.pop(record["id"], None)
+        self._traded.pop(record["id"], None)
         try:
             account = None if record["baseline"] is None else self._codec.decode_account(record["baseline"])
         except UndecodableData:
@@ -256,6 +292,11 @@ class Projection:
         record["last_state_change_at"] = max(getattr(account, field) or 0 for field in fold.STATE_TIMES)
         if record["question_hash"] is None and account.state not in fold.RESOLVED_STATES:
             record["question_hash"] = account.ipfs_evidence_hash
+
+
+def _in_baseline(record: Record, place: Place) -> bool:
+    """Whether the reading of the account from which the market is folded contains an event of that place."""
+    return record["baseline_slot"] is not None and place.slot <= record["baseline_slot"]
 
 
 def _recorded_kind(event: ChainEvent) -> VoteType | None:
