@@ -251,6 +251,7 @@ class Codec:
         self.version = str(idl["metadata"]["version"])
         self.program_id = program_id
         self._program = Pubkey.from_bytes(program_id)
+        self._likely_tails = tuple(bump + program_id + PDA_MARKER for bump in LIKELY_BUMPS)
         self.market_pda = lru_cache(ADDRESS_CACHE_SIZE)(self._market_pda)
         self.position_pda = lru_cache(ADDRESS_CACHE_SIZE)(self._position_pda)
         self.vote_pda = lru_cache(ADDRESS_CACHE_SIZE)(self._vote_pda)
@@ -336,9 +337,9 @@ class Codec:
         times as long to see as a hash, and has been seen by the runtime where the transaction succeeded.
         """
         seeds = hashlib.sha256(b"position" + market + user)
-        for bump in LIKELY_BUMPS:
+        for tail in self._likely_tails:
             candidate = seeds.copy()
-            candidate.update(bump + self.program_id + PDA_MARKER)
+            candidate.update(tail)
             if candidate.digest() == address:
                 return True
         return False

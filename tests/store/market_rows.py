@@ -3,6 +3,7 @@
 from tests.indexer.chain_log import signature_of
 from tests.indexer.projection import CODEC, Database
 from zmart_lite.codec import event_name
+from zmart_lite.indexer.fold import event_time
 from zmart_lite.indexer.new_rows import NewRows
 from zmart_lite.models import ChainEvent, ChainTransaction, MarketState, UserPosition
 from zmart_lite.store import markets, positions
@@ -31,16 +32,16 @@ def hold(database: Database, market: int, address: bytes, yes: int, no: int = 0)
     """Give a wallet shares; the key of its row."""
     wallet = add_wallet(database, address)
     held = UserPosition(bytes(32), address, yes, no, 0, 1, 0, False, 0, bytes(64), 250)
-    row = ((market, wallet), bytes([market]) * 16 + address[:16], (held, 0, 0, 0, 0, 0))
-    save_position(database, row)
+    save_position(database, (market, wallet), bytes([market]) * 16 + address[:16], (held, 0, 0, 0, 0, 0))
     return wallet
 
 
-def save_position(database: Database, row: positions.PositionSave) -> None:
+def save_position(database: Database, key: positions.PositionKey, address: bytes, held: positions.Held) -> None:
     """Write a position, new or changed."""
-    exists = positions.find_position(database.tx, *row[0]) is not None
-    write = positions.update_positions if exists else positions.add_positions
-    database.write(lambda tx: write(tx, [row]))
+    if positions.find_position(database.tx, *key) is None:
+        database.write(lambda tx: positions.add_positions(tx, [(key, address, held)]))
+    else:
+        database.write(lambda tx: positions.update_positions(tx, [(key, held)]))
 
 
 def log_event(
@@ -54,7 +55,15 @@ def log_event(
         transaction_id = rows.add_transaction(found, complete=True, finality=1, source="poll", checked=True)
         data = CODEC.encode_event(event)
         event_id = rows.add_event(
-            transaction_id, found, 0, event_name(event), event, market=market, wallet=wallet, data=data, facts=None
+            transaction_id,
+            found,
+            0,
+            event_name(event),
+            timestamp=event_time(event),
+            market=market,
+            wallet=wallet,
+            data=data,
+            facts=None,
         )
         rows.write()
         return event_id, transaction_id

@@ -16,7 +16,7 @@ def position(user: bytes = ALICE, yes: int = 0, no: int = 0) -> UserPosition:
 
 
 def save(database: Database, market: int, wallet: int, held: UserPosition, pnl: int = -(2**70)) -> None:
-    save_position(database, ((market, wallet), bytes([wallet]) * 32, (held, 2**65, 1, 2**66, pnl, 3)))
+    save_position(database, (market, wallet), bytes([wallet]) * 32, (held, 2**65, 1, 2**66, pnl, 3))
 
 
 def test_a_position_survives_the_row_and_its_updates() -> None:

@@ -65,6 +65,7 @@ def parse_logs(codec: Codec, logs: Sequence[str]) -> ParsedLogs:
     Data that is not an event of the IDL is kept with the reason, and counts in the numbering.
     """
     own, known = _address_text(codec.program_id), _frames_known.get
+    plain = (TEXT_PREFIX, f"Program {own} consumed ")
     events: list[LoggedEvent] = []
     running: list[str] = []
     consistent = True
@@ -75,13 +76,16 @@ def parse_logs(codec: Codec, logs: Sequence[str]) -> ParsedLogs:
                 if running and running[-1] == own:
                     events.append(_logged_event(codec, len(events), line[len(DATA_PREFIX) :]))
                 continue
+            if line.startswith(plain):
+                continue
             if line == TRUNCATION_MARK:
                 return ParsedLogs(tuple(events), complete=False)
-            if line.startswith(TEXT_PREFIX) or (frame := _frame_of(line)) is None:
+            frame = _frame_of(line)
+            if frame is None:
                 continue
         program, depth = frame
         if depth == ENDED and running and running[-1] == program:
-            running.pop()
+            del running[-1]
         elif depth == len(running) + 1:
             running.append(program)
         else:

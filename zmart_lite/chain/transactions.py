@@ -5,7 +5,6 @@ every field on the way in.
 """
 
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -116,8 +115,10 @@ def base58_bytes(text: str) -> bytes:
     if len(text) > INSTRUCTION_CHARS_MAX:
         raise UndecodableData(f"{len(text)} characters of base58 are more than any instruction has")
     if len(text) <= BASE58_SHORT:
-        with suppress(ValueError):
+        try:
             return b58decode(text.encode())
+        except ValueError:
+            pass  # said below, with the digit
     try:
         number = _base58_number(text)
     except KeyError as error:
@@ -144,13 +145,13 @@ def _resolve(wire: _Transaction, program_id: bytes) -> ChainTransaction:
     index = wire.transaction_index if wire.index_within_block is None else wire.index_within_block
     logs = wire.meta.log_messages
     return ChainTransaction(
-        signature=signature_of(wire.transaction.signatures[0]),
-        slot=wire.slot,
-        index_in_block=index,
-        block_time=wire.block_time,
-        failed=wire.meta.err is not None,
-        logs=None if logs is None else tuple(logs),
-        instructions=tuple(_instructions(wire, program_id)),
+        signature_of(wire.transaction.signatures[0]),
+        wire.slot,
+        index,
+        wire.block_time,
+        wire.meta.err is not None,
+        None if logs is None else tuple(logs),
+        tuple(_instructions(wire, program_id)),
     )
 
 
@@ -159,13 +160,17 @@ def _instructions(wire: _Transaction, program_id: bytes) -> list[ChainInstructio
 
     Numbers count through the message's keys, then the loaded writable ones, then the loaded read-only ones.
     """
-    message, loaded = wire.transaction.message, wire.meta.loaded_addresses or _LoadedAddresses()
-    keys = (*message.account_keys, *loaded.writable, *loaded.readonly)
+    message, loaded, inner = wire.transaction.message, wire.meta.loaded_addresses, wire.meta.inner_instructions
+    keys = message.account_keys if loaded is None else [*message.account_keys, *loaded.writable, *loaded.readonly]
     found = []
-    for instruction in _in_order(message.instructions, wire.meta.inner_instructions or []):
-        if _address_at(keys, instruction.program_id_index) == program_id:
-            accounts = tuple([_address_at(keys, number) for number in instruction.accounts])
-            found.append(ChainInstruction(program_id, accounts, base58_bytes(instruction.data)))
+    for instruction in _in_order(message.instructions, inner) if inner else message.instructions:
+        try:
+            if _address(keys[instruction.program_id_index]) == program_id:
+                accounts = tuple([_address(keys[number]) for number in instruction.accounts])
+                found.append(ChainInstruction(program_id, accounts, base58_bytes(instruction.data)))
+        except IndexError as error:
+            number = max([instruction.program_id_index, *instruction.accounts])
+            raise UndecodableData(f"account {number} of {len(keys)}") from error
     return found
 
 
@@ -185,9 +190,3 @@ def _address(text: str) -> bytes:
         return bytes(Pubkey.from_string(text))
     except ValueError as error:
         raise UndecodableData(f"{text[:60]!r} is not an address: {error}") from error
-
-
-def _address_at(keys: Sequence[str], number: int) -> bytes:
-    if number >= len(keys):
-        raise UndecodableData(f"account {number} of {len(keys)}")
-    return _address(keys[number])

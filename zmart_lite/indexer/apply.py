@@ -98,15 +98,19 @@ class Applier:
         )
         self._transactions += 1
         self._slots.add(found.slot)
-        self._kept = False
+        self._kept, is_decoded = False, True
         for logged in parsed.events:
-            self._add_event(found, transaction_id, logged)
+            if logged.event is not None:
+                self._add_event(found, transaction_id, logged, logged.event)
+            else:
+                is_decoded = False
+                self._keep(found, "event", logged.error or "undecodable", logged.event_index, logged.data)
         if not parsed.complete:
             self._keep(found, "truncated", "The runtime truncated this transaction's logs; events may be missing.")
         is_strange = has_unknown_calls(self._codec, found)
         if is_strange:
             self._keep(found, "transaction", "It calls an instruction that this version does not know.")
-        if is_strange or not parsed.complete or any(logged.event is None for logged in parsed.events):
+        if is_strange or not is_decoded or not parsed.complete:
             self._flag_touched(found)
         elif (
             self._has_letters
@@ -116,23 +120,18 @@ class Applier:
             messages.resolve_undecodable(self._tx)
         return True
 
-    def _add_event(self, found: ChainTransaction, transaction_id: int, logged: LoggedEvent) -> None:
-        event = logged.event
-        if event is None:
-            self._keep(found, "event", logged.error or "undecodable", logged.event_index, logged.data)
-            return
-        facts = self._facts(found, logged, event)
+    def _add_event(self, found: ChainTransaction, transaction_id: int, logged: LoggedEvent, event: ChainEvent) -> None:
+        facts = self._facts(found, logged, event) if isinstance(event, fold.WITH_FACTS) else None
         if isinstance(event, TRADES):
             self._known.name_position(event, found, logged.event_index)
         market = self._market_of(event)
-        event_type = event_name(event)
-        wallet = fold.wallet_of(event)
+        event_type, timestamp, wallet = event_name(event), fold.event_time(event), fold.wallet_of(event)
         event_id = self._new_rows.add_event(
             transaction_id,
             found,
             logged.event_index,
             event_type,
-            event,
+            timestamp=timestamp,
             market=None if market is None else market["id"],
             wallet=None if wallet is None else self._known.wallet(wallet),
             data=logged.data,
@@ -140,27 +139,39 @@ class Applier:
         )
         self._events.append(event_type)
         place = Place(found.slot, found.index_in_block or 0, transaction_id, logged.event_index)
+        is_old = timestamp < self._context.feed_since
+        if market is None:
+            self._fold_without_market(found, logged, event, facts or {}, place, event_id)
+        elif market["id"] in self._late or _is_behind(place, market) or _in_baseline(market, place):
+            self._late.add(market["id"])
+            if not is_old:
+                self._untold.add(event_id)
+        else:
+            self._apply(market, event, facts or {}, place, event_id, quiet=is_old)
+
+    def _fold_without_market(
+        self,
+        found: ChainTransaction,
+        logged: LoggedEvent,
+        event: ChainEvent,
+        facts: Mapping[str, Any],
+        place: Place,
+        event_id: int,
+    ) -> None:
+        """An event of the config, or one whose market is not known."""
         if isinstance(event, CONFIG_EVENTS):
             self._projection.flush()
             if self._configs.is_late(place):
                 self._note(chainlog.LogChange(frozenset(), found.slot))
             else:
-                self._configs.add(event, facts or {}, place, event_id)
-        elif market is None:
-            if isinstance(event, models.WinningsClaimed):
-                self._context.markets_unknown[event.market] = found.slot
-            self._keep(found, "event", "the market of this event is not known", logged.event_index, logged.data)
-        elif market["id"] in self._late or _is_behind(place, market) or _in_baseline(market, place):
-            self._late.add(market["id"])
-            if not self._is_old(event):
-                self._untold.add(event_id)
-        else:
-            self._apply(market, event, facts or {}, place, event_id, quiet=self._is_old(event))
+                self._configs.add(event, facts, place, event_id)
+            return
+        if isinstance(event, models.WinningsClaimed):
+            self._context.markets_unknown[event.market] = found.slot
+        self._keep(found, "event", "the market of this event is not known", logged.event_index, logged.data)
 
     def _facts(self, found: ChainTransaction, logged: LoggedEvent, event: ChainEvent) -> Mapping[str, Any] | None:
         """What the event's instruction tells that the event leaves out."""
-        if not isinstance(event, fold.WITH_FACTS):
-            return None
         calls = program_instructions(self._codec, found)
         return facts_for(self._codec, calls[logged.event_index], event) if logged.event_index < len(calls) else None
 
@@ -323,6 +334,8 @@ def _in_baseline(record: Record, place: Place) -> bool:
 
 def _is_behind(place: Place, record: Record) -> bool:
     """Whether the market has seen an event of a later place."""
+    if place.slot > record["slot"]:
+        return False
     last = (record["slot"], record["index_in_block"], record["last_transaction"] or 0, record["last_event_index"])
     return place < last
 

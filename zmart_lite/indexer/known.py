@@ -28,23 +28,22 @@ class Known:
         self._held: dict[Key, Row | None] = {}
         self._stored: set[Key] = set()
         self._named: dict[tuple[bytes, bytes], bytes] = {}
-        self._looked_for: set[bytes] = set()
-        self._logged: set[bytes] = set()
+        self._logged: dict[bytes, bool] = {}
+        """Whether the transactions that were looked for are in the log, counting those that enter it now."""
 
     def prefetch(self, signatures: Sequence[bytes], events: Sequence[ChainEvent]) -> None:
         """Look up, all at once, what adding these transactions with these events will ask for."""
-        self._looked_for |= set(signatures)
-        self._logged |= chainlog.known_signatures(self._tx, signatures)
+        found_in_log = dict.fromkeys(chainlog.known_signatures(self._tx, signatures), True)
+        self._logged = dict.fromkeys(signatures, False) | self._logged | found_in_log
         owners = {wallet for event in events if (wallet := fold.wallet_of(event)) is not None}
         self._wallets |= markets.wallet_keys(self._tx, sorted(owners))
         wanted = {market_id for event in events if (market_id := getattr(event, "market_id", None)) is not None}
         for found in markets.list_records(self._tx, sorted(wanted)):
             self._keep(found)
         traded = {(event.market_id, event.user) for event in events if isinstance(event, TRADES)}
+        keys, wallets = {market_id: record["id"] for market_id, record in self._by_id.items()}, self._wallets
         pairs = {
-            (self._by_id[market_id]["id"], self._wallets[user])
-            for market_id, user in traded
-            if market_id in self._by_id and user in self._wallets
+            (keys[market_id], wallets[user]) for market_id, user in traded if market_id in keys and user in wallets
         }
         self._held |= dict.fromkeys(pairs)
         self._held |= positions.find_positions(self._tx, sorted(pairs))
@@ -56,12 +55,11 @@ class Known:
 
     def enters(self, signature: bytes) -> bool:
         """Whether a transaction is not in the log yet; from now on it counts as being there."""
-        if signature not in self._looked_for:
-            self._logged |= chainlog.known_signatures(self._tx, [signature])
-        is_new = signature not in self._logged
-        self._looked_for.add(signature)
-        self._logged.add(signature)
-        return is_new
+        is_logged = self._logged.get(signature)
+        if is_logged is None:
+            is_logged = signature in chainlog.known_signatures(self._tx, [signature])
+        self._logged[signature] = True
+        return not is_logged
 
     # Markets
 
@@ -76,7 +74,9 @@ class Known:
 
     def by_id(self, market_id: bytes) -> Record | None:
         known = self._by_id.get(market_id)
-        found = known or markets.find_record(self._tx, market_id)
+        if known is not None:
+            return known
+        found = markets.find_record(self._tx, market_id)
         return None if found is None else self._keep(found)
 
     def by_address(self, address: bytes) -> Record | None:
@@ -119,25 +119,19 @@ class Known:
         if index < len(found.instructions):
             accounts = found.instructions[index].accounts
             if len(accounts) > fold.POSITION_ACCOUNT:
-                market, position = accounts[fold.MARKET_ACCOUNT : fold.POSITION_ACCOUNT + 1]
-                self._named[market, event.user] = position
+                self._named[accounts[fold.MARKET_ACCOUNT], event.user] = accounts[fold.POSITION_ACCOUNT]
 
     def save_holdings(self, holdings: Mapping[Key, Holding]) -> None:
         """Write positions as they are now. Each has been asked for before, and is known to be stored or new."""
-        saves = [(key, self._address_of(key, holding), holding) for key, holding in holdings.items()]
-        positions.update_positions(self._tx, [save for save in saves if self._is_stored(save[0])])
-        positions.add_positions(self._tx, [save for save in saves if not self._is_stored(save[0])])
+        new, changed = [], []
+        for key, holding in holdings.items():
+            if key in self._stored or self._held.get(key) is not None:
+                changed.append((key, holding))
+            else:
+                new.append((key, self.address_of_new(holding.position), holding))
+        positions.update_positions(self._tx, changed)
+        positions.add_positions(self._tx, new)
         self._stored |= holdings.keys()
-
-    def _is_stored(self, key: Key) -> bool:
-        return key in self._stored or self._held.get(key) is not None
-
-    def _address_of(self, key: Key, holding: Holding) -> bytes:
-        """The address of a position's account."""
-        row = self._held.get(key)
-        if row is not None:
-            return bytes(row["address"])
-        return self.address_of_new(holding.position)
 
     def address_of_new(self, position: UserPosition) -> bytes:
         """The address of the account of a position that the database has not got."""

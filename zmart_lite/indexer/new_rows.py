@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from zmart_lite.indexer import fold
-from zmart_lite.models import ChainEvent, ChainTransaction
+import msgspec
+
+from zmart_lite.models import ChainTransaction
 from zmart_lite.store import chainlog
 from zmart_lite.store.db import Tx
 
@@ -23,9 +24,22 @@ class NewRows:
     ) -> int:
         """The transaction's key."""
         key = self._transaction_key
-        self._transaction_key += 1
+        self._transaction_key = key + 1
+        signature, slot, index_in_block, block_time, failed, _, _ = found
         self._transactions.append(
-            chainlog.transaction_row(key, found, complete=complete, finality=finality, source=source, checked=checked)
+            (
+                key,
+                signature,
+                slot,
+                index_in_block,
+                block_time,
+                int(failed),
+                int(complete),
+                finality,
+                source,
+                int(checked),
+                self._tx.now_ms,
+            )
         )
         return key
 
@@ -35,8 +49,8 @@ class NewRows:
         found: ChainTransaction,
         event_index: int,
         event_type: str,
-        event: ChainEvent,
         *,
+        timestamp: int,
         market: int | None,
         wallet: int | None,
         data: bytes,
@@ -44,19 +58,20 @@ class NewRows:
     ) -> int:
         """The event's key. ``market`` and ``wallet``: the keys of their rows."""
         key = self._event_key
-        self._event_key += 1
+        self._event_key = key + 1
         self._events.append(
-            chainlog.event_row(
+            (
                 key,
                 transaction_id,
-                found,
                 event_index,
                 event_type,
-                market=market,
-                wallet=wallet,
-                timestamp=fold.event_time(event),
-                data=data,
-                facts=facts,
+                market,
+                wallet,
+                found.slot,
+                found.index_in_block or 0,
+                timestamp,
+                data,
+                msgspec.json.encode(facts).decode() if facts else None,
             )
         )
         return key

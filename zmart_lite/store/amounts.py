@@ -8,4 +8,4 @@ def u64_text(value: int) -> str:
     """``value`` as the database keeps it. Raises ValueError outside 0 … 2^64-1."""
     if not 0 <= value <= U64_MAX:
         raise ValueError(f"{value} is not a u64")
-    return str(value).zfill(U64_DIGITS)
+    return str(value).rjust(U64_DIGITS, "0")

@@ -1,9 +1,7 @@
 """The chain's log in the database: deliveries waiting in the inbox, transactions, events, dead letters, cursors."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, cast
-
-import msgspec
+from typing import NamedTuple, cast
 
 from zmart_lite.models import ChainTransaction
 from zmart_lite.store import kept
@@ -126,8 +124,10 @@ def find_transaction(tx: Tx, signature: bytes) -> Row | None:
     return tx.one("SELECT * FROM transactions WHERE signature = ?", (signature,))
 
 
-TransactionRow = tuple[int, bytes, int, int | None, int | None, int, int, int, str, int]
+TransactionRow = tuple[int, bytes, int, int | None, int | None, int, int, int, str, int, int]
+"""Values of the columns that :func:`add_transactions` names."""
 EventRow = tuple[int, int, int, str, int | None, int | None, int, int, int, bytes, str | None]
+"""Values of the columns that :func:`add_events` names."""
 
 
 def next_keys(tx: Tx) -> tuple[int, int]:
@@ -146,56 +146,11 @@ def known_signatures(tx: Tx, signatures: Sequence[bytes]) -> set[bytes]:
     return found
 
 
-def transaction_row(
-    key: int, found: ChainTransaction, *, complete: bool, finality: int, source: str, checked: bool
-) -> TransactionRow:
-    return (
-        key,
-        found.signature,
-        found.slot,
-        found.index_in_block,
-        found.block_time,
-        int(found.failed),
-        int(complete),
-        finality,
-        source,
-        int(checked),
-    )
-
-
 def add_transactions(tx: Tx, rows: Sequence[TransactionRow]) -> None:
     tx.execute_many(
         "INSERT INTO transactions (id, signature, slot, index_in_block, block_time, failed, complete, finality, source,"
         " checked, created_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [(*row, tx.now_ms) for row in rows],
-    )
-
-
-def event_row(
-    key: int,
-    transaction_id: int,
-    found: ChainTransaction,
-    event_index: int,
-    event_type: str,
-    *,
-    market: int | None,
-    wallet: int | None,
-    timestamp: int,
-    data: bytes,
-    facts: Mapping[str, Any] | None,
-) -> EventRow:
-    return (
-        key,
-        transaction_id,
-        event_index,
-        event_type,
-        market,
-        wallet,
-        found.slot,
-        found.index_in_block or 0,
-        timestamp,
-        data,
-        None if not facts else msgspec.json.encode(facts).decode(),
+        rows,
     )
 
 

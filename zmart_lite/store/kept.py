@@ -84,11 +84,11 @@ def count_positions(tx: Tx, new: Sequence[tuple[int, UserPosition]]) -> None:
 
 def _count_by_market(tx: Tx, trades: Sequence[Trade]) -> None:
     figures: dict[int, list[int]] = {}
-    for trade in trades:
-        found = figures.setdefault(trade.market, [0, 0, 0, 0])
-        side = 0 if trade.is_buy else 2
+    for market, _, is_buy, cost, _, _ in trades:
+        found = figures.setdefault(market, [0, 0, 0, 0])
+        side = 0 if is_buy else 2
         found[side] += 1
-        found[side + 1] += trade.cost
+        found[side + 1] += cost
     tx.execute_many(
         "INSERT INTO market_figures (market, bought, bought_high, bought_low, sold, sold_high, sold_low)"
         " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (market) DO UPDATE SET bought = bought + excluded.bought,"
@@ -104,10 +104,10 @@ def _count_by_market(tx: Tx, trades: Sequence[Trade]) -> None:
 
 def _count_by_wallet(tx: Tx, trades: Sequence[Trade]) -> None:
     figures: dict[int, list[int]] = {}
-    for trade in trades:
-        found = figures.setdefault(trade.wallet, [0, 0])
+    for _, wallet, _, cost, _, _ in trades:
+        found = figures.setdefault(wallet, [0, 0])
         found[0] += 1
-        found[1] += trade.cost
+        found[1] += cost
     tx.execute_many(
         "INSERT INTO wallet_figures (wallet, trades, cost_high, cost_low) VALUES (?, ?, ?, ?)"
         " ON CONFLICT (wallet) DO UPDATE SET trades = trades + excluded.trades,"
@@ -120,7 +120,8 @@ def _draw_candles(tx: Tx, trades: Sequence[Trade]) -> None:
     candles: dict[tuple[int, int, int], list[Any]] = {}
     for market, _, _, cost, price, traded_at in trades:
         for width_s in (MINUTE_S, HOUR_S):
-            key = (market, width_s, candle_start(traded_at, width_s))
+            # As candle_start has it, which is asked only once for each candle.
+            key = market, width_s, traded_at - traded_at % width_s
             found = candles.get(key)
             if found is None:
                 candles[key] = [1, cost, price, price, price]
@@ -140,8 +141,8 @@ def _draw_candles(tx: Tx, trades: Sequence[Trade]) -> None:
         " highest = CASE WHEN excluded.highest > highest THEN excluded.highest ELSE highest END,"
         " lowest = CASE WHEN excluded.lowest < lowest THEN excluded.lowest ELSE lowest END",
         [
-            (*key, count, *divmod(cost, AMOUNT_HIGH_UNIT), highest, lowest, close)
-            for key, (count, cost, highest, lowest, close) in candles.items()
+            (*key[:2], candle_start(key[2], key[1]), count, *divmod(cost, AMOUNT_HIGH_UNIT), *prices)
+            for key, (count, cost, *prices) in candles.items()
         ],
     )
 

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from zmart_lite.models import SharesBought, SharesSold, UserPosition
 from zmart_lite.store import kept
-from zmart_lite.store.amounts import u64_text
+from zmart_lite.store.amounts import U64_DIGITS, u64_text
 from zmart_lite.store.db import Row, Tx
 
 KEYS_PER_QUERY_MAX = 500
@@ -37,8 +37,8 @@ def position_of(row: Row, market_address: bytes, bump: int) -> UserPosition:
 
 Held = tuple[UserPosition, int, int, int, int, int]
 """Position, basis_yes, basis_no, cost_bought, realized_pnl, first_trade_at."""
-PositionSave = tuple[tuple[int, int], bytes, Held]
-"""Market and wallet, address, what is held."""
+PositionKey = tuple[int, int]
+"""Market and wallet."""
 
 
 COLUMNS = (
@@ -48,29 +48,29 @@ COLUMNS = (
 CHANGING = COLUMNS.split(", ")[3:]
 
 
-def add_positions(tx: Tx, held: Sequence[PositionSave]) -> None:
-    """Enter positions that are new. In the order of their keys, so that neighbours in an index are written together."""
-    values = [_position_values(each, tx.now_ms) for each in sorted(held, key=itemgetter(0))]
+def add_positions(tx: Tx, held: Sequence[tuple[PositionKey, bytes, Held]]) -> None:
+    """Enter positions that are new: key, address, what is held. In the order of their keys, so that neighbours in an
+    index are written together.
+    """
+    values = [(*key, address, *_held_values(each, tx.now_ms)) for key, address, each in sorted(held, key=itemgetter(0))]
     tx.execute_many(f"INSERT INTO positions ({COLUMNS}) VALUES ({', '.join('?' * len(CHANGING))}, ?, ?, ?)", values)
     kept.count_positions(tx, [(key[0], position) for key, _, (position, *_) in held])
 
 
-def update_positions(tx: Tx, held: Sequence[PositionSave]) -> None:
+def update_positions(tx: Tx, held: Sequence[tuple[PositionKey, Held]]) -> None:
     """Write positions that exist, as they are now."""
     assignments = ", ".join(f"{column} = ?" for column in CHANGING)
     tx.execute_many(
         f"UPDATE positions SET {assignments} WHERE market = ? AND wallet = ?",
-        [(*_position_values(each, tx.now_ms)[3:], *each[0]) for each in held],
+        [(*_held_values(each, tx.now_ms), *key) for key, each in held],
     )
 
 
-def _position_values(save: PositionSave, now_ms: int) -> tuple[Any, ...]:
-    (market, wallet), address, (position, basis_yes, basis_no, cost_bought, realized_pnl, first_trade_at) = save
+def _held_values(held: Held, now_ms: int) -> tuple[Any, ...]:
+    """Values of the columns CHANGING."""
+    position, basis_yes, basis_no, cost_bought, realized_pnl, first_trade_at = held
     _, _, shares_yes, shares_no, total_invested, trades_count, last_trade_at, has_claimed, claimed, _, _ = position
     return (
-        market,
-        wallet,
-        address,
         u64_text(shares_yes),
         u64_text(shares_no),
         u64_text(total_invested),
@@ -84,13 +84,13 @@ def _position_values(save: PositionSave, now_ms: int) -> tuple[Any, ...]:
         str(realized_pnl),
         first_trade_at,
         now_ms,
-        holding_text(position.shares_yes, position.shares_no),
+        holding_text(shares_yes, shares_no),
     )
 
 
 def holding_text(shares_yes: int, shares_no: int) -> str:
     """Both sides together, which may pass u64 but not 20 digits."""
-    return f"{shares_yes + shares_no:020d}"
+    return str(shares_yes + shares_no).rjust(U64_DIGITS, "0")
 
 
 def find_positions(tx: Tx, keys: Sequence[tuple[int, int]]) -> dict[tuple[int, int], Row]:
@@ -114,7 +114,8 @@ LogPlace = tuple[int, int, int, int]
 def trade_row(event: SharesBought | SharesSold, event_id: int, market: int, wallet: int, place: LogPlace) -> TradeRow:
     """A trade's row from its event."""
     slot, index_in_block, transaction_id, event_index = place
-    is_buy = isinstance(event, SharesBought)
+    # Both events have the same fields, but for the name of the amount.
+    _, _, outcome, shares, amount, new_price_yes, timestamp = event
     return (
         event_id,
         market,
@@ -123,12 +124,12 @@ def trade_row(event: SharesBought | SharesSold, event_id: int, market: int, wall
         event_index,
         slot,
         index_in_block,
-        int(is_buy),
-        int(event.outcome),
-        u64_text(event.shares),
-        u64_text(event.cost if isinstance(event, SharesBought) else event.proceeds),
-        u64_text(event.new_price_yes),
-        event.timestamp,
+        int(isinstance(event, SharesBought)),
+        int(outcome),
+        u64_text(shares),
+        u64_text(amount),
+        u64_text(new_price_yes),
+        timestamp,
     )
 
 
@@ -139,12 +140,13 @@ def add_trades(tx: Tx, trades: Sequence[TradeRow]) -> None:
         " outcome, shares, cost, new_price_yes, traded_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         trades,
     )
-    kept.count_trades(tx, [_counted(trade) for trade in trades])
-
-
-def _counted(trade: TradeRow) -> kept.Trade:
-    _, market, wallet, _, _, _, _, is_buy, _, _, cost, price, traded_at = trade
-    return kept.Trade(market, wallet, is_buy, int(cost), price, traded_at)
+    kept.count_trades(
+        tx,
+        [
+            tuple.__new__(kept.Trade, (market, wallet, is_buy, int(cost), price, traded_at))
+            for _, market, wallet, _, _, _, _, is_buy, _, _, cost, price, traded_at in trades
+        ],
+    )
 
 
 def forget_market(tx: Tx, market: int) -> None:
