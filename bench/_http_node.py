@@ -129,7 +129,6 @@ async def fill(store: Store) -> None:
     )
     for first in range(1, MARKETS + 1, BATCH):
         await store.write(lambda tx, first=first: _fill(tx, source, first))
-    await store.on_writer(lambda connection: connection.execute("ANALYZE"))
 
 
 # The node

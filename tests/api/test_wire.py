@@ -6,16 +6,13 @@ import json
 import socket
 import tracemalloc
 from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
 
 import pytest
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from tests.api.raw_client import HANDSHAKE, Raw, close_code, masked, on_both_loops
 from tests.api.stream_node import Client, StreamNode, stream_node
 from zmart_lite.api.patient_websocket import PEER_GONE_MS, SEND_BUFFER_BYTES
-from zmart_lite.api.wire import _answer_whole, server_options
+from zmart_lite.api.wire import server_options
 from zmart_lite.config import Config, Push
 
 BIG = {"text": "x" * 4_000}
@@ -205,9 +202,3 @@ async def test_an_answer_is_one_piece_and_its_length_is_right(tmp_path: Path, ve
             assert f"content-length: {len(body)}".encode() in head.split(b"\r\n")
             assert b"connection: close" in head.split(b"\r\n")
             assert b"date" in head
-
-
-async def test_a_header_cannot_end_its_line() -> None:
-    cycle = cast(RequestResponseCycle, SimpleNamespace(default_headers=[(b"date", b"today")]))
-    with pytest.raises(ValueError, match="line break"):
-        await _answer_whole(cycle, 200, [(b"x-name", b"a\r\nset-cookie: b")], b"")

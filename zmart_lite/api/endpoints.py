@@ -142,7 +142,6 @@ class Request:
     """One HTTP request on its way through the checks. What later checks add is set by then."""
 
     __slots__ = (
-        "_headers",
         "_query",
         "address",
         "api",
@@ -156,6 +155,7 @@ class Request:
         "method",
         "params",
         "path",
+        "raw_headers",
         "receive",
         "request_id",
         "scope",
@@ -170,6 +170,8 @@ class Request:
         self.receive = receive
         self.method: str = scope["method"]
         self.path: str = scope["path"]
+        self.raw_headers: dict[bytes, bytes] = dict(scope["headers"])
+        """Headers by lower-case name; of a repeated one the last."""
         self.endpoint: Endpoint | None = None
         self.params: Mapping[str, str] = {}
         self.body: dict[str, Any] = {}
@@ -187,15 +189,7 @@ class Request:
         self.is_recorded = False
         self.kept_at: Place | None = None
         """Where the answer may be kept, once it is finished."""
-        self._headers: dict[bytes, bytes] | None = None
         self._query: dict[str, str] | None = None
-
-    @property
-    def raw_headers(self) -> dict[bytes, bytes]:
-        """Headers by lower-case name; of a repeated one the last."""
-        if self._headers is None:
-            self._headers = dict(self.scope["headers"])
-        return self._headers
 
     def header(self, name: bytes) -> str | None:
         """The value of the header with this lower-case name, decoded as Latin-1."""

@@ -1,13 +1,21 @@
-"""Headers that every answer carries: security, CORS, caching (contract 0.7). Built once where they never change."""
+"""Headers that every answer carries: security, CORS, caching (contract 0.7).
+
+They are kept as they are sent, as lines of bytes, and those that never change are written once: fifteen pairs, put
+together for each answer, took a tenth of the time of a small request.
+"""
 
 import hashlib
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from zmart_lite.config import Server
 
-RawHeaders = list[tuple[bytes, bytes]]
+Pairs = list[tuple[bytes, bytes]]
+Lines = bytes
+"""Whole header lines, each with its end."""
+LINE_END = b"\r\n"
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
@@ -18,7 +26,27 @@ CORS_EXPOSED = (
     b"ETag, Retry-After, X-Request-ID, X-Total-Count, X-Next-Cursor, RateLimit-Limit, RateLimit-Remaining,"
     b" RateLimit-Reset, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset"
 )
-CORS_MAX_AGE = b"600"
+PREFLIGHT = (
+    (b"access-control-allow-methods", CORS_METHODS),
+    (b"access-control-allow-headers", CORS_REQUEST_HEADERS),
+    (b"access-control-max-age", b"600"),
+)
+
+
+def lines_of(pairs: Iterable[tuple[bytes, bytes]]) -> Lines:
+    """Raises ValueError for a header that would end its line itself."""
+    lines = b""
+    for name, value in pairs:
+        if any(end in part for part in (name, value) for end in (b"\r", b"\n")):
+            raise ValueError("a header contains a line break")
+        lines += b"%s: %s\r\n" % (name, value)
+    return lines
+
+
+def pairs_of(lines: Lines) -> Pairs:
+    """The names and values of header lines, for whoever does not take them as they are."""
+    found = [line.partition(b": ") for line in lines.split(LINE_END)[:-1]]
+    return [(name, value) for name, _, value in found]
 
 
 class CommonHeaders:
@@ -27,34 +55,25 @@ class CommonHeaders:
     def __init__(self, server: Server) -> None:
         self._any_origin = "*" in server.cors_origins
         self._origins = frozenset(origin.rstrip("/").lower() for origin in server.cors_origins)
-        self._security: RawHeaders = [
+        fixed: Pairs = [
             (b"x-content-type-options", b"nosniff"),
             (b"x-frame-options", b"DENY"),
             (b"referrer-policy", b"no-referrer"),
             (b"cross-origin-resource-policy", b"cross-origin"),
         ]
         if urlsplit(server.public_url).scheme == "https":
-            self._security.append((b"strict-transport-security", HSTS))
-        self._fixed = [*self._security, (b"access-control-expose-headers", CORS_EXPOSED)]
-        if self._any_origin:
-            self._fixed.append((b"access-control-allow-origin", b"*"))
-        self._policy = (b"content-security-policy", API_POLICY.encode())
+            fixed.append((b"strict-transport-security", HSTS))
+        fixed.append((b"access-control-expose-headers", CORS_EXPOSED))
+        fixed.append((b"access-control-allow-origin", b"*") if self._any_origin else (b"vary", b"Origin"))
+        self._fixed = lines_of(fixed)
+        self._with_policy = lines_of([*fixed, (b"content-security-policy", API_POLICY.encode())])
 
-    def of(self, origin: str | None, *, policy: bool) -> RawHeaders:
+    def of(self, origin: str | None, *, policy: bool) -> Lines:
         """The headers for a request from this origin. ``policy``: with the API's content policy; pages replace it."""
-        headers = [*self._fixed, self._policy] if policy else list(self._fixed)
-        if not self._any_origin:
-            headers.append((b"vary", b"Origin"))
-            if origin is not None and origin.lower() in self._origins:
-                headers.append((b"access-control-allow-origin", origin.encode("latin-1")))
-        return headers
-
-    def preflight(self) -> RawHeaders:
-        return [
-            (b"access-control-allow-methods", CORS_METHODS),
-            (b"access-control-allow-headers", CORS_REQUEST_HEADERS),
-            (b"access-control-max-age", CORS_MAX_AGE),
-        ]
+        lines = self._with_policy if policy else self._fixed
+        if not self._any_origin and origin is not None and origin.lower() in self._origins:
+            return lines + lines_of([(b"access-control-allow-origin", origin.encode("latin-1"))])
+        return lines
 
     def allows(self, origin: str) -> bool:
         """Whether a browser page of this origin may call the node."""

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
 from limits.storage import Storage
 
+from zmart_lite.api.headers import Lines
 from zmart_lite.config import Limits
 from zmart_lite.errors import RateLimited
 from zmart_lite.ops import Metrics
@@ -77,6 +78,13 @@ class Counters(Storage):
             del self._counters[next(iter(self._counters))]
 
 
+HEADERS = (
+    b"ratelimit-limit: %d\r\nratelimit-remaining: %d\r\nratelimit-reset: %d\r\n"
+    b"x-ratelimit-limit: %d\r\nx-ratelimit-remaining: %d\r\nx-ratelimit-reset: %d\r\n"
+)
+"""Limit, what remains of it, and its end: in seconds from now, and, in the older family, as unix time."""
+
+
 class Spent(NamedTuple):
     """One limit after a request was counted. ``reset_s``: unix seconds at which the window ends."""
 
@@ -96,7 +104,7 @@ class Limiter:
         self._clock = clock
         self._metrics = metrics
         self.counters = Counters(clock)
-        self._items: dict[str, RateLimitItem] = {
+        items: dict[str, RateLimitItem] = {
             "address": RateLimitItemPerMinute(settings.address_per_minute),
             "wallet": RateLimitItemPerMinute(settings.wallet_per_minute),
             "service": RateLimitItemPerMinute(settings.service_per_minute),
@@ -107,12 +115,14 @@ class Limiter:
             "drafts": RateLimitItemPerHour(settings.drafts_per_hour),
             "relays": RateLimitItemPerMinute(settings.relays_per_minute),
         }
+        self._windows = {scope: (item.amount, item.get_expiry()) for scope, item in items.items()}
+        """Requests and seconds of each limit."""
 
     def spend(self, scope: str, *keys: str) -> Spent:
         """Count one request."""
-        item = self._items[scope]
-        count, reset_s = self.counters.count("/".join((scope, *keys)), item.get_expiry())
-        return Spent(scope, count <= item.amount, item.amount, max(0, item.amount - count), reset_s)
+        limit, window_s = self._windows[scope]
+        count, reset_s = self.counters.count("/".join((scope, *keys)), window_s)
+        return Spent(scope, count <= limit, limit, max(0, limit - count), reset_s)
 
     def require(self, spent: Spent) -> None:
         """Raise RateLimited if the limit was exceeded."""
@@ -133,18 +143,11 @@ class Limiter:
             headers={"Retry-After": str(wait_s)},
         )
 
-    def headers(self, spent: Sequence[Spent]) -> list[tuple[bytes, bytes]]:
+    def headers(self, spent: Sequence[Spent]) -> Lines:
         """Both header families, for the limit that is nearest to its end."""
         if not spent:
-            return []
-        nearest = min(spent, key=lambda one: (one.allowed, one.remaining))
-        limit, remaining = b"%d" % nearest.limit, b"%d" % nearest.remaining
-        left_s = max(0, math.ceil(nearest.reset_s - self._clock()))
-        return [
-            (b"ratelimit-limit", limit),
-            (b"ratelimit-remaining", remaining),
-            (b"ratelimit-reset", b"%d" % left_s),
-            (b"x-ratelimit-limit", limit),
-            (b"x-ratelimit-remaining", remaining),
-            (b"x-ratelimit-reset", b"%d" % math.ceil(nearest.reset_s)),
-        ]
+            return b""
+        nearest = spent[0] if len(spent) == 1 else min(spent, key=lambda one: (one.allowed, one.remaining))
+        _, _, limit, remaining, reset_s = nearest
+        left_s = max(0, math.ceil(reset_s - self._clock()))
+        return HEADERS % (limit, remaining, left_s, limit, remaining, math.ceil(reset_s))

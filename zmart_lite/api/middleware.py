@@ -17,7 +17,17 @@ from zmart_lite.api.checks import API_PREFIX, ClientGone, answer
 from zmart_lite.api.context import Api
 from zmart_lite.api.endpoints import Caching, Level, Reply, Request, Stream
 from zmart_lite.api.errors import error_reply
-from zmart_lite.api.headers import REQUEST_ID, CommonHeaders, Conditional, RawHeaders, etag_of
+from zmart_lite.api.headers import (
+    PREFLIGHT,
+    REQUEST_ID,
+    CommonHeaders,
+    Conditional,
+    Lines,
+    Pairs,
+    etag_of,
+    lines_of,
+    pairs_of,
+)
 from zmart_lite.api.routing import RouteTable, allowed_methods
 from zmart_lite.api.wire import whole_answer
 from zmart_lite.errors import NotFound
@@ -25,9 +35,9 @@ from zmart_lite.logs import AccessLog, request_id
 
 logger = logging.getLogger("zmart_lite.api.access")
 
-NO_STORE = b"no-store"
-PUBLIC = b"public, no-cache"
-SHORT = b"public, max-age=30"
+NO_STORE = b"cache-control: no-store\r\n"
+PUBLIC = b"cache-control: public, no-cache\r\n"
+SHORT = b"cache-control: public, max-age=30\r\n"
 UNROUTED = "(none)"
 PATH_LOGGED_MAX = 200
 METHODS_COUNTED = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT", "PATCH"})
@@ -96,9 +106,9 @@ class Application:
         match = self.table.match(request.path)
         if match is None:
             raise NotFound(f"Route {request.method} {request.path} not found")
-        headers = self._headers(request, policy=True)
-        headers += [*self._common.preflight(), (b"allow", allowed_methods(match.methods).encode())]
-        await send({"type": "http.response.start", "status": 204, "headers": headers})
+        lines = self._lines(request, policy=True)
+        lines += lines_of([*PREFLIGHT, (b"allow", allowed_methods(match.methods).encode())])
+        await send({"type": "http.response.start", "status": 204, "headers": pairs_of(lines)})
         await send({"type": "http.response.body", "body": b""})
         return 204
 
@@ -110,9 +120,9 @@ class Application:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                own: RawHeaders = list(message.get("headers", []))
+                own: Pairs = list(message.get("headers", []))
                 names = {name.lower() for name, _ in own}
-                common = self._headers(request, policy=True)
+                common = pairs_of(self._lines(request, policy=True))
                 own += [(name, value) for name, value in common if name not in names]
                 message = {**message, "headers": own}
                 # A stream is answered when it begins: how long a client listens is no latency.
@@ -124,36 +134,37 @@ class Application:
 
     async def _send(self, request: Request, reply: Reply, send: Send) -> int:
         body: bytes = reply.body  # type: ignore[assignment]  # encoded by now
-        status, headers = reply.status, self._headers(request, policy=not _sets_policy(reply))
-        headers += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
+        status, lines = reply.status, self._lines(request, policy=not _sets_policy(reply))
+        if reply.headers:
+            own = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
+            lines += lines_of(own)
         caching = _cache_control(request, reply)
         if caching is not NO_STORE and status == 200:
             etag = reply.etag or etag_of(body)
             if request.kept_at is not None and not reply.etag:
                 self.api.answers.keep(request.kept_at, reply._replace(etag=etag))
-            headers.append((b"etag", etag.encode()))
+            lines += b"etag: %s\r\n" % etag.encode()
             known = Conditional(request.header(b"if-none-match"), request.header(b"origin"), request.header(b"host"))
             if known.has(etag):
                 status = 304
-        headers.append((b"cache-control", caching))
+        lines += caching
         if status != 304:
-            headers.append((b"content-type", reply.media_type.encode()))
-            headers.append((b"content-length", b"%d" % len(body)))
+            lines += b"content-type: %s\r\ncontent-length: %d\r\n" % (reply.media_type.encode(), len(body))
         if status == 304 or request.method == "HEAD":
             body = b""
         whole = whole_answer(request.scope)
         if whole is not None:
-            await whole(status, headers, body)
+            await whole(status, lines, body)
         else:
-            await send({"type": "http.response.start", "status": status, "headers": headers})
+            await send({"type": "http.response.start", "status": status, "headers": pairs_of(lines)})
             await send({"type": "http.response.body", "body": body})
         return status
 
-    def _headers(self, request: Request, *, policy: bool) -> RawHeaders:
-        headers = self._common.of(request.header(b"origin"), policy=policy)
-        headers.append((b"x-request-id", request.request_id.encode()))
-        headers += self.api.limits.headers(request.spent)
-        return headers
+    def _lines(self, request: Request, *, policy: bool) -> Lines:
+        """The headers that any answer to this request has."""
+        common = self._common.of(request.header(b"origin"), policy=policy)
+        limits = self.api.limits.headers(request.spent)
+        return b"%sx-request-id: %s\r\n%s" % (common, request.request_id.encode(), limits)
 
     def _record(self, request: Request, status: int) -> None:
         """Metrics and one line in the access log, once. The query is left out: it may hold a ticket."""
@@ -178,7 +189,7 @@ class Application:
 
 
 def _sets_policy(reply: Reply) -> bool:
-    return any(name.lower() == "content-security-policy" for name, _ in reply.headers)
+    return bool(reply.headers) and any(name.lower() == "content-security-policy" for name, _ in reply.headers)
 
 
 def _cache_control(request: Request, reply: Reply) -> bytes:

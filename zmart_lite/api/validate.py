@@ -82,14 +82,17 @@ def specs_of(fields: type[Any]) -> tuple[FieldSpec, ...]:
     return tuple(found)
 
 
+@cache
+def _defaults_of(fields: Any) -> dict[str, Any]:
+    return {spec.name: spec.default for spec in specs_of(fields)}
+
+
 def decode(fields: type[F], given: Mapping[str, Any]) -> F:
     """The request's fields; raises ValidationFailed naming all bad ones. Unknown fields are ignored."""
-    values: dict[str, Any] = {}
-    problems: list[tuple[str, str]] = []
+    values, problems = _defaults_of(cast(Any, fields)).copy(), list[tuple[str, str]]()
     names = given.keys()
     for spec in specs_of(cast(Any, fields)):
         if spec.default is not REQUIRED and names.isdisjoint(spec.names):
-            values[spec.name] = spec.default
             continue
         try:
             values[spec.name] = _value(spec, given)

@@ -16,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 from websockets.http11 import Request as Handshake
 
 from zmart_lite.api.crowd import Crowd, CrowdedHttp
+from zmart_lite.api.headers import LINE_END, Lines, lines_of
 from zmart_lite.api.patient_websocket import CLOSE_GRACE_S, PatientWebSocket, bound_send_buffer
 from zmart_lite.config import Config
 from zmart_lite.errors import BadRequest
@@ -227,19 +228,15 @@ class PatientHttp(CrowdedHttp):
             self._for_reader.start(self.transport.abort)
 
 
-Headers = list[tuple[bytes, bytes]]
-AnswerWhole = Callable[[int, Headers, bytes], Awaitable[None]]
+AnswerWhole = Callable[[int, Lines, bytes], Awaitable[None]]
 """Sends a whole answer: status, headers, body."""
 
 
-async def _answer_whole(cycle: RequestResponseCycle, status: int, headers: Headers, body: bytes) -> None:
+async def _answer_whole(cycle: RequestResponseCycle, status: int, lines: Lines, body: bytes) -> None:
     """Head and body in one write: one system call, and the peer wakes up once. The ASGI ``send`` needs two.
 
-    Raises ValueError for a header that would end its line itself. An answer that nobody waits for any more is dropped.
+    An answer that nobody waits for any more is dropped.
     """
-    lines = b"".join([b"%s: %s\r\n" % header for header in (*cycle.default_headers, *headers)])
-    if lines.count(b"\n") != len(headers) + len(cycle.default_headers):
-        raise ValueError("a header contains a line break")
     if cycle.flow.write_paused and not cycle.disconnected:
         await cycle.flow.drain()
     if cycle.disconnected:
@@ -247,7 +244,8 @@ async def _answer_whole(cycle: RequestResponseCycle, status: int, headers: Heade
     cycle.response_started = cycle.response_complete = True
     cycle.waiting_for_100_continue = False
     closing = b"" if cycle.keep_alive else b"connection: close\r\n"
-    cycle.transport.write(b"".join((STATUS_LINE[status], lines, closing, b"\r\n", body)))
+    defaults = lines_of(cycle.default_headers)
+    cycle.transport.write(b"".join((STATUS_LINE[status], defaults, lines, closing, LINE_END, body)))
     cycle.message_event.set()
     if not cycle.keep_alive:
         cycle.transport.close()
