@@ -4,7 +4,7 @@ A vote alone costs a dozen statements and a transaction; in a full box most of t
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
@@ -76,9 +76,11 @@ class BallotBox:
         except Exception as error:  # noqa: BLE001 - it goes to whoever cast the vote
             await self._write_each(batch, error)
         else:
-            for one, outcome in zip(batch, outcomes, strict=True):
-                if isinstance(outcome, Cast):
-                    self._accepted[one.ballot.kind].inc()
+            pairs = list(zip(batch, outcomes, strict=True))
+            accepted = Counter(one.ballot.kind for one, outcome in pairs if isinstance(outcome, Cast))
+            for kind, count in accepted.items():
+                self._accepted[kind].inc(count)
+            for one, outcome in pairs:
                 _settle(one.done, outcome)
 
     async def _write_each(self, batch: list[_Waiting], error: Exception) -> None:

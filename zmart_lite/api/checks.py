@@ -45,7 +45,8 @@ async def answer(request: Request, table: RouteTable) -> Reply | Stream:
     await _identify(request)
     spent = _spend_general(request, endpoint)
     found = _require_route(request, match, endpoint)
-    request.params = dict(zip(found.param_names, match.values if match else (), strict=True))
+    if found.param_names:
+        request.params = dict(zip(found.param_names, match.values if match else (), strict=True))
     if found.ended is None:
         return await _handle(request, found, spent)
     try:

@@ -135,8 +135,9 @@ def _require_open(tx: Tx, market: Row, wallet: bytes, kind: VoteType) -> None:
 
 def _attempts_key(kind: VoteType, request: Request) -> str:
     """Attempts are counted per market and kind, whichever way the market was named."""
-    names = ("market_id", *MARKET_NAMES)
-    text = next(iter(request.params.values()), None) or next(filter(None, map(request.body.get, names)), None)
+    text: object = next(iter(request.params.values()), None)
+    if text is None:
+        text = next(filter(None, map(request.body.get, ("market_id", *MARKET_NAMES))), None)
     ref = find_market_ref(text)
     if ref is None:
         return kind.name

@@ -6,6 +6,7 @@ One table, ``REACHES``, says which types of message each kind of channel carries
 
 import re
 from collections.abc import Collection, Iterable
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from solders.pubkey import Pubkey
@@ -18,6 +19,8 @@ Scope = Literal["market", "listed", "wallet", "all"]
 PUBLIC_TYPES = ("market_state", "trade", "vote", "discussion", "claims_enabled")
 MARKET_TYPES = ("market_state", "price", "trade", "vote", "voting_progress", "discussion", "claims_enabled")
 MARKET_ID_BYTES = 32
+CHANNELS_KEPT = 4_096
+"""Kinds of messages, each about a market or a wallet, whose channels are remembered: one is seldom the only one."""
 
 _HEX_ID = re.compile(r"[0-9a-fA-F]{64}")
 _BASE58 = re.compile(r"[1-9A-HJ-NP-Za-km-z]{32,44}")
@@ -80,17 +83,24 @@ _BY_TYPE: dict[str, tuple[tuple[str, Reach], ...]] = {
 
 def channels_of(message: FeedMessage) -> tuple[Channel, ...]:
     """The channels a message goes to; none for a type nobody can listen to."""
+    return _channels(message.type, message.market_id, message.wallet, message.listed, message.state_changed)
+
+
+@lru_cache(CHANNELS_KEPT)
+def _channels(
+    message_type: str, market_id: bytes | None, wallet: bytes | None, listed: bool, state_changed: bool
+) -> tuple[Channel, ...]:
     found = []
-    for kind, reach in _BY_TYPE.get(message.type, ()):
-        if reach.state_changes and not message.state_changed:
+    for kind, reach in _BY_TYPE.get(message_type, ()):
+        if reach.state_changes and not state_changed:
             continue
         if reach.scope == "market":
-            if message.market_id is not None:
-                found.append(Channel(kind, message.market_id))
+            if market_id is not None:
+                found.append(Channel(kind, market_id))
         elif reach.scope == "wallet":
-            if message.wallet is not None:
-                found.append(Channel(kind, message.wallet))
-        elif reach.scope == "all" or message.listed:
+            if wallet is not None:
+                found.append(Channel(kind, wallet))
+        elif reach.scope == "all" or listed:
             found.append(Channel(kind))
     return tuple(found)
 

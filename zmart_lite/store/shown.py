@@ -42,6 +42,7 @@ def time_text(unix_s: int) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
+@lru_cache(TEXTS_CACHED)
 def time_text_ms(unix_ms: int) -> str:
     """``2026-01-02T03:04:05.678Z`` of unix milliseconds."""
     seconds, ms = divmod(unix_ms, 1_000)

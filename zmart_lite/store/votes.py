@@ -66,9 +66,10 @@ class Tally(NamedTuple):
         if weight == 0:
             return self
         change = weight * heads
+        likes, dislikes, agree_weight, disagree_weight, aggregated_at, recorded = self
         if vote:
-            return self._replace(likes=self.likes + heads, agree_weight=self.agree_weight + change)
-        return self._replace(dislikes=self.dislikes + heads, disagree_weight=self.disagree_weight + change)
+            return Tally(likes + heads, dislikes, agree_weight + change, disagree_weight, aggregated_at, recorded)
+        return Tally(likes, dislikes + heads, agree_weight, disagree_weight + change, aggregated_at, recorded)
 
 
 def find_tally(tx: Tx, market: int, kind: VoteType) -> Tally:
