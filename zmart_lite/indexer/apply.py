@@ -138,7 +138,7 @@ class Applier:
             facts=facts,
         )
         self._events.append(event_type)
-        place = Place(found.slot, found.index_in_block or 0, transaction_id, logged.event_index)
+        place = fold.new(Place, (found.slot, found.index_in_block or 0, transaction_id, logged.event_index))
         is_old = timestamp < self._context.feed_since
         if market is None:
             self._fold_without_market(found, logged, event, facts or {}, place, event_id)

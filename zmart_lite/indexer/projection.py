@@ -79,7 +79,7 @@ class Projection:
             key = self._fold_holding(record, event, place)
             record["trades_count"] += 1
             self._trades.append(positions.trade_row(event, event_id, market, key[1], place))
-            return messages.Cause(market, record["market_id"], event_id, old_state, None, key, False)
+            return fold.new(messages.Cause, (market, record["market_id"], event_id, old_state, None, key, False))
         self._fold_account(record, event, facts, place)
         self._advance(record, event, place, old_state)
         holding = self._fold_holding(record, event, place) if isinstance(event, CLAIMS) else None
@@ -181,8 +181,9 @@ class Projection:
         if reading is not None and place.slot > reading.slot:
             self._adopt(record, key)
             reading = None
+        held = self._holdings.get(key) or self._known.holding(record, key, event.user)
         try:
-            self._holdings[key] = fold.fold_holding(self._holding(record, key, event.user), event)
+            self._holdings[key] = fold.fold_holding(held, event)
         except FactsMissing:
             # What a reading of the account contains need not add up in the log.
             if reading is None and place.slot > (record["baseline_slot"] or -1):
@@ -190,14 +191,11 @@ class Projection:
         self._dirty_holdings.add(key)
         return key
 
-    def _holding(self, record: Record, key: Key, user: bytes) -> Holding:
-        found = self._holdings.get(key)
-        return self._known.holding(record, key, user) if found is None else found
-
     def _adopt(self, record: Record, key: Key) -> None:
         """Put a position's account as read from the chain in the place of what its events came to."""
         account = self._readings.pop(key).account
-        self._holdings[key] = fold.adopt_holding(self._holding(record, key, account.user), account)
+        held = self._holdings.get(key) or self._known.holding(record, key, account.user)
+        self._holdings[key] = fold.adopt_holding(held, account)
         self._dirty_holdings.add(key)
 
     def _read_baselines(self, market: int) -> None:
