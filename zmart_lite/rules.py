@@ -214,8 +214,9 @@ def split_fees(amount: int, rates: FeeRates) -> Fees:
     total = product(amount, rate) // BPS
     if rate == 0:
         raise ProgramError("DivisionByZero")
-    protocol = product(total, protocol_bps) // rate
-    resolver = product(total, resolver_bps) // rate
+    if total * max(protocol_bps, resolver_bps) > U64_MAX:
+        raise ProgramError("OverflowError")
+    protocol, resolver = total * protocol_bps // rate, total * resolver_bps // rate
     return Fees(protocol, resolver, total - protocol - resolver, total)
 
 

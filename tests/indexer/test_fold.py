@@ -1,5 +1,7 @@
 """The fold against the program itself: what the events say must be what the accounts hold, at every step."""
 
+from typing import get_args
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -325,6 +327,10 @@ def test_a_config_needs_its_history() -> None:
 )
 def test_who_acted_and_when(event: ChainEvent, wallet: bytes | None, time: int) -> None:
     assert (fold.wallet_of(event), fold.event_time(event)) == (wallet, time)
+
+
+def test_every_event_ends_with_its_time() -> None:
+    assert {kind._fields[-1] for kind in get_args(ChainEvent)} == {"timestamp", "cancelled_at"}
 
 
 def test_seeds_are_what_a_walk_depends_on() -> None:

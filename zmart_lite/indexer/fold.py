@@ -82,8 +82,8 @@ def facts_of(name: str, args: Mapping[str, Any], accounts: tuple[bytes, ...]) ->
 
 
 def event_time(event: ChainEvent) -> int:
-    """The event's own unix time in seconds."""
-    return event.cancelled_at if isinstance(event, models.MarketCancelled) else event.timestamp
+    """The event's own unix time in seconds: the last field of each."""
+    return event[-1]
 
 
 _ACTORS = ("user", "creator", "resolver", "initiator", "approved_by", "cancelled_by", "paused_by", "admin")
@@ -296,12 +296,9 @@ class TradedMarket:
         """
         if rates is None:
             raise FactsMissing("the fee rates in force")
-        if isinstance(event, models.SharesBought):
-            self._buy(event, rates)
-        else:
+        if isinstance(event, models.SharesSold):
             self._sell(event, rates)
-
-    def _buy(self, event: models.SharesBought, rates: FeeRates) -> None:
+            return
         _, _, outcome, shares, cost, _, _ = event
         fees = rules.split_fees(cost_before_fees(cost, rates), rates)
         yes, no = (shares, 0) if outcome else (0, shares)
@@ -322,8 +319,8 @@ class TradedMarket:
     def _add(self, yes: int, no: int, volume: int, liquidity: int, fees: Fees) -> None:
         shares_yes, shares_no = self.shares_yes + yes, self.shares_no + no
         total_volume, current_liquidity = self.total_volume + volume, self.current_liquidity + liquidity
-        resolver_fees = self.accumulated_resolver_fees + fees.resolver
-        lp_fees = self.accumulated_lp_fees + fees.lp
+        _, resolver, lp, _ = fees
+        resolver_fees, lp_fees = self.accumulated_resolver_fees + resolver, self.accumulated_lp_fees + lp
         # Each is within 64 bits exactly if all together are, and a sign stays: a quarter of the price of min and max.
         if (shares_yes | shares_no | total_volume | current_liquidity | resolver_fees | lp_fees) >> 64:
             raise ValueError("an amount outside u64")
@@ -341,10 +338,11 @@ def cost_before_fees(total_cost: int, rates: FeeRates) -> int:
     """
     rate = sum(rates)
     cost = total_cost * rules.BPS // (rules.BPS + rate)
-    for candidate in (cost, cost + 1):
-        if candidate + candidate * rate // rules.BPS == total_cost:
-            return candidate
-    raise FactsMissing("the fee rates in force")
+    if cost + cost * rate // rules.BPS != total_cost:
+        cost += 1
+        if cost + cost * rate // rules.BPS != total_cost:
+            raise FactsMissing("the fee rates in force")
+    return cost
 
 
 def _fold_finalization(market: MarketAccount, event: models.MarketFinalized, facts: Mapping[str, Any]) -> MarketAccount:

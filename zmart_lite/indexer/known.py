@@ -116,8 +116,9 @@ class Known:
         """Remember the position that the instruction of a trade, its transaction's ``index``-th of ours, is about: to
         look whether that is the address costs a tenth of finding it.
         """
-        if index < len(found.instructions):
-            accounts = found.instructions[index].accounts
+        instructions = found.instructions
+        if index < len(instructions):
+            _, accounts, _ = instructions[index]
             if len(accounts) > fold.POSITION_ACCOUNT:
                 self._named[accounts[fold.MARKET_ACCOUNT], event.user] = accounts[fold.POSITION_ACCOUNT]
 

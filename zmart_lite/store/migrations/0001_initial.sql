@@ -227,8 +227,8 @@ CREATE TABLE question_trigrams (
 
 CREATE TABLE trades (
     event_id       INTEGER PRIMARY KEY REFERENCES events (id),
-    market         INTEGER NOT NULL REFERENCES markets (id),
-    wallet         INTEGER NOT NULL REFERENCES wallets (id),
+    market         INTEGER NOT NULL,    -- market and wallet are its event's, which refers to their rows: to look for them
+    wallet         INTEGER NOT NULL,    -- once more would make every trade a tenth dearer
     transaction_id INTEGER NOT NULL,    -- its event's; no foreign key, whose check would scan when a fork is dropped
     event_index    INTEGER NOT NULL,
     slot           INTEGER NOT NULL,
