@@ -64,8 +64,13 @@ _RECORD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "ascti
 def mask(text: str) -> str:
     """``text`` without tokens, keys and passwords."""
     small = text.lower()
-    if not any(trace in small for trace in _TRACES):
-        return text
+    for trace in _TRACES:
+        if trace in small:
+            return _masked(text)
+    return text
+
+
+def _masked(text: str) -> str:
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)
     return text

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from zmart_lite.api import parsers
-from zmart_lite.api.validate import Problems, decode, field, parse_query
+from zmart_lite.api import list_endpoints, parsers
+from zmart_lite.api.validate import Problems, decode, field, parse_query, specs_of
 from zmart_lite.errors import BadRequest, ValidationFailed
 
 
@@ -43,6 +43,13 @@ def test_contradiction_between_fields() -> None:
 def test_contradicting_names() -> None:
     assert "contradicts" in problems({"amount": 1, "value": 2, "outcome": True})["amount"]
     assert decode(Body, {"amount": 1, "value": "1", "outcome": False}).amount == 1
+
+
+def test_no_name_stands_for_two_fields() -> None:
+    for endpoint in list_endpoints(embedded_devnet=True):
+        if endpoint.fields is not None:
+            names = [name for spec in specs_of(endpoint.fields) for name in spec.names]
+            assert len(names) == len(set(names)), endpoint.path
 
 
 def test_null_is_not_given() -> None:

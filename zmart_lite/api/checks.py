@@ -88,8 +88,8 @@ def decode_fields(request: Request, fields: type[Any]) -> Any:
 async def _identify(request: Request) -> None:
     """Prove the credentials in headers. A bad one is only noted: where none is needed it is ignored."""
     auth = request.api.auth
-    key = request.header(b"x-service-key")
-    request.service_key = key is not None and auth.is_service_key(key)
+    if b"x-service-key" in request.raw_headers:
+        request.service_key = auth.is_service_key(request.header(b"x-service-key") or "")
     value = request.header(b"authorization")
     if value is None:
         return
@@ -165,9 +165,11 @@ async def _read_body(request: Request, endpoint: Endpoint) -> None:
 
 def require_json(request: Request) -> None:
     """Raises UnsupportedMediaType for a body that is compressed, or not said to be JSON."""
-    media_type = (request.header(b"content-type") or "").partition(";")[0].strip().lower()
-    if media_type != JSON_TYPE:
+    media_type = request.header(b"content-type") or ""
+    if media_type != JSON_TYPE and media_type.partition(";")[0].strip().lower() != JSON_TYPE:
         raise UnsupportedMediaType
+    if b"content-encoding" not in request.raw_headers:
+        return
     if (request.header(b"content-encoding") or IDENTITY).strip().lower() != IDENTITY:
         raise UnsupportedMediaType("Send the body uncompressed.")
 
@@ -175,17 +177,18 @@ def require_json(request: Request) -> None:
 async def read_bytes(request: Request, bytes_max: int) -> bytes:
     """The body, at most ``bytes_max`` long, whatever its length header says. Raises PayloadTooLarge."""
     check_length(request, bytes_max)
-    body = bytearray()
-    more = True
+    parts: list[bytes] = []
+    length, more = 0, True
     while more:
         message = await request.receive()
         if message["type"] == "http.disconnect":
             raise ClientGone
-        body += message.get("body", b"")
-        if len(body) > bytes_max:
+        parts.append(message.get("body", b""))
+        length += len(parts[-1])
+        if length > bytes_max:
             raise PayloadTooLarge(f"The body may have at most {bytes_max} bytes.")
         more = message.get("more_body", False)
-    return bytes(body)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def check_length(request: Request, bytes_max: int) -> None:

@@ -36,8 +36,10 @@ class Counters(Storage):
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         return self.count(key, expiry, amount)[0]
 
-    def count(self, key: str, expiry: int, amount: int = 1) -> tuple[int, float]:
-        """As ``incr``: (count, unix seconds at which its window ends), of one look at the table."""
+    def count(self, key: str, expiry: int, amount: int = 1) -> tuple[int, float, float]:
+        """As ``incr``, of one look at the table and the clock: (count, unix seconds at which its window ends, those
+        left until then).
+        """
         now = self._clock()
         count, expires = self._counters.get(key, (0, 0.0))
         if expires <= now:
@@ -46,8 +48,8 @@ class Counters(Storage):
             if len(self._counters) >= self._max:
                 self._make_room(now)
             count, expires = 0, now + expiry
-        found = self._counters[key] = (count + amount, expires)
-        return found
+        self._counters[key] = (count + amount, expires)
+        return count + amount, expires, expires - now
 
     def get(self, key: str) -> int:
         count, expires = self._counters.get(key, (0, 0.0))
@@ -86,13 +88,16 @@ HEADERS = (
 
 
 class Spent(NamedTuple):
-    """One limit after a request was counted. ``reset_s``: unix seconds at which the window ends."""
+    """One limit after a request was counted. ``reset_s``: unix seconds at which the window ends; ``left_s``: until
+    then.
+    """
 
     scope: str
     allowed: bool
     limit: int
     remaining: int
     reset_s: float
+    left_s: float
 
 
 class Limiter:
@@ -121,8 +126,8 @@ class Limiter:
     def spend(self, scope: str, *keys: str) -> Spent:
         """Count one request."""
         limit, window_s = self._windows[scope]
-        count, reset_s = self.counters.count("/".join((scope, *keys)), window_s)
-        return Spent(scope, count <= limit, limit, max(0, limit - count), reset_s)
+        count, reset_s, left_s = self.counters.count("/".join((scope, *keys)), window_s)
+        return Spent(scope, count <= limit, limit, max(0, limit - count), reset_s, left_s)
 
     def require(self, spent: Spent) -> None:
         """Raise RateLimited if the limit was exceeded."""
@@ -148,6 +153,5 @@ class Limiter:
         if not spent:
             return b""
         nearest = spent[0] if len(spent) == 1 else min(spent, key=lambda one: (one.allowed, one.remaining))
-        _, _, limit, remaining, reset_s = nearest
-        left_s = max(0, math.ceil(reset_s - self._clock()))
-        return HEADERS % (limit, remaining, left_s, limit, remaining, math.ceil(reset_s))
+        _, _, limit, remaining, reset_s, left_s = nearest
+        return HEADERS % (limit, remaining, math.ceil(left_s), limit, remaining, math.ceil(reset_s))

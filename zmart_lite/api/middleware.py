@@ -93,14 +93,13 @@ class Application:
             result = await answer(request, self.table)
             if isinstance(result, Stream):
                 return await self._stream(request, result, send)
-            if not isinstance(result.body, bytes):
-                result = result._replace(body=encode_json(result.body))
+            body = result.body if isinstance(result.body, bytes) else encode_json(result.body)
         except ClientGone:
             raise
         except Exception as error:  # noqa: BLE001 - the one place where any error becomes an answer
             result = error_reply(error, request)
-            result = result._replace(body=encode_json(result.body))
-        return await self._send(request, result, send)
+            body = encode_json(result.body)
+        return await self._send(request, result, body, send)
 
     async def _options(self, request: Request, send: Send) -> int:
         match = self.table.match(request.path)
@@ -132,8 +131,8 @@ class Application:
         await stream.app(request.scope, request.receive, send_with_headers)
         return status
 
-    async def _send(self, request: Request, reply: Reply, send: Send) -> int:
-        body: bytes = reply.body  # type: ignore[assignment]  # encoded by now
+    async def _send(self, request: Request, reply: Reply, body: bytes, send: Send) -> int:
+        """``body``: the reply's, encoded."""
         status, lines = reply.status, self._lines(request, policy=not _sets_policy(reply))
         if reply.headers:
             own = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
@@ -142,7 +141,7 @@ class Application:
         if caching is not NO_STORE and status == 200:
             etag = reply.etag or etag_of(body)
             if request.kept_at is not None and not reply.etag:
-                self.api.answers.keep(request.kept_at, reply._replace(etag=etag))
+                self.api.answers.keep(request.kept_at, reply._replace(body=body, etag=etag))
             lines += b"etag: %s\r\n" % etag.encode()
             known = Conditional(request.header(b"if-none-match"), request.header(b"origin"), request.header(b"host"))
             if known.has(etag):

@@ -20,8 +20,8 @@ class ClientAddresses:
 
     def of(self, peer: str | None, headers: Iterable[tuple[bytes, bytes]]) -> str:
         """The socket's peer, or behind trusted proxies the right-most untrusted entry of X-Forwarded-For."""
-        address = _parsed(peer or "")
-        if address is None or not self._trusted or not self._is_trusted(address):
+        address = _parsed(peer or "") if self._trusted else None
+        if address is None or not self._is_trusted(address):
             return _normal(peer or "")
         for entry in reversed(_forwarded(headers)):
             hop = _parsed(entry)

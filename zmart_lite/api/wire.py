@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 from websockets.http11 import Request as Handshake
 
 from zmart_lite.api.crowd import Crowd, CrowdedHttp
-from zmart_lite.api.headers import LINE_END, Lines, lines_of
+from zmart_lite.api.headers import LINE_END, Lines
 from zmart_lite.api.patient_websocket import CLOSE_GRACE_S, PatientWebSocket, bound_send_buffer
 from zmart_lite.config import Config
 from zmart_lite.errors import BadRequest
@@ -244,7 +244,8 @@ async def _answer_whole(cycle: RequestResponseCycle, status: int, lines: Lines, 
     cycle.response_started = cycle.response_complete = True
     cycle.waiting_for_100_continue = False
     closing = b"" if cycle.keep_alive else b"connection: close\r\n"
-    defaults = lines_of(cycle.default_headers)
+    # The server's own: the date.
+    defaults = b"".join([b"%s: %s\r\n" % header for header in cycle.default_headers])
     cycle.transport.write(b"".join((STATUS_LINE[status], defaults, lines, closing, LINE_END, body)))
     cycle.message_event.set()
     if not cycle.keep_alive:
