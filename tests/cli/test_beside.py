@@ -1,14 +1,18 @@
 """Commands while a node runs on the same database: they act through it, or say clearly why not."""
 
 import asyncio
+import io
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from click.testing import CliRunner
+from rich.console import Console
 from solders.keypair import Keypair
 
 from tests.cli.process import node, write_config
-from zmart_lite.cli import main
+from zmart_lite.cli import beside, main
+from zmart_lite.cli.bars import Bars
+from zmart_lite.cli.beside import NodeAdmin
 from zmart_lite.demo.client import Api, Wallet
 from zmart_lite.jobs.webhook import WEBHOOK_PATH
 from zmart_lite.store import chainlog
@@ -85,6 +89,30 @@ def test_commands_beside_a_running_node(tmp_path: Path) -> None:
         run("webhook", "delete", webhook_id)
         assert "No webhook delivers" in run("webhook", "check", code=1)
         assert process.stop() == 0
+
+
+class _Answers:
+    """A node whose run goes on for two questions."""
+
+    def __init__(self) -> None:
+        self._asked = 0
+
+    def get(self, path: str) -> Any:
+        assert path == "jobs/backfill/runs?limit=20"
+        self._asked += 1
+        progress = None if self._asked > 2 else {"phase": "reading", "done": 70 * self._asked, "total": 210}
+        run = {"id": 7, "finished_at": "2026-01-02T03:04:05.000Z" if progress is None else None, "result": "ok"}
+        return {"runs": [{"id": 6, "finished_at": "2026-01-01T00:00:00.000Z"}, run], "jobs": [{"progress": progress}]}
+
+
+def test_the_progress_of_a_run_is_shown_until_it_ends() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=80)
+    node, bars = cast(NodeAdmin, _Answers()), Bars(console)
+    with bars:
+        runs = [beside.ended_run(node, "backfill", 7, bars) for _ in range(3)]
+    assert [run is not None and run["id"] for run in runs] == [False, False, 7]
+    assert "reading" in console.file.getvalue()  # type: ignore[attr-defined]  # the StringIO above
+    assert "140/210" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_without_an_administrator_commands_say_what_to_do(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from zmart_lite.errors import Conflict, LeaseLost, RpcUnavailable
 from zmart_lite.jobs import Job, JobRunner, Summary
-from zmart_lite.jobs.runner import Params
+from zmart_lite.jobs.runner import Params, tell_progress
 from zmart_lite.ops import Background, Breakers, Metrics
 from zmart_lite.store import leases
 from zmart_lite.store.db import Store
@@ -72,6 +72,28 @@ async def test_a_run_is_recorded_with_what_it_came_to(tmp_path: Path) -> None:
         (row,) = await each.rows()
         assert [row[key] for key in ("result", "found", "done", "failed", "skipped")] == ["ok", 3, 1, 1, 1]
         assert row["finished_ms"] is not None
+
+
+async def test_a_run_tells_how_far_it_came(tmp_path: Path) -> None:
+    go, told = asyncio.Event(), asyncio.Event()
+
+    async def run(_: Params) -> Summary:
+        tell_progress("reading", 1, 3)
+        tell_progress("reading", 2, 3)
+        told.set()
+        await go.wait()
+        return Summary()
+
+    async with bench(tmp_path, run) as each:
+        (before,) = await each.runner.views()
+        running = asyncio.create_task(each.runner.run_to_end("monitor"))
+        await told.wait()
+        (during,) = await each.runner.views()
+        go.set()
+        await running
+        (after,) = await each.runner.views()
+        assert [view.progress for view in (before, during, after)] == [None, ("reading", 2, 3), None]
+        tell_progress("reading", 3, 3)  # by nobody's run: nobody is told
 
 
 async def test_runs_do_not_overlap(tmp_path: Path) -> None:

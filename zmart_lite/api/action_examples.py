@@ -252,8 +252,8 @@ JOB: dict[str, Any] = {
     "name": "poll",
     "schedule": "every 60 s",
     "paused": False,
-    "running": False,
-    "holder": None,
+    "running": True,
+    "holder": "node:4000:0a1b2c3d",
     "last_started_at": None,
     "last_finished_at": None,
     "last_result": None,
@@ -263,6 +263,7 @@ JOB: dict[str, Any] = {
     "runs": 1,
     "failures": 0,
     "summary": {},
+    "progress": {"phase": "reading", "done": 120, "total": 500},
 }
 RUN: dict[str, Any] = {
     "id": 1,

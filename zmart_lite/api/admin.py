@@ -155,6 +155,7 @@ def job_json(view: JobView) -> Json:
         "runs": view.runs,
         "failures": view.failures,
         "summary": dict(view.summary),
+        "progress": None if view.progress is None else dict(view.progress),
     }
 
 

@@ -51,6 +51,8 @@ class JobView(NamedTuple):
     runs: int
     failures: int
     summary: Mapping[str, Any]
+    progress: Mapping[str, Any] | None = None
+    """Phase, done and total of the run that is going on, if it tells."""
 
 
 class JobHooks(Protocol):

@@ -171,6 +171,8 @@ last_result        text?       How the last run ended.
 last_error         text?       The last failure.
 last_duration_ms   number?     Milliseconds the last run took.
 next_run_at        time?       When it runs next.
+progress           object?     How far the run that is going on came, if it tells.
+phase              text        What it is at.
 breakers           list        The circuit breakers.
 failures           count       Failures so far; of a breaker: in a row.
 opened_at          time?       When it opened.

@@ -41,7 +41,10 @@ class JobAdapter:
         self._runner = runner
 
     async def views(self) -> list[JobView]:
-        return [JobView(*view) for view in await self._runner.views()]
+        return [
+            JobView(*view[:-1], None if view.progress is None else view.progress._asdict())
+            for view in await self._runner.views()
+        ]
 
     async def run(
         self, name: str, *, market_id: bytes | None = None, dry_run: bool = False, from_slot: int | None = None

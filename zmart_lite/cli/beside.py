@@ -14,6 +14,7 @@ from solders.pubkey import Pubkey
 
 from zmart_lite.api.auth import Tokens, jwt_secret
 from zmart_lite.app.node import LOOPBACK_OF_ANY
+from zmart_lite.cli.bars import Bars
 from zmart_lite.config import Config
 from zmart_lite.errors import StartupError
 
@@ -74,14 +75,24 @@ class NodeAdmin:
 
 
 def run_job_beside(config: Config, url: str | None, job: str, body: dict[str, Any]) -> Any:
-    """Have the node run a job, and wait for its end; the run. Raises StartupError with the node's own words."""
+    """Have the node run a job, and wait for its end, showing how far it came; the run. Raises StartupError with the
+    node's own words.
+    """
     with NodeAdmin(config, url) as node:
         run_id, pause = node.post(f"jobs/{job}/run", body)["run_id"], threading.Event()
         click.echo("The running node does it.")
-        while True:
-            for run in node.get(f"jobs/{job}/runs?limit=20")["runs"]:
-                if run["id"] == run_id and run["finished_at"] is not None:
-                    if run["result"] != "ok":
-                        raise StartupError(run["error"] or "The node was stopped meanwhile.")
-                    return run
-            pause.wait(POLL_S)
+        with Bars() as bars:
+            while (run := ended_run(node, job, run_id, bars)) is None:
+                pause.wait(POLL_S)
+    if run["result"] != "ok":
+        raise StartupError(run["error"] or "The node was stopped meanwhile.")
+    return run
+
+
+def ended_run(node: NodeAdmin, job: str, run_id: int, bars: Bars) -> Any:
+    """The run, once it has ended; until then its progress is shown, and None."""
+    answer = node.get(f"jobs/{job}/runs?limit=20")
+    for view in answer["jobs"]:
+        if view["progress"] is not None:
+            bars.show(**view["progress"])
+    return next((run for run in answer["runs"] if run["id"] == run_id and run["finished_at"] is not None), None)

@@ -6,18 +6,19 @@ What changes the database works on it directly while no node runs, and through t
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from string import hexdigits
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from solders.pubkey import Pubkey
 
 from zmart_lite.app.node import indexer_options, pin
 from zmart_lite.chain.helius import Ensured, HeliusClient, WebhookRegistration
 from zmart_lite.chain.rpc import RetryPolicy, Rpc
 from zmart_lite.cli import letters
+from zmart_lite.cli.bars import Bars
 from zmart_lite.cli.beside import run_job_beside
 from zmart_lite.cli.serving import ledger_of, prepared
 from zmart_lite.codec import Codec
@@ -25,7 +26,6 @@ from zmart_lite.config import Config
 from zmart_lite.errors import ChainError, DatabaseInUse, StartupError
 from zmart_lite.indexer import Indexer
 from zmart_lite.indexer.backfill import Backfill, Backfilled
-from zmart_lite.indexer.backfill import Progress as Step
 from zmart_lite.indexer.letters import Retried
 from zmart_lite.indexer.rebuild import Rebuilt, rebuild
 from zmart_lite.indexer.reconcile import Reconciled
@@ -172,31 +172,15 @@ async def _on_chain(indexer: Indexer, config: Config) -> None:
 async def _backfill(config: Config, from_slot: int) -> Backfilled:
     async with _opened(config) as (indexer, _):
         await _on_chain(indexer, config)
-        with _bars() as bars:
-            return await Backfill(indexer, _shown(bars)).run(from_slot)
-
-
-def _bars() -> Progress:
-    return Progress(TextColumn("{task.description:<9}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-
-
-def _shown(bars: Progress) -> Callable[[Step], None]:
-    tasks: dict[str, Any] = {}
-
-    def show(step: Step) -> None:
-        if step.phase not in tasks:
-            tasks[step.phase] = bars.add_task(step.phase)
-        bars.update(tasks[step.phase], completed=step.done, total=step.total)
-
-    return show
+        with Bars() as bars:
+            return await Backfill(indexer, lambda step: bars.show(*step)).run(from_slot)
 
 
 async def _retry(config: Config) -> Retried:
     async with _opened(config) as (indexer, _):
         await _on_chain(indexer, config)
-        with _bars() as bars:
-            task = bars.add_task("letters", total=0)
-            done = await indexer.letters.retry_all(lambda tried, total: bars.update(task, completed=tried, total=total))
+        with Bars() as bars:
+            done = await indexer.letters.retry_all(partial(bars.show, "letters"))
         await indexer.drain()
         await indexer.resync_flagged()
         return done
@@ -219,11 +203,8 @@ async def _rebuild(config: Config) -> Rebuilt:
     if not config.store.sqlite_path.exists():
         raise StartupError(f"There is no database {config.store.sqlite_path} yet.")
     async with _opened(config, with_cluster=False) as (indexer, feed):
-        with _bars() as bars:
-            task = bars.add_task("markets", total=0)
-            return await rebuild(
-                indexer.writer, feed, lambda done, total: bars.update(task, completed=done, total=total)
-            )
+        with Bars() as bars:
+            return await rebuild(indexer.writer, feed, partial(bars.show, "markets"))
 
 
 # Webhooks

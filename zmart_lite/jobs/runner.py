@@ -14,6 +14,8 @@ import socket
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
+from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -61,6 +63,27 @@ class Summary(NamedTuple):
 
 
 Params = Mapping[str, Any]
+
+
+class Progress(NamedTuple):
+    """How far a long run came: ``done`` of ``total`` in a phase of that name."""
+
+    phase: str
+    done: int
+    total: int
+
+
+def _untold(_: Progress) -> None:
+    """Nobody asked."""
+
+
+_tell: ContextVar[Callable[[Progress], None]] = ContextVar("progress", default=_untold)
+"""Whom the run that is going on tells how far it came."""
+
+
+def tell_progress(phase: str, done: int, total: int) -> None:
+    """To be called by a job's work from time to time: administrators see it while the run goes on."""
+    _tell.get()(Progress(phase, done, total))
 
 
 class Job(NamedTuple):
@@ -119,6 +142,8 @@ class JobView(NamedTuple):
     runs: int
     failures: int
     summary: Mapping[str, Any]
+    progress: Progress | None
+    """Of the run that is going on, if it tells."""
 
 
 class _Going(NamedTuple):
@@ -173,6 +198,7 @@ class JobRunner:
         self.holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         """This runner's name in the leases."""
         self._running: dict[str, Lease | None] = {}
+        self._progress: dict[str, Progress] = {}
         self._lost: set[Lease] = set()
         self._records = {job.name: _Record(store.now_ms()) for job in jobs}
         self._paused: set[str] = set()
@@ -302,6 +328,7 @@ class JobRunner:
     async def _run(self, job: Job, going: _Going, params: Params, *, reraise: bool = False) -> Summary:
         summary, error, result = Summary(), None, "failed"
         held = leases.HELD.set(going.lease)
+        told = _tell.set(partial(self._progress.__setitem__, job.name))
         try:
             summary = await self._guarded(job, going, params)
             result = "ok"
@@ -321,7 +348,9 @@ class JobRunner:
                 raise
         finally:
             leases.HELD.reset(held)
+            _tell.reset(told)
             del self._running[job.name]
+            self._progress.pop(job.name, None)
             await self._record(job, going, summary, result, error)
         return summary
 
@@ -442,4 +471,5 @@ class JobRunner:
             runs=record.runs,
             failures=record.failures,
             summary={} if last is None else {key: last[key] for key in Summary._fields},
+            progress=self._progress.get(job.name),
         )

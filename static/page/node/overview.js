@@ -38,6 +38,7 @@ export function jobs(list) {
 }
 
 export function jobState(job) {
+  if (job.running && job.progress) return badge(`${words(job.progress.phase).toLowerCase()} ${count(job.progress.done)} of ${count(job.progress.total)}`, 'accent');
   if (job.running) return badge('running', 'accent');
   if (job.paused) return badge('paused', 'warn');
   if (job.last_result === 'failed') return badge('failed', 'bad');
