@@ -60,7 +60,11 @@ async def test_one_too_many_is_refused_in_the_one_shape(
         assert [b" 200 OK\r\n" in await asked(peer) for peer in peers[:2]] == [True, True]
         head, _, body = (await asked(peers[2])).partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 %d " % status)
-        assert {b"content-type: application/json", b"retry-after: 1", b"connection: close"} <= set(head.split(b"\r\n"))
+        lines = set(head.split(b"\r\n"))
+        assert {b"content-type: application/json", b"retry-after: 1", b"connection: close"} <= lines
+        assert {b"access-control-allow-origin: *", b"x-content-type-options: nosniff"} <= lines, (
+            "a page could not read it"
+        )
         answer = json.loads(body)
         assert (answer["status"], answer["code"], answer["error"], answer.get("reason")) == (status, code, code, reason)
         assert await peers[2][0].read() == b""

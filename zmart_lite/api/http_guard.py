@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from zmart_lite.api.headers import LINE_END, Lines
 from zmart_lite.errors import BadRequest, RequestError
 from zmart_lite.store.shown import time_text_ms
 
@@ -22,10 +23,13 @@ class _Unexcited(logging.LoggerAdapter[logging.Logger]):
 
 
 class GuardedHttp(HttpToolsProtocol):
-    """A request that cannot be parsed gets a 400 like any other, and loses its connection."""
+    """A request that cannot be parsed gets a 400 like any other, and loses its connection. ``common``: headers of every
+    answer.
+    """
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, *args: Any, common: Lines, **options: Any) -> None:
         super().__init__(*args, **options)
+        self._common = common
         self.logger = _Unexcited(self.logger)  # type: ignore[assignment]  # the methods that uvicorn uses are there
 
     def send_400_response(self, msg: str) -> None:
@@ -34,12 +38,10 @@ class GuardedHttp(HttpToolsProtocol):
     def send_refusal(self, error: RequestError) -> None:
         """An error in the one shape, before any request was understood; then the connection is closed."""
         body = _shape(error)
-        head = (
-            f"content-type: application/json\r\ncache-control: no-store\r\nx-content-type-options: nosniff\r\n"
-            f"connection: close\r\ncontent-length: {len(body)}\r\n"
-        )
+        head = "content-type: application/json\r\ncache-control: no-store\r\nconnection: close\r\n"
+        head += f"content-length: {len(body)}\r\n"
         head += "".join(f"{name.lower()}: {value}\r\n" for name, value in error.headers.items())
-        self.transport.write(STATUS_LINE[error.status] + head.encode() + b"\r\n" + body)
+        self.transport.write(b"".join((STATUS_LINE[error.status], self._common, head.encode(), LINE_END, body)))
         self.transport.close()
 
 

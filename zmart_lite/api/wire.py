@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 from websockets.http11 import Request as Handshake
 
 from zmart_lite.api.crowd import Crowd, CrowdedHttp
-from zmart_lite.api.headers import LINE_END, Lines
+from zmart_lite.api.headers import LINE_END, CommonHeaders, Lines
 from zmart_lite.api.patient_websocket import CLOSE_GRACE_S, PatientWebSocket, bound_send_buffer
 from zmart_lite.config import Config
 from zmart_lite.errors import BadRequest
@@ -345,8 +345,10 @@ def server_options(config: Config, crowd: Crowd | None = None) -> dict[str, Any]
     ``crowd`` counts the connections; by default one with the settings' limits.
     """
     push = config.push
+    # Of a request that was not understood the origin is not known.
+    common = CommonHeaders(config.server).of(None, policy=True)
     return {
-        "http": partial(HttpWire, crowd=crowd or Crowd(config.server)),
+        "http": partial(HttpWire, crowd=crowd or Crowd(config.server), common=common),
         "ws": WebSocketWire,
         "ws_max_size": push.frame_bytes_max,
         "ws_ping_interval": float(push.ping_interval_s),
