@@ -232,27 +232,6 @@ AnswerWhole = Callable[[int, Lines, bytes], Awaitable[None]]
 """Sends a whole answer: status, headers, body."""
 
 
-async def _answer_whole(cycle: RequestResponseCycle, status: int, lines: Lines, body: bytes) -> None:
-    """Head and body in one write: one system call, and the peer wakes up once. The ASGI ``send`` needs two.
-
-    An answer that nobody waits for any more is dropped.
-    """
-    if cycle.flow.write_paused and not cycle.disconnected:
-        await cycle.flow.drain()
-    if cycle.disconnected:
-        return
-    cycle.response_started = cycle.response_complete = True
-    cycle.waiting_for_100_continue = False
-    closing = b"" if cycle.keep_alive else b"connection: close\r\n"
-    # The server's own: the date.
-    defaults = b"".join([b"%s: %s\r\n" % header for header in cycle.default_headers])
-    cycle.transport.write(b"".join((STATUS_LINE[status], defaults, lines, closing, LINE_END, body)))
-    cycle.message_event.set()
-    if not cycle.keep_alive:
-        cycle.transport.close()
-    cycle.on_response()
-
-
 class HttpWire(PatientHttp):
     """An HTTP connection that takes whole answers, and is the Hub's sink once a response of type text/event-stream has
     begun.
@@ -266,9 +245,33 @@ class HttpWire(PatientHttp):
     _chunks = True
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        cast(dict[str, Any], cycle.scope)["extensions"] = {EXTENSION: self, WHOLE: partial(_answer_whole, cycle)}
+        # Nothing in the scope refers to the cycle, which refers to the scope: a request in a circle stays in memory
+        # until Python looks for circles, and fifty thousand of them stop everything for a twentieth of a second.
+        cast(dict[str, Any], cycle.scope)["extensions"] = {EXTENSION: self, WHOLE: self.answer_whole}
         self._answered = cycle
         super()._start_asgi_task(cycle, app)
+
+    async def answer_whole(self, status: int, lines: Lines, body: bytes) -> None:
+        """Answer the request whose turn it is, head and body in one write: one system call, and the peer wakes up once.
+        The ASGI ``send`` needs two.
+
+        An answer that nobody waits for any more is dropped.
+        """
+        cycle = self._answered
+        if cycle.flow.write_paused and not cycle.disconnected:
+            await cycle.flow.drain()
+        if cycle.disconnected:
+            return
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        closing = b"" if cycle.keep_alive else b"connection: close\r\n"
+        # The server's own: the date.
+        defaults = b"".join([b"%s: %s\r\n" % header for header in cycle.default_headers])
+        cycle.transport.write(b"".join((STATUS_LINE[status], defaults, lines, closing, LINE_END, body)))
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            cycle.transport.close()
+        cycle.on_response()
 
     def announce(self) -> None:
         """A stream is about to begin. HTTP/1.0 knows no chunks: there it ends with its connection."""
