@@ -167,7 +167,12 @@ def make_parts(config: Config, store: Store) -> ApiParts:
 async def run(folder: Path) -> None:
     config = settings(folder)
     async with asyncio.timeout(None):
-        store = await Store(folder / "zmart.db", readers=config.store.readers, cache_mb=config.store.cache_mb).open()
+        store = await Store(
+            folder / "zmart.db",
+            readers=config.store.readers,
+            cache_mb=config.store.cache_mb,
+            writer_cache_mb=config.store.writer_cache_mb,
+        ).open()
         await fill(store)
         api = make_api(make_parts(config, store))
         app = Application(api, RouteTable([*list_endpoints(), *EMPTY_ENDPOINTS]))

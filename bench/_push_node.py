@@ -70,7 +70,7 @@ def settings(folder: Path) -> Config:
         ),
         chain=replace(config.chain, cluster="devnet", rpc_url=Secret("http://127.0.0.1:9")),
         helius=replace(config.helius, webhook_secret=Secret(SECRET)),
-        store=replace(config.store, dir=str(folder), cache_mb=8),
+        store=replace(config.store, dir=str(folder), cache_mb=8, writer_cache_mb=8),
         auth=replace(config.auth, jwt_secret=Secret("s" * 40)),
         limits=replace(config.limits, **dict.fromkeys(Limits.__dataclass_fields__, NEVER)),
         push=replace(config.push, connections_max=CLIENTS_MAX, connections_per_address=CLIENTS_MAX),

@@ -379,7 +379,7 @@ async def test_a_full_queue_says_so_instead_of_growing(tmp_path: Path) -> None:
 
 
 async def test_readers_and_cache_are_as_asked_for(tmp_path: Path) -> None:
-    store = await Store(tmp_path / "zmart.db", readers=2, cache_mb=5).open()
+    store = await Store(tmp_path / "zmart.db", readers=2, cache_mb=5, writer_cache_mb=7).open()
     together = threading.Barrier(3)
 
     def meet(tx: Tx) -> int:
@@ -395,7 +395,7 @@ async def test_readers_and_cache_are_as_asked_for(tmp_path: Path) -> None:
     reset = asyncio.to_thread(together.wait, 10), asyncio.to_thread(together.wait, 10)
     await asyncio.gather(*reset)
     assert [await read for read in reads] == [-5 * 1_024] * 3
-    assert await store.on_writer(lambda connection: connection.execute("PRAGMA cache_size").fetchone()[0]) == -5 * 1_024
+    assert await store.on_writer(lambda connection: connection.execute("PRAGMA cache_size").fetchone()[0]) == -7 * 1_024
     await store.close()
 
 

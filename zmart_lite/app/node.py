@@ -160,6 +160,7 @@ class Node:
             options.sqlite_path,
             readers=options.readers,
             cache_mb=options.cache_mb,
+            writer_cache_mb=options.writer_cache_mb,
             queue_max=options.queue_max,
             on_group=self._count_commit,
         )

@@ -69,7 +69,13 @@ class Store:
         check=dsn,
     )
     readers: int = setting(3, "Connections that only read.", low=1, high=64)
-    cache_mb: int = setting(64, "Page cache of each SQLite connection, in MiB.", low=1, high=4096)
+    cache_mb: int = setting(64, "Page cache of each SQLite connection that reads, in MiB.", low=1, high=4096)
+    writer_cache_mb: int = setting(
+        128,
+        "Page cache of the one that writes, in MiB. Where the indexes do not fit, writing takes twice as long.",
+        low=1,
+        high=4096,
+    )
     read_timeout_s: int = setting(
         5, "Seconds that the reading for one request may take, waiting included; then 503.", low=1, high=600
     )

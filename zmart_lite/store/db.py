@@ -223,18 +223,19 @@ class Store:
         *,
         readers: int = 3,
         cache_mb: int = 64,
+        writer_cache_mb: int = 128,
         queue_max: int = 10_000,
         now_ms: Callable[[], int] = wall_clock_ms,
         on_commit: Callable[[list[FeedMessage]], None] | None = None,
         on_group: Callable[[int, float], None] | None = None,
     ) -> None:
-        """``readers`` connections that only read; page cache of each connection in MiB; ``queue_max`` units of work may
-        wait, beyond that the store says that it is unavailable. ``on_group`` is told of each commit: units in it and
-        seconds it took.
+        """``readers`` connections that only read; page cache of each of them, and of the one that writes, in MiB;
+        ``queue_max`` units of work may wait, beyond that the store says that it is unavailable. ``on_group`` is told of
+        each commit: units in it and seconds it took.
         """
         self.path = path
         self._readers_count = readers
-        self._cache_mb = cache_mb
+        self._cache_mb, self._writer_cache_mb = cache_mb, writer_cache_mb
         self._queue_max = queue_max
         self.now_ms = now_ms
         self.on_commit = on_commit
@@ -277,7 +278,7 @@ class Store:
         """
         self._lock_file = lock_database(self.path)
         try:
-            self._open_writer = await _connect(self.path, self._cache_mb, read_only=False)
+            self._open_writer = await _connect(self.path, self._writer_cache_mb, read_only=False)
             await self._writer.call(migrate.migrate)
             for _ in range(self._readers_count):
                 self._readers.put_nowait(await _connect(self.path, self._cache_mb, read_only=True))
