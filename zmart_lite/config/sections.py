@@ -72,7 +72,7 @@ class Store:
     cache_mb: int = setting(64, "Page cache of each SQLite connection that reads, in MiB.", low=1, high=4096)
     writer_cache_mb: int = setting(
         128,
-        "Page cache of the one that writes, in MiB. Where the indexes do not fit, writing takes twice as long.",
+        "Page cache of the one that writes, in MiB. Where the indexes do not fit, writing takes up to twice as long.",
         low=1,
         high=4096,
     )
