@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, TextIO
 
 import msgspec
 
@@ -76,10 +76,13 @@ def _masked(text: str) -> str:
     return text
 
 
-class Answered(NamedTuple):
-    """A request that was answered, as the access log tells of it. ``unix_s``: when it was."""
+class Answered(msgspec.Struct, gc=False):
+    """A request that was answered, as the access log tells of it: its fields are those of the line."""
 
-    unix_s: float
+    time: str
+    level: str
+    logger: str
+    message: str
     request_id: str
     method: str
     path: str
@@ -103,7 +106,8 @@ class AccessLog:
             return
         if not self._waiting:
             asyncio.get_running_loop().call_soon(self._write)
-        self._waiting.append(Answered(time.time(), request_id, method, path, status, duration_ms, address))
+        head = _time(time.time()), "INFO", self._logger.name, ACCESS_MESSAGE
+        self._waiting.append(Answered(*head, request_id, method, _shown(path), status, duration_ms, address))
 
     def _write(self) -> None:
         waiting, self._waiting = self._waiting, []
@@ -112,28 +116,13 @@ class AccessLog:
         self._logger.handle(self._logger.makeRecord(name, level, "", 0, ACCESS_MESSAGE, (), None, extra=extra))
 
 
-class _AccessLine(msgspec.Struct, gc=False):
-    """An :class:`Answered` in the order of every line's fields."""
-
-    time: str
-    level: str
-    logger: str
-    message: str
-    request_id: str
-    method: str
-    path: str
-    status: int
-    duration_ms: float
-    address: str
-
-
 class JsonFormatter(logging.Formatter):
     """One JSON object per line."""
 
     def format(self, record: logging.LogRecord) -> str:
         requests = _requests(record)
         if requests is not None:
-            return "\n".join([_json_text(_access_line(record, request)) for request in requests])
+            return "\n".join([_json_text(request) for request in requests])
         line: dict[str, Any] = {
             "time": _time(record.created),
             "level": record.levelname,
@@ -154,17 +143,12 @@ class ConsoleFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         requests = _requests(record)
         if requests is not None:
-            return "\n".join([self._access_line(record, request) for request in requests])
-        line = _console_line(record, record.created, _message(record), _fields(record), request_id.get())
+            return "\n".join([_console_request(request) for request in requests])
+        head = _time(record.created), record.levelname, record.name, _message(record)
+        line = _console_line(*head, _fields(record), request_id.get())
         if record.exc_info:
             line += "\n" + _cut(mask(self.formatException(record.exc_info)), TEXT_LENGTH_MAX)
         return line
-
-    @staticmethod
-    def _access_line(record: logging.LogRecord, request: Answered) -> str:
-        fields = request._asdict() | {"path": _shown(request.path)}
-        unix_s, current = fields.pop("unix_s"), fields.pop("request_id")
-        return _console_line(record, unix_s, ACCESS_MESSAGE, fields, current)
 
 
 def _requests(record: logging.LogRecord) -> Sequence[Answered] | None:
@@ -172,13 +156,7 @@ def _requests(record: logging.LogRecord) -> Sequence[Answered] | None:
     return getattr(record, REQUESTS, None)
 
 
-def _access_line(record: logging.LogRecord, request: Answered) -> _AccessLine:
-    unix_s, current, method, path, status, duration_ms, address = request
-    head = _time(unix_s), record.levelname, record.name, ACCESS_MESSAGE
-    return _AccessLine(*head, current, method, _shown(path), status, duration_ms, address)
-
-
-def _json_text(line: dict[str, Any] | _AccessLine) -> str:
+def _json_text(line: dict[str, Any] | Answered) -> str:
     try:
         return _encode(line).decode()
     except UnicodeEncodeError:  # half of a surrogate pair, from outside
@@ -186,12 +164,17 @@ def _json_text(line: dict[str, Any] | _AccessLine) -> str:
 
 
 def _console_line(
-    record: logging.LogRecord, unix_s: float, message: str, fields: Mapping[str, Any], current: str
+    time_text: str, level: str, logger: str, message: str, fields: Mapping[str, Any], current: str
 ) -> str:
-    name = record.name.removeprefix("zmart_lite.")
-    parts = [_time(unix_s)[11:19], f"{record.levelname:<8}", f"{name}:", _one_line(message)]
+    parts = [time_text[11:19], f"{level:<8}", f"{logger.removeprefix('zmart_lite.')}:", _one_line(message)]
     parts += [f"{name}={_one_line(str(value))}" for name, value in fields.items()]
     return " ".join([*parts, f"request_id={current}"] if current else parts)
+
+
+def _console_request(request: Answered) -> str:
+    time_text, level, logger, message, current, *_ = msgspec.structs.astuple(request)
+    fields = {name: getattr(request, name) for name in ("method", "path", "status", "duration_ms", "address")}
+    return _console_line(time_text, level, logger, message, fields, current)
 
 
 @contextmanager

@@ -82,34 +82,38 @@ def specs_of(fields: type[Any]) -> tuple[FieldSpec, ...]:
     return tuple(found)
 
 
-@cache
-def _defaults_of(fields: Any) -> dict[str, Any]:
-    return {spec.name: spec.default for spec in specs_of(fields)}
+class _Form(NamedTuple):
+    """A request class as :func:`decode` uses it: places of its fields by name, those that have to be given, and the
+    values of the others.
+    """
+
+    specs: tuple[FieldSpec, ...]
+    places: dict[str, int]
+    required: frozenset[int]
+    defaults: dict[str, Any]
+
+    def concerned(self, given: Mapping[str, Any]) -> list[FieldSpec]:
+        """The fields that are given or have to be, in order: of a dozen that a route knows most requests name one."""
+        found = self.required.union([self.places[name] for name in given if name in self.places])
+        return [self.specs[place] for place in sorted(found)]
 
 
 @cache
-def _required_of(fields: Any) -> frozenset[int]:
-    """Places of the fields that have to be given."""
-    return frozenset(place for place, spec in enumerate(specs_of(fields)) if spec.default is REQUIRED)
-
-
-@cache
-def _places_of(fields: Any) -> dict[str, int]:
-    """The place of the field that each name stands for."""
-    return {name: place for place, spec in enumerate(specs_of(fields)) for name in spec.names}
-
-
-def _concerned(fields: Any, given: Mapping[str, Any]) -> list[FieldSpec]:
-    """The fields that are given or have to be, in order: of a dozen that a route knows most requests name one."""
-    specs, places = specs_of(fields), _places_of(fields)
-    found = _required_of(fields).union([places[name] for name in given if name in places])
-    return [specs[place] for place in sorted(found)]
+def _form_of(fields: Any) -> _Form:
+    specs = specs_of(fields)
+    return _Form(
+        specs,
+        {name: place for place, spec in enumerate(specs) for name in spec.names},
+        frozenset(place for place, spec in enumerate(specs) if spec.default is REQUIRED),
+        {spec.name: spec.default for spec in specs},
+    )
 
 
 def decode(fields: type[F], given: Mapping[str, Any]) -> F:
     """The request's fields; raises ValidationFailed naming all bad ones. Unknown fields are ignored."""
-    values, problems = _defaults_of(cast(Any, fields)).copy(), list[tuple[str, str]]()
-    for spec in _concerned(cast(Any, fields), given):
+    form, problems = _form_of(cast(Any, fields)), list[tuple[str, str]]()
+    values = form.defaults.copy()
+    for spec in form.concerned(given):
         try:
             values[spec.name] = _value(spec, given)
         except ValueError as error:

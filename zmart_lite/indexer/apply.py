@@ -18,7 +18,7 @@ from zmart_lite.indexer.fold import TRADES
 from zmart_lite.indexer.known import Known
 from zmart_lite.indexer.new_rows import NewRows
 from zmart_lite.indexer.places import Place, facts_in, place_of
-from zmart_lite.indexer.projection import Projection, is_incomplete
+from zmart_lite.indexer.projection import Projection, is_in_baseline, is_incomplete
 from zmart_lite.indexer.touched import touched_by
 from zmart_lite.models import ChainEvent, ChainTransaction, LoggedEvent, ParsedLogs
 from zmart_lite.store import chainlog, markets, messages, texts
@@ -142,7 +142,8 @@ class Applier:
         is_old = timestamp < self._context.feed_since
         if market is None:
             self._fold_without_market(found, logged, event, facts or {}, place, event_id)
-        elif market["id"] in self._late or _is_behind(place, market) or _in_baseline(market, place):
+        elif market["id"] in self._late or _is_behind(place, market) or is_in_baseline(market, place):
+            # Only a new fold tells an event apart that a reading of the account contains.
             self._late.add(market["id"])
             if not is_old:
                 self._untold.add(event_id)
@@ -325,11 +326,6 @@ def facts_for(codec: Codec, call: ProgramInstruction, event: ChainEvent) -> Mapp
     if market_id is not None and codec.market_address(market_id) not in call.accounts:
         return None
     return fold.facts_of(call.name, call.args, call.accounts)
-
-
-def _in_baseline(record: Record, place: Place) -> bool:
-    """Whether a reading of the accounts contains an event of that place: only a new fold then tells the two apart."""
-    return record["baseline_slot"] is not None and place.slot <= record["baseline_slot"]
 
 
 def _is_behind(place: Place, record: Record) -> bool:

@@ -91,7 +91,7 @@ class Projection:
 
     def _fold_trade(self, record: Record, event: TradeEvent, place: Place) -> None:
         """The amounts that a trade changes, or the flag that the account has to be read."""
-        if _in_baseline(record, place):
+        if is_in_baseline(record, place):
             return
         try:
             if not record["known"]:
@@ -115,7 +115,7 @@ class Projection:
         """The account's fields after the event, or the flag that they have to be read."""
         if isinstance(event, models.MarketCreated) and "question_hash" in facts:
             record["question_hash"] = bytes.fromhex(facts["question_hash"])
-        if _in_baseline(record, place):
+        if is_in_baseline(record, place):
             return
         try:
             if isinstance(event, models.MarketCreated):
@@ -292,7 +292,7 @@ class Projection:
             record["question_hash"] = account.ipfs_evidence_hash
 
 
-def _in_baseline(record: Record, place: Place) -> bool:
+def is_in_baseline(record: Record, place: Place) -> bool:
     """Whether the reading of the account from which the market is folded contains an event of that place."""
     return record["baseline_slot"] is not None and place.slot <= record["baseline_slot"]
 
