@@ -1,6 +1,6 @@
 """The fold against the program itself: what the events say must be what the accounts hold, at every step."""
 
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -11,12 +11,24 @@ from tests.localnet.program_harness import ALICE, BOB, CREATOR, EVIDENCE_HASH, R
 from zmart_lite import models, rules
 from zmart_lite.chain.events import events_of, program_instructions
 from zmart_lite.indexer import fold
-from zmart_lite.indexer.fold import FactsMissing, Holding
+from zmart_lite.indexer.fold import FactsMissing, Holding, TradedMarket
 from zmart_lite.models import ChainEvent, ChainTransaction, GlobalConfig, MarketAccount, MarketState
 from zmart_lite.rules import FeeRates
 
 SEEDS = range(12)
 STEPS = 160
+
+
+def fold_market(
+    market: MarketAccount, event: ChainEvent, facts: dict[str, object], rates: FeeRates | None
+) -> MarketAccount:
+    """The account after any event of a market that exists."""
+    if not isinstance(event, fold.TRADES):
+        return fold.fold_market(market, event, facts)
+    traded = TradedMarket(**{field: getattr(market, field) for field in TradedMarket.__slots__})
+    traded.fold(event, rates)
+    amounts: dict[str, Any] = traded.amounts()
+    return market._replace(**amounts)
 
 
 class Folded:
@@ -57,7 +69,7 @@ class Folded:
         else:
             assert self.config is not None
             rates = rules.fee_rates(self.config)
-            self.markets[market_id] = fold.fold_market(self.markets[market_id], event, facts, rates)
+            self.markets[market_id] = fold_market(self.markets[market_id], event, facts, rates)
         user = getattr(event, "user", None)
         if user is not None and not isinstance(event, models.ProposalVoteSubmitted | models.DisputeVoteSubmitted):
             new = fold.new_holding(address, user, self.codec.position_pda(address, user)[1])
@@ -186,7 +198,7 @@ def test_the_older_layout_of_a_claim_folds_like_the_newer_one() -> None:
     address = log.codec.market_address(market_id)
     new = models.WinningsClaimed(address, ALICE, False, 5, 9)
     old = models.WinningsClaimedLegacy(market_id, ALICE, 5, 1, 9)
-    assert fold.fold_market(market, new, {}, None) == fold.fold_market(market, old, {}, None)
+    assert fold.fold_market(market, new, {}) == fold.fold_market(market, old, {})
     assert fold.fold_holding(holding, new) == fold.fold_holding(holding, old)
 
 
@@ -271,20 +283,20 @@ def sample_market() -> MarketAccount:
 def test_a_trade_needs_the_rates_in_force() -> None:
     event = models.SharesBought(bytes(32), ALICE, True, 1, 1, 1, 1)
     with pytest.raises(FactsMissing):
-        fold.fold_market(sample_market(), event, {}, None)
+        fold_market(sample_market(), event, {}, None)
 
 
 @pytest.mark.parametrize("proceeds", [0, 1, 2**64 - 1])
 def test_a_sale_that_the_shares_do_not_explain_is_refused(proceeds: int) -> None:
     event = models.SharesSold(bytes(32), ALICE, True, P, proceeds, 1, 1)
     with pytest.raises(FactsMissing):
-        fold.fold_market(sample_market(), event, {}, FeeRates(300, 200, 500))
+        fold_market(sample_market(), event, {}, FeeRates(300, 200, 500))
 
 
 def test_a_sale_of_more_than_there_is_is_refused() -> None:
     event = models.SharesSold(bytes(32), ALICE, True, 2**64 - 1, 1, 1, 1)
     with pytest.raises(FactsMissing):
-        fold.fold_market(sample_market(), event, {}, FeeRates(300, 200, 500))
+        fold_market(sample_market(), event, {}, FeeRates(300, 200, 500))
     with pytest.raises(FactsMissing):
         fold.fold_holding(fold.new_holding(bytes(32), ALICE, 255), event)
 
@@ -299,7 +311,7 @@ def test_a_position_beyond_u64_is_refused() -> None:
 def test_the_counts_of_a_dispute_have_to_be_told() -> None:
     event = models.MarketFinalized(bytes(32), False, was_disputed=True, timestamp=5)
     with pytest.raises(FactsMissing):
-        fold.fold_market(sample_market(), event, {}, None)
+        fold_market(sample_market(), event, {}, None)
 
 
 def test_a_new_market_needs_its_instruction() -> None:

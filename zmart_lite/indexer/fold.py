@@ -190,19 +190,12 @@ def new_market(event: models.MarketCreated, facts: Mapping[str, Any], bump: int)
     )
 
 
-def fold_market(
-    market: MarketAccount, event: ChainEvent, facts: Mapping[str, Any], rates: FeeRates | None
-) -> MarketAccount:
-    """The market account after ``event`` (any but MarketCreated). ``rates`` are the fees in force at that place.
+def fold_market(market: MarketAccount, event: ChainEvent, facts: Mapping[str, Any]) -> MarketAccount:
+    """The market account after ``event``: any but MarketCreated and trades, which a :class:`TradedMarket` takes.
 
     Raises FactsMissing where the event and what is known do not determine the account.
     """
     match event:
-        case models.SharesBought() | models.SharesSold():
-            traded = TradedMarket(**{field: getattr(market, field) for field in TradedMarket.__slots__})
-            traded.fold(event, rates)
-            amounts: dict[str, Any] = traded.amounts()
-            return market._replace(**amounts)
         case models.MarketFinalized():
             return _fold_finalization(market, event, facts)
         case models.DisputeAggregated():

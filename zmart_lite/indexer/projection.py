@@ -122,7 +122,7 @@ class Projection:
                 account = fold.new_market(event, facts, self._bump(record))
                 record["known"] = 1
             elif record["known"]:
-                account = fold.fold_market(self._account(record), event, facts, None)
+                account = fold.fold_market(self._account(record), event, facts)
             else:
                 raise FactsMissing("the market's earlier history")
             self._take_over(record, account, at_once=isinstance(event, models.MarketCreated))
