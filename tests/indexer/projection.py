@@ -10,7 +10,7 @@ from tests.kept_figures import differences
 from tests.localnet.program_harness import PROGRAM_ID
 from zmart_lite.codec import Codec
 from zmart_lite.config import Config
-from zmart_lite.indexer.apply import Applied, Applier, apply_transactions
+from zmart_lite.indexer.apply import Applied, Applier, Sourced, apply_transactions
 from zmart_lite.models import ChainTransaction
 from zmart_lite.store import chainlog, migrate
 from zmart_lite.store.chainlog import LogChange
@@ -89,11 +89,11 @@ class Database:
         self.codec = CODEC
         self.context = FeedContext(SETTINGS, lambda: NOW_MS // 1_000, feed_since=feed_since)
 
-    def write(self, unit: Callable[[Tx], T]) -> T:
+    def write(self, unit: Callable[[Tx], T], is_awaited: Callable[[], bool] = lambda: False) -> T:
         self.now_ms += 1
         self.connection.execute("BEGIN")
         try:
-            tx = Tx(self.connection, self.now_ms)
+            tx = Tx(self.connection, self.now_ms, is_awaited=is_awaited)
             result = unit(tx)
             tx.store_published()
         except BaseException:
@@ -110,6 +110,18 @@ class Database:
         """One batch, in one commit, and the order of its blocks as the chain has it if ``places`` are known."""
         pairs = [(each, source) for each in batch]
         return self.write(lambda tx: apply_transactions(tx, self.codec, self.context, pairs, finality=1))
+
+    def apply_beside_others(self, batch: Sequence[ChainTransaction], is_awaited: Callable[[], bool]) -> int:
+        """One batch, in as many commits as it takes where others wait for the database; their number."""
+        left: Sequence[Sourced] = [(each, "webhook") for each in batch]
+        commits = 0
+        while left:
+            commits += 1
+            left = self.write(
+                lambda tx, some=left: apply_transactions(tx, self.codec, self.context, some, finality=1),  # type: ignore[misc]
+                is_awaited,
+            ).left
+        return commits
 
     def change(self, unit: Callable[[Tx], LogChange]) -> None:
         """A change of the log, and the fold of what it concerns."""

@@ -4,6 +4,7 @@ import itertools
 import random
 from collections.abc import Callable
 from functools import cache
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from tests.indexer.chain_log import Walk
 from tests.indexer.projection import CODEC, NOW_MS, Database, in_order
 from zmart_lite.chain.events import events_of
+from zmart_lite.indexer import apply
 from zmart_lite.indexer.known import Known
 from zmart_lite.models import ChainTransaction, SharesBought, UserPosition
 
@@ -69,6 +71,27 @@ def test_batches_in_any_order_with_repetitions_come_to_the_same(
         rng.shuffle(batch)
         database.apply(*batch)
     assert database.dump() == alone(seed).dump()
+
+
+@settings(max_examples=40, deadline=None)
+@given(seeds, st.integers(1, 9), st.randoms(use_true_random=False), st.booleans())
+def test_a_batch_that_others_cut_short_comes_to_and_tells_the_same(
+    seed: int, part: int, rng: random.Random, shuffled: bool
+) -> None:
+    database, batch = Database(), list(walk(seed).transactions)
+    if shuffled:
+        rng.shuffle(batch)
+    with patch.object(apply, "PART", part):
+        database.apply_beside_others(batch, lambda: rng.random() < 0.3)
+    assert database.dump() == alone(seed).dump()
+    assert told(database) == told(alone(seed))
+
+
+@pytest.mark.parametrize(("awaited", "commits"), [(False, 1), (True, 4)])
+def test_a_batch_is_one_commit_unless_others_wait(awaited: bool, commits: int) -> None:
+    database, batch = Database(), walk(0).transactions[:10]
+    with patch.object(apply, "PART", 3):
+        assert database.apply_beside_others(batch, lambda: awaited) == commits
 
 
 @settings(max_examples=20, deadline=None)

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.gate import Gate
 from tests.indexer.chain_log import ChainLog, Walk, signature_of
 from tests.indexer.projection import in_order
 from tests.indexer.scripted_chain import ScriptedChain, accept_all, deliveries, life, node, running, webhook_item
 from zmart_lite.errors import RpcRefused, RpcUnavailable, UndecodableData
-from zmart_lite.indexer import service
+from zmart_lite.indexer import apply, service
 from zmart_lite.indexer.service import RETRY_S_MAX, UNAVAILABLE_RETRY_S
 from zmart_lite.ops.rates import total_of
 from zmart_lite.store import chainlog, markets
@@ -60,6 +61,34 @@ async def test_small_batches_and_restarts_change_nothing(tmp_path: Path, seed: i
                 record = await here.store.read(lambda tx, of=market_id: markets.find_record(tx, of))
                 truth = chain.log.market(market_id)
                 assert markets.account_of(record, truth.bump) == truth
+
+
+async def test_others_do_not_wait_for_a_whole_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apply, "PART", 2)
+    log, gate = life(), Gate()
+    async with node(tmp_path, ScriptedChain(log)) as here:
+        holding = await gate.close(here.store)
+        loop = asyncio.get_running_loop()
+        indexing = loop.create_task(here.indexer.writer.apply([(each, "poll") for each in log.transactions]))
+        await asyncio.sleep(0)
+        other = loop.create_task(here.store.write(lambda tx: tx.value("SELECT count(*) FROM transactions")))
+        await asyncio.sleep(0)
+        gate.go.set()
+        await holding
+        assert await other == apply.PART
+        applied = await indexing
+        assert (applied.transactions, applied.left) == (len(log.transactions), ())
+        assert len(applied.events) == len(log.transactions)
+        assert await here.dump() == in_order(log.transactions).dump()
+
+
+async def test_a_batch_is_bounded_by_the_size_of_its_payloads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "PAYLOADS_BYTES_MAX", 1)
+    async with node(tmp_path, ScriptedChain(life())) as here:
+        await accept_all(here, payload=True)
+        assert await here.indexer.index_inbox() == 1
+        await here.work()
+        assert await here.dump() == in_order(here.chain.log.transactions).dump()
 
 
 @pytest.mark.parametrize("payload", [b"", b"[]", b"nonsense", b'{"signature": "x"}', b"[{}, {}]"])

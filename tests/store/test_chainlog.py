@@ -11,6 +11,7 @@ from zmart_lite.store.chainlog import Delivery, LogChange
 from zmart_lite.store.db import Tx
 
 ADDRESS = bytes([5]) * 32
+MIB = 2**20
 
 
 @pytest.fixture
@@ -59,24 +60,34 @@ def test_what_is_indexed_is_not_delivered_again(database: Database) -> None:
 def test_the_inbox_is_read_in_the_order_of_slots(database: Database) -> None:
     deliver(database, (1, 30), (2, 20), (3, 10))
     deliver(database, (4, 15))
-    assert [row["slot"] for row in chainlog.list_inbox(database.tx, 100)] == [10, 15, 20, 30]
+    assert [row["slot"] for row in chainlog.list_inbox(database.tx, 100, MIB)] == [10, 15, 20, 30]
 
 
 def test_the_inbox_is_read_in_batches(database: Database) -> None:
     deliver(database, *((number, number) for number in range(12)))
-    assert [row["slot"] for row in chainlog.list_inbox(database.tx, 5)] == [0, 1, 2, 3, 4]
+    assert [row["slot"] for row in chainlog.list_inbox(database.tx, 5, MIB)] == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(("bytes_max", "slots"), [(0, [0]), (11, [0]), (12, [0, 1]), (19, [0, 1]), (20, [0, 1, 2, 3])])
+def test_the_inbox_is_read_up_to_a_size_but_one_in_any_case(
+    database: Database, bytes_max: int, slots: list[int]
+) -> None:
+    payloads = [bytes(5), bytes(7), bytes(8), None]
+    told = [Delivery(signature_of(slot), slot, payload) for slot, payload in enumerate(payloads)]
+    database.write(lambda tx: chainlog.add_deliveries(tx, told, "webhook"))
+    assert [row["slot"] for row in chainlog.list_inbox(database.tx, 10, bytes_max)] == slots
 
 
 @pytest.mark.parametrize("counted", [True, False])
 def test_a_postponed_delivery_waits_for_its_turn(database: Database, counted: bool) -> None:
     deliver(database, (1, 5))
-    (row,) = chainlog.list_inbox(database.tx, 100)
+    (row,) = chainlog.list_inbox(database.tx, 100, MIB)
     later = database.now_ms + 50
     database.write(lambda tx: chainlog.postpone_delivery(tx, row["id"], "e" * 9_999, later, counted=counted))
-    assert chainlog.list_inbox(database.tx, 100) == []
+    assert chainlog.list_inbox(database.tx, 100, MIB) == []
     assert chainlog.next_inbox_try_ms(database.tx) == later
     database.now_ms = later
-    (row,) = chainlog.list_inbox(database.tx, 100)
+    (row,) = chainlog.list_inbox(database.tx, 100, MIB)
     assert row["attempts"] == int(counted)
     assert len(row["error"]) == chainlog.ERROR_CHARACTERS_MAX
 
@@ -92,7 +103,7 @@ def test_deliveries_are_removed_however_many_and_no_others(database: Database) -
     count = chainlog.VALUES_PER_QUERY_MAX + 1
     deliver(database, *((number, number) for number in range(count + 2)))
     database.write(lambda tx: chainlog.remove_deliveries(tx, [signature_of(number) for number in range(count)]))
-    assert [row["slot"] for row in chainlog.list_inbox(database.tx, 2 * count)] == [count, count + 1]
+    assert [row["slot"] for row in chainlog.list_inbox(database.tx, 2 * count, MIB)] == [count, count + 1]
 
 
 # Transactions

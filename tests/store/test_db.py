@@ -13,6 +13,7 @@ from typing import cast
 import pytest
 from pysqlite3 import dbapi2 as sqlite
 
+from tests.gate import Gate
 from zmart_lite.errors import Conflict, ReadTooLong, StartupError, StoreUnavailable
 from zmart_lite.models import FeedMessage
 from zmart_lite.store.amounts import u64_text
@@ -36,23 +37,6 @@ def add_wallet(tx: Tx, number: int) -> int:
 
 def count(tx: Tx) -> int:
     return int(tx.value("SELECT count(*) FROM wallets"))
-
-
-class Gate:
-    """Holds the writer's thread inside a unit, so that a test decides what waits behind it."""
-
-    def __init__(self) -> None:
-        self.entered = threading.Event()
-        self.go = threading.Event()
-
-    def unit(self, _: Tx) -> None:
-        self.entered.set()
-        assert self.go.wait(10)
-
-    async def close(self, store: Store) -> "asyncio.Task[None]":
-        task = asyncio.get_running_loop().create_task(store.write(self.unit))
-        await asyncio.to_thread(self.entered.wait, 10)
-        return task
 
 
 async def behind_gate(store: Store, *units: object) -> list[object]:
@@ -89,6 +73,32 @@ async def test_a_commit_holds_a_bounded_number_of_units(tmp_path: Path) -> None:
     await behind_gate(store, *(lambda tx, n=n: add_wallet(tx, n) for n in range(GROUP_UNITS_MAX + 5)))
     assert groups == [1, GROUP_UNITS_MAX, 5]
     await store.close()
+
+
+async def test_a_unit_learns_whether_others_wait_for_it(store: Store) -> None:
+    def asks(tx: Tx) -> bool:
+        return tx.is_awaited()
+
+    assert await store.write(asks) is False
+    assert await behind_gate(store, asks, asks) == [True, True]
+
+
+async def test_a_unit_learns_of_one_that_comes_while_it_runs(store: Store) -> None:
+    asked, told = threading.Event(), threading.Event()
+
+    def asks_twice(tx: Tx) -> tuple[bool, bool]:
+        before = tx.is_awaited()
+        asked.set()
+        assert told.wait(10)
+        return before, tx.is_awaited()
+
+    first = asyncio.get_running_loop().create_task(store.write(asks_twice))
+    await asyncio.to_thread(asked.wait, 10)
+    second = asyncio.get_running_loop().create_task(store.write(count))
+    await asyncio.sleep(0)
+    told.set()
+    assert await first == (False, True)
+    assert await second == 0
 
 
 async def test_a_failing_unit_leaves_nothing_and_takes_no_other_with_it(store: Store) -> None:

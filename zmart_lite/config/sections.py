@@ -173,7 +173,10 @@ class Indexer:
     )
     poll_interval_s: int = setting(60, "How often the poller looks for what the webhook missed.", low=1, high=3600)
     batch_size: int = setting(
-        2000, "Transactions folded in one database transaction. Votes wait for it, some 0.2 s.", low=1, high=5000
+        8000,
+        "Transactions indexed in one commit. Once others wait for the database, it ends within 2000 of them.",
+        low=1,
+        high=20_000,
     )
     attempts_max: int = setting(3, "Attempts to fetch a transaction before it becomes a dead letter.", low=1, high=20)
     retry_delay_s: int = setting(

@@ -25,6 +25,9 @@ from zmart_lite.store import chainlog, markets, messages, texts
 from zmart_lite.store.db import Tx
 from zmart_lite.store.markets import Record
 
+PART = 2_000
+"""Transactions between two looks whether others wait for the database: some 0.2 s."""
+
 CONFIG_EVENTS = (models.GlobalConfigInitialized, models.ConfigUpdated, models.ProtocolPauseStatusChanged)
 
 
@@ -39,6 +42,12 @@ class Applied(NamedTuple):
     dead_letters: int
     markets: tuple[bytes, ...]
     """Ids of the markets that changed."""
+    left: "Sequence[Sourced]" = ()
+    """Those for which others were not made to wait, still to be applied."""
+
+
+Sourced = tuple[ChainTransaction, str]
+"""A transaction, and the source that told of it."""
 
 
 class Applier:
@@ -300,6 +309,10 @@ class Applier:
         self._note(change)
         self.finish()
 
+    def flush(self) -> None:
+        """Write what was folded so far."""
+        self._projection.flush()
+
     def finish(self) -> Applied:
         """Write everything, fold again what came late, and tell what the batch came to."""
         self._projection.flush()
@@ -340,21 +353,34 @@ def apply_transactions(
     tx: Tx,
     codec: Codec,
     context: messages.FeedContext,
-    batch: Sequence[tuple[ChainTransaction, str]],
+    batch: Sequence[Sourced],
     *,
     finality: int,
     unchecked: Collection[bytes] = (),
 ) -> Applied:
-    """Apply (transaction, source) pairs, in chain order among themselves, and take them out of the inbox.
+    """Apply transactions in chain order among themselves, and take them out of the inbox: all, or as many as were
+    begun when others came to wait for the database.
 
     ``unchecked``: signatures of those that are known by the words of a delivery only.
     """
     applier = Applier(tx, codec, context)
-    logs = {found.signature: events_of(codec, found) for found, _ in batch}
-    events = [logged.event for parsed in logs.values() for logged in parsed.events if logged.event is not None]
-    applier.prefetch([found.signature for found, _ in batch], events)
-    for found, source in sorted(batch, key=lambda item: (item[0].slot, item[0].index_in_block or 0)):
+    ordered = sorted(batch, key=lambda item: (item[0].slot, item[0].index_in_block or 0))
+    done = 0
+    while done < len(ordered) and not (done and tx.is_awaited()):
+        part = ordered[done : done + PART]
+        _apply_part(applier, codec, part, finality, unchecked)
+        done += len(part)
+    chainlog.remove_deliveries(tx, [found.signature for found, _ in ordered[:done]])
+    return applier.finish()._replace(left=ordered[done:])
+
+
+def _apply_part(
+    applier: Applier, codec: Codec, part: Sequence[Sourced], finality: int, unchecked: Collection[bytes]
+) -> None:
+    logs = [events_of(codec, found) for found, _ in part]
+    events = [logged.event for parsed in logs for logged in parsed.events if logged.event is not None]
+    applier.prefetch([found.signature for found, _ in part], events)
+    for (found, source), parsed in zip(part, logs, strict=True):
         checked = found.signature not in unchecked
-        applier.add(found, source=source, finality=finality, checked=checked, parsed=logs[found.signature])
-    chainlog.remove_deliveries(tx, [found.signature for found, _ in batch])
-    return applier.finish()
+        applier.add(found, source=source, finality=finality, checked=checked, parsed=parsed)
+    applier.flush()

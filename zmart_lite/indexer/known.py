@@ -36,15 +36,16 @@ class Known:
         found_in_log = dict.fromkeys(chainlog.known_signatures(self._tx, signatures), True)
         self._logged = dict.fromkeys(signatures, False) | self._logged | found_in_log
         owners = {wallet for event in events if (wallet := fold.wallet_of(event)) is not None}
-        self._wallets |= markets.wallet_keys(self._tx, sorted(owners))
+        self._wallets |= markets.wallet_keys(self._tx, sorted(owners - self._wallets.keys()))
         wanted = {market_id for event in events if (market_id := getattr(event, "market_id", None)) is not None}
-        for found in markets.list_records(self._tx, sorted(wanted)):
+        for found in markets.list_records(self._tx, sorted(wanted - self._by_id.keys())):
             self._keep(found)
         traded = {(event.market_id, event.user) for event in events if isinstance(event, TRADES)}
         keys, wallets = {market_id: record["id"] for market_id, record in self._by_id.items()}, self._wallets
         pairs = {
             (keys[market_id], wallets[user]) for market_id, user in traded if market_id in keys and user in wallets
         }
+        pairs -= self._held.keys()
         self._held |= dict.fromkeys(pairs)
         self._held |= positions.find_positions(self._tx, sorted(pairs))
 

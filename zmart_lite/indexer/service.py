@@ -15,7 +15,7 @@ from zmart_lite.chain.webhook import parse_payload
 from zmart_lite.codec import Codec
 from zmart_lite.errors import ChainError, RequestError, RpcUnavailable, StoreUnavailable, UndecodableData
 from zmart_lite.indexer.accounts import Accounts, Difference
-from zmart_lite.indexer.apply import Applied
+from zmart_lite.indexer.apply import Applied, Sourced
 from zmart_lite.indexer.finality import FETCHES_MAX, Finality
 from zmart_lite.indexer.letters import DeadLetters
 from zmart_lite.indexer.poller import PollResult, poll
@@ -45,6 +45,8 @@ STORE_RETRY_S = 1.0
 IDLE_S_MAX = 30.0
 
 
+PAYLOADS_BYTES_MAX = 32 * 2**20
+"""Payloads of a batch: what is read of the inbox into memory at once."""
 FETCHED_PER_BATCH = 100
 """Transactions of a batch that have to be fetched, which takes longer than all else: what a crash loses of that, and
 how long what needs no fetch waits for it."""
@@ -63,7 +65,7 @@ class IndexerOptions(NamedTuple):
     """Settings of the indexer; times in seconds."""
 
     start_slot: int = 0
-    batch_size: int = 2_000
+    batch_size: int = 8_000
     attempts_max: int = 3
     retry_delay_s: int = 1
     poll_overlap_slots: int = 64
@@ -179,7 +181,7 @@ class Indexer:
     async def index_inbox(self) -> int:
         """Index one batch of the inbox; how many transactions it came to."""
         size = self._options.batch_size
-        rows = _cut(await self._store.read(lambda tx: chainlog.list_inbox(tx, size)))
+        rows = _cut(await self._store.read(lambda tx: chainlog.list_inbox(tx, size, PAYLOADS_BYTES_MAX)))
         if not rows:
             return 0
         gate = asyncio.Semaphore(FETCHES_MAX)
@@ -272,7 +274,7 @@ class Indexer:
         await self._apply([(found, source)])
         return True
 
-    async def _apply(self, batch: Sequence[tuple[ChainTransaction, str]], unchecked: Collection[bytes] = ()) -> Applied:
+    async def _apply(self, batch: Sequence[Sourced], unchecked: Collection[bytes] = ()) -> Applied:
         """Apply a batch, then read from the chain what the log was found not to tell."""
         applied = await self.writer.apply(batch, unchecked)
         await self._accounts.read_missing()

@@ -8,7 +8,7 @@ from zmart_lite.chain.events import events_of
 from zmart_lite.chain.rpc import Rpc
 from zmart_lite.codec import Codec
 from zmart_lite.errors import ChainError, StoreUnavailable
-from zmart_lite.indexer.apply import Applied, Applier, apply_transactions
+from zmart_lite.indexer.apply import Applied, Applier, Sourced, apply_transactions
 from zmart_lite.models import ChainTransaction, Commitment
 from zmart_lite.ops.metrics import Metrics
 from zmart_lite.store import chainlog, markets, messages
@@ -44,13 +44,13 @@ class LogWriter:
         self._metrics = metrics
         self._feed_context = feed_context
 
-    async def apply(self, batch: Sequence[tuple[ChainTransaction, str]], unchecked: Collection[bytes] = ()) -> Applied:
-        """Apply (transaction, source) pairs, then settle the order of blocks that hold several of ours.
+    async def apply(self, batch: Sequence[Sourced], unchecked: Collection[bytes] = ()) -> Applied:
+        """Apply transactions, then settle the order of blocks that hold several of ours.
 
         ``unchecked``: signatures of those that only a delivery told of.
         """
         async with self.lock:
-            applied = await self._write_batch(batch, unchecked)
+            applied = await self._write(batch, unchecked)
             unsettled = [slot for slot in applied.unordered_slots if not await self.order_block(slot)]
             if unsettled:
                 await self._set_ordered_below(min(unsettled))
@@ -61,15 +61,23 @@ class LogWriter:
             self._metrics.events_indexed_total.labels(event_type).inc()
         return applied
 
-    def _count_missed(self, batch: Sequence[tuple[ChainTransaction, str]]) -> None:
+    def _count_missed(self, batch: Sequence[Sourced]) -> None:
         for found, source in batch:
             if source == "poll" and found.slot in self.missed_slots:
                 self._metrics.missed_events_total.inc(len(events_of(self.codec, found).events))
 
-    async def _write_batch(
-        self, batch: Sequence[tuple[ChainTransaction, str]], unchecked: Collection[bytes]
-    ) -> Applied:
-        """Apply a batch in one commit, or, where that fails, by halves, putting aside those that cannot be."""
+    async def _write(self, batch: Sequence[Sourced], unchecked: Collection[bytes]) -> Applied:
+        """Apply a batch in one commit, or in several where others wait for the database in between."""
+        done: list[Applied] = []
+        while batch:
+            done.append(await self._write_batch(batch, unchecked))
+            batch = done[-1].left
+        return _together(done)
+
+    async def _write_batch(self, batch: Sequence[Sourced], unchecked: Collection[bytes]) -> Applied:
+        """Apply a batch, or its beginning, in one commit, or, where that fails, by halves, putting aside those that
+        cannot be applied.
+        """
         context = self._feed_context()
         try:
             applied = await self.store.write(
@@ -92,14 +100,7 @@ class LogWriter:
                 self._metrics.event_decode_failures_total.labels("undecodable").inc(applied.dead_letters)
             return applied
         ordered, middle = sorted(batch, key=lambda item: item[0].slot), len(batch) // 2
-        parts = [await self._write_batch(half, unchecked) for half in (ordered[:middle], ordered[middle:])]
-        return Applied(
-            sum(part.transactions for part in parts),
-            tuple(event for part in parts for event in part.events),
-            tuple(sorted({slot for part in parts for slot in part.unordered_slots})),
-            sum(part.dead_letters for part in parts),
-            tuple(dict.fromkeys(market for part in parts for market in part.markets)),
-        )
+        return _together([await self._write(half, unchecked) for half in (ordered[:middle], ordered[middle:])])
 
     async def refold(self, changed: Callable[[Tx], LogChange]) -> None:
         """Run a unit that changes the log, and fold what it concerns again in the same commit. Hold the lock."""
@@ -158,6 +159,19 @@ class LogWriter:
         reached = min([reached, slot_settled, *unsettled])
         if reached > floor:
             await self.store.write(lambda tx: chainlog.set_meta(tx, ORDERED_SLOT, str(reached)))
+
+
+def _together(parts: Sequence[Applied]) -> Applied:
+    """What several commits came to."""
+    if len(parts) == 1:
+        return parts[0]
+    return Applied(
+        sum(part.transactions for part in parts),
+        tuple(event for part in parts for event in part.events),
+        tuple(sorted({slot for part in parts for slot in part.unordered_slots})),
+        sum(part.dead_letters for part in parts),
+        tuple(dict.fromkeys(market for part in parts for market in part.markets)),
+    )
 
 
 def _put_aside(tx: Tx, found: ChainTransaction, error: str) -> None:

@@ -1,6 +1,8 @@
 """The chain's log in the database: deliveries waiting in the inbox, transactions, events, dead letters, cursors."""
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import NamedTuple, cast
 
 from zmart_lite.models import ChainTransaction
@@ -85,11 +87,14 @@ def count_missed_events(tx: Tx, slot_min: int, slot_max: int) -> int:
     return cast(int, tx.value(sql, (slot_min, slot_max)))
 
 
-def list_inbox(tx: Tx, limit: int) -> list[Row]:
-    """The deliveries whose turn it is: in the order of their slots, whatever that of arrival."""
-    return tx.all(
-        "SELECT * FROM inbox WHERE next_try_ms <= ? ORDER BY next_try_ms, slot, id LIMIT ?", (tx.now_ms, limit)
-    )
+def list_inbox(tx: Tx, limit: int, payloads_bytes_max: int) -> list[Row]:
+    """The deliveries whose turn it is: in the order of their slots, whatever that of arrival. At most ``limit``, with
+    payloads of that many bytes together, but one in any case.
+    """
+    due = "FROM inbox WHERE next_try_ms <= ? ORDER BY next_try_ms, slot, id LIMIT ?"
+    sizes = [row[0] for row in tx.all(f"SELECT coalesce(length(payload), 0) {due}", (tx.now_ms, limit))]
+    fitting = bisect_right(list(accumulate(sizes)), payloads_bytes_max)
+    return tx.all(f"SELECT * {due}", (tx.now_ms, max(fitting, 1)))
 
 
 def next_inbox_try_ms(tx: Tx) -> int | None:

@@ -79,9 +79,18 @@ def wall_clock_ms() -> int:
 class Tx:
     """One open transaction: what a unit of work sees of the database. Not to be kept beyond the unit."""
 
-    def __init__(self, connection: Any, now_ms: int, feed_head: int | None = None) -> None:
-        """``feed_head``: offset of the newest message; None: to be looked up when it is needed."""
+    def __init__(
+        self,
+        connection: Any,
+        now_ms: int,
+        feed_head: int | None = None,
+        is_awaited: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """``feed_head``: offset of the newest message; None: to be looked up when it is needed. ``is_awaited`` tells
+        whether other units wait for this one to end.
+        """
         self._connection = connection
+        self.is_awaited = is_awaited
         self.now_ms = now_ms
         self.feed_head = feed_head
         self.published: list[FeedMessage] = []
@@ -397,7 +406,7 @@ class Store:
     async def _write_group(self, units: list[_Unit]) -> None:
         started = time.perf_counter()
         runs = [unit.run for unit in units]
-        outcomes, messages, changed = await self._writer.call(_run_group, runs, self.now_ms())
+        outcomes, messages, changed = await self._writer.call(_run_group, runs, self.now_ms(), self._is_awaited)
         self.changes.count(changed)
         broken = next((outcome.error for outcome in outcomes if isinstance(outcome.error, StoreUnavailable)), None)
         self.failed = str(broken) if broken else None
@@ -411,6 +420,9 @@ class Store:
         except Exception:
             # Whoever listens must not be able to stop the writer: every later write would wait for ever.
             logger.exception("a listener of the store failed")
+
+    def _is_awaited(self) -> bool:
+        return not self._units.empty()
 
 
 class _Outcome(NamedTuple):
@@ -443,12 +455,12 @@ def _passed(deadline: float) -> Callable[[], bool]:
 
 
 def _run_group(
-    connection: Any, runs: list[Callable[[Tx], Any]], now_ms: int
+    connection: Any, runs: list[Callable[[Tx], Any]], now_ms: int, is_awaited: Callable[[], bool]
 ) -> tuple[list[_Outcome], list[FeedMessage], set[str]]:
     """All units in one transaction, on the writer's thread. A failing commit fails every one of them."""
     try:
         connection.execute("BEGIN IMMEDIATE")
-        outcomes, messages, changed = _run_units(connection, runs, now_ms)
+        outcomes, messages, changed = _run_units(connection, runs, now_ms, is_awaited)
         connection.execute("COMMIT")
         return outcomes, messages, changed
     except sqlite.Error as error:
@@ -466,14 +478,17 @@ def _is_storage_failure(error: Exception) -> bool:
 
 
 def _run_units(
-    connection: Any, runs: list[Callable[[Tx], Any]], now_ms: int
+    connection: Any, runs: list[Callable[[Tx], Any]], now_ms: int, is_awaited: Callable[[], bool]
 ) -> tuple[list[_Outcome], list[FeedMessage], set[str]]:
     outcomes: list[_Outcome] = []
     messages: list[FeedMessage] = []
     changed: set[str | None] = set()
     is_first, feed_head = True, None
+    if len(runs) > 1:
+        # The others of the group wait, too, whether they have been run or not.
+        is_awaited = _always
     for run in runs:
-        tx = Tx(connection, now_ms, feed_head)
+        tx = Tx(connection, now_ms, feed_head, is_awaited)
         if not is_first:
             connection.execute("SAVEPOINT unit")
         try:
@@ -493,6 +508,10 @@ def _run_units(
         messages += tx.published
         changed |= tx.changed
     return outcomes, messages, {table for table in changed if table is not None}
+
+
+def _always() -> bool:
+    return True
 
 
 def _undo(connection: Any, is_first: bool) -> None:

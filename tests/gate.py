@@ -1,0 +1,23 @@
+"""A hand on the store's writer."""
+
+import asyncio
+import threading
+
+from zmart_lite.store.db import Store, Tx
+
+
+class Gate:
+    """Holds the writer's thread inside a unit, so that a test decides what waits behind it."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Event()
+        self.go = threading.Event()
+
+    def unit(self, _: Tx) -> None:
+        self.entered.set()
+        assert self.go.wait(10)
+
+    async def close(self, store: Store) -> "asyncio.Task[None]":
+        task = asyncio.get_running_loop().create_task(store.write(self.unit))
+        await asyncio.to_thread(self.entered.wait, 10)
+        return task
