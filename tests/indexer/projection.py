@@ -14,7 +14,7 @@ from zmart_lite.indexer.apply import Applied, Applier, Sourced, apply_transactio
 from zmart_lite.models import ChainTransaction
 from zmart_lite.store import chainlog, migrate
 from zmart_lite.store.chainlog import LogChange
-from zmart_lite.store.db import Row, Tx
+from zmart_lite.store.db import Row, Shared, Tx
 from zmart_lite.store.messages import FeedContext
 from zmart_lite.store.rows import RowSettings
 
@@ -93,7 +93,7 @@ class Database:
         self.now_ms += 1
         self.connection.execute("BEGIN")
         try:
-            tx = Tx(self.connection, self.now_ms, is_awaited=is_awaited)
+            tx = Tx(self.connection, self.now_ms, shared=Shared(is_awaited, {}))
             result = unit(tx)
             tx.store_published()
         except BaseException:

@@ -76,6 +76,23 @@ def wall_clock_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def _never() -> bool:
+    return False
+
+
+def _always() -> bool:
+    return True
+
+
+class Shared(NamedTuple):
+    """What all units of work of a store have in common. ``is_awaited`` tells whether others wait for the running one to
+    end; ``wallet_keys``: keys of wallets by address, as far as they are known. They never change.
+    """
+
+    is_awaited: Callable[[], bool]
+    wallet_keys: dict[bytes, int]
+
+
 class Tx:
     """One open transaction: what a unit of work sees of the database. Not to be kept beyond the unit."""
 
@@ -84,13 +101,11 @@ class Tx:
         connection: Any,
         now_ms: int,
         feed_head: int | None = None,
-        is_awaited: Callable[[], bool] = lambda: False,
+        shared: Shared | None = None,
     ) -> None:
-        """``feed_head``: offset of the newest message; None: to be looked up when it is needed. ``is_awaited`` tells
-        whether other units wait for this one to end.
-        """
+        """``feed_head``: offset of the newest message; None: to be looked up when it is needed."""
         self._connection = connection
-        self.is_awaited = is_awaited
+        self.is_awaited, self.wallet_keys = shared or Shared(_never, {})
         self.now_ms = now_ms
         self.feed_head = feed_head
         self.published: list[FeedMessage] = []
@@ -253,6 +268,7 @@ class Store:
         """Why the last commit failed; None while the store works."""
         self.changes = Changes()
         self._units: asyncio.Queue[_Unit | None] = asyncio.Queue()
+        self._shared = Shared(lambda: not self._units.empty(), {})
         self._readers: asyncio.Queue[_Connection] = asyncio.Queue()
         self._closing = False
         self._lock_file: int | None = None
@@ -406,7 +422,7 @@ class Store:
     async def _write_group(self, units: list[_Unit]) -> None:
         started = time.perf_counter()
         runs = [unit.run for unit in units]
-        outcomes, messages, changed = await self._writer.call(_run_group, runs, self.now_ms(), self._is_awaited)
+        outcomes, messages, changed = await self._writer.call(_run_group, runs, self.now_ms(), self._shared)
         self.changes.count(changed)
         broken = next((outcome.error for outcome in outcomes if isinstance(outcome.error, StoreUnavailable)), None)
         self.failed = str(broken) if broken else None
@@ -420,9 +436,6 @@ class Store:
         except Exception:
             # Whoever listens must not be able to stop the writer: every later write would wait for ever.
             logger.exception("a listener of the store failed")
-
-    def _is_awaited(self) -> bool:
-        return not self._units.empty()
 
 
 class _Outcome(NamedTuple):
@@ -455,18 +468,19 @@ def _passed(deadline: float) -> Callable[[], bool]:
 
 
 def _run_group(
-    connection: Any, runs: list[Callable[[Tx], Any]], now_ms: int, is_awaited: Callable[[], bool]
+    connection: Any, runs: list[Callable[[Tx], Any]], now_ms: int, shared: Shared
 ) -> tuple[list[_Outcome], list[FeedMessage], set[str]]:
     """All units in one transaction, on the writer's thread. A failing commit fails every one of them."""
     try:
         connection.execute("BEGIN IMMEDIATE")
-        outcomes, messages, changed = _run_units(connection, runs, now_ms, is_awaited)
+        outcomes, messages, changed = _run_units(connection, runs, now_ms, shared)
         connection.execute("COMMIT")
         return outcomes, messages, changed
     except sqlite.Error as error:
         logger.error("commit failed: %s", error)
         if connection.in_transaction:
             connection.execute("ROLLBACK")
+        shared.wallet_keys.clear()
         failure = StoreUnavailable(f"The database cannot be written: {error}")
         return [_Outcome(None, failure) for _ in runs], [], set()
 
@@ -478,7 +492,7 @@ def _is_storage_failure(error: Exception) -> bool:
 
 
 def _run_units(
-    connection: Any, runs: list[Callable[[Tx], Any]], now_ms: int, is_awaited: Callable[[], bool]
+    connection: Any, runs: list[Callable[[Tx], Any]], now_ms: int, shared: Shared
 ) -> tuple[list[_Outcome], list[FeedMessage], set[str]]:
     outcomes: list[_Outcome] = []
     messages: list[FeedMessage] = []
@@ -486,9 +500,9 @@ def _run_units(
     is_first, feed_head = True, None
     if len(runs) > 1:
         # The others of the group wait, too, whether they have been run or not.
-        is_awaited = _always
+        shared = shared._replace(is_awaited=_always)
     for run in runs:
-        tx = Tx(connection, now_ms, feed_head, is_awaited)
+        tx = Tx(connection, now_ms, feed_head, shared)
         if not is_first:
             connection.execute("SAVEPOINT unit")
         try:
@@ -499,6 +513,7 @@ def _run_units(
                 # A full disk or an I/O error may have rolled back everything, savepoints and all.
                 raise sqlite.OperationalError(str(error)) from error
             _undo(connection, is_first)
+            shared.wallet_keys.clear()
             outcomes.append(_Outcome(None, error))
             continue
         if not is_first:
@@ -508,10 +523,6 @@ def _run_units(
         messages += tx.published
         changed |= tx.changed
     return outcomes, messages, {table for table in changed if table is not None}
-
-
-def _always() -> bool:
-    return True
 
 
 def _undo(connection: Any, is_first: bool) -> None:

@@ -17,6 +17,8 @@ Record = dict[str, Any]
 
 NO_KEY = bytes(32)
 U64_MAX = 2**64 - 1
+WALLETS_KNOWN_MAX = 10_000
+"""Wallets whose keys are remembered, some 2 MiB."""
 VALUES_PER_QUERY_MAX = 500
 
 _U64_COLUMNS = (
@@ -168,11 +170,13 @@ def list_records(tx: Tx, market_ids: Sequence[bytes]) -> list[Record]:
 
 def wallet_keys(tx: Tx, addresses: Sequence[bytes]) -> dict[bytes, int]:
     """The keys of those of the wallets that have been seen."""
-    found: dict[bytes, int] = {}
-    for part in _parts(addresses):
+    known = tx.wallet_keys
+    if len(known) > WALLETS_KNOWN_MAX:
+        known.clear()
+    for part in _parts([address for address in addresses if address not in known]):
         rows = tx.all(f"SELECT address, id FROM wallets WHERE address IN ({', '.join('?' * len(part))})", part)
-        found.update(rows)
-    return found
+        known.update(rows)
+    return {address: known[address] for address in addresses if address in known}
 
 
 def _parts(values: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
