@@ -8,6 +8,7 @@ import asyncio
 import json
 import os
 import random
+import shutil
 import tempfile
 import time
 from base64 import b64encode
@@ -37,6 +38,8 @@ from zmart_lite.store.rows import RowSettings
 PROGRAM = bytes(Pubkey.from_string("7h3gXfBfYFueFVLYyfL5Qo1QGsf4GQUfW96FKVgnUsJS"))
 SYSTEM = "11111111111111111111111111111111"
 EVENTS = 200_000
+ROUNDS = 3
+"""The fastest counts, of the backfill and of the bare inserts, so that a busy moment of the host is not measured."""
 MARKETS, WALLETS = 200, 2_000
 BATCH = Config().indexer.batch_size
 EVENTS_PER_SECOND_MIN = 8_000
@@ -89,9 +92,18 @@ def run() -> list[Measurement]:
         tempfile.TemporaryDirectory(prefix="zmart-bench-") as folder,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        filled = runner.run(_backfill(Path(folder) / "zmart.db"))
-        bare = runner.run(_bare(Path(folder)))
+        rounds = [runner.run(_round(Path(folder) / str(number))) for number in range(ROUNDS)]
+    filled, bare = (max(found, key=Watch.rate) for found in zip(*rounds, strict=True))
     return list(_measured(filled, bare))
+
+
+async def _round(folder: Path) -> tuple[Watch, Watch]:
+    """A backfill, and beside it the bare inserts; the databases are gone afterwards."""
+    folder.mkdir()
+    try:
+        return await _backfill(folder / "zmart.db"), await _bare(folder)
+    finally:
+        shutil.rmtree(folder)
 
 
 def _measured(filled: Watch, bare: Watch) -> Iterator[Measurement]:

@@ -226,11 +226,20 @@ async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
 
 async def test_every_commit_is_synchronous(store: Store) -> None:
     def settings(connection: sqlite.Connection) -> list[object]:
-        names = ("synchronous", "journal_mode", "foreign_keys", "mmap_size", "page_size", "wal_autocheckpoint")
+        names = ("synchronous", "journal_mode", "foreign_keys", "mmap_size")
         return [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names]
 
-    assert await store.on_writer(settings) == [2, "wal", 1, 0, 8_192, 8_192]
+    assert await store.on_writer(settings) == [2, "wal", 1, 0]
     assert await store.read(lambda tx: tx.value("PRAGMA wal_autocheckpoint")) == 0
+
+
+async def test_the_log_goes_back_into_the_database_every_128_mib_and_keeps_no_more_than_256(store: Store) -> None:
+    def settings(connection: sqlite.Connection) -> list[int]:
+        names = ("page_size", "wal_autocheckpoint", "journal_size_limit")
+        return [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names]
+
+    page_bytes, pages, kept_bytes = await store.on_writer(settings)
+    assert (page_bytes, page_bytes * pages, kept_bytes) == (8_192, 128 * 2**20, 256 * 2**20)
 
 
 # A full disk

@@ -42,8 +42,11 @@ BUSY_TIMEOUT_MS = 5_000
 PAGE_BYTES = 8_192
 """Of new databases. Twice SQLite's default: half as many pages change in a large commit, and with them the copies and
 checksums of its log, which makes a backfill a sixth cheaper; a small commit takes a tenth longer."""
-CHECKPOINT_PAGES = 64 * 2**20 // PAGE_BYTES
-"""64 MiB of WAL: a page that many commits change is written back once for all of them."""
+CHECKPOINT_PAGES = 128 * 2**20 // PAGE_BYTES
+"""128 MiB of WAL: a page that many commits change is written back once for all of them."""
+WAL_KEPT_BYTES = 256 * 2**20
+"""What the WAL's file may keep of the disk while it is empty. With less, a backfill, whose largest commits take some
+90 MiB, would give back and ask for the same room over and over."""
 CACHED_STATEMENTS = 512
 ROWS_PER_FETCH = 64
 READ_STEPS = 10_000
@@ -209,7 +212,7 @@ def _pragmas(cache_mb: int, read_only: bool) -> tuple[str, ...]:
         "temp_store = MEMORY",
         # Only the writer checkpoints.
         f"wal_autocheckpoint = {0 if read_only else CHECKPOINT_PAGES}",
-        "journal_size_limit = 67108864",
+        f"journal_size_limit = {WAL_KEPT_BYTES}",
         f"query_only = {int(read_only)}",
     )
 
