@@ -21,3 +21,14 @@ class Gate:
         task = asyncio.get_running_loop().create_task(store.write(self.unit))
         await asyncio.to_thread(self.entered.wait, 10)
         return task
+
+
+async def behind_gate(store: Store, *units: object) -> list[object]:
+    """The outcomes of units that are written in one commit."""
+    gate = Gate()
+    holding = await gate.close(store)
+    waiting = [asyncio.get_running_loop().create_task(store.write(unit)) for unit in units]  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    gate.go.set()
+    await holding
+    return list(await asyncio.gather(*waiting, return_exceptions=True))

@@ -6,48 +6,18 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import cast
 
 import pytest
 from pysqlite3 import dbapi2 as sqlite
 
-from tests.gate import Gate
-from zmart_lite.errors import Conflict, ReadTooLong, StartupError, StoreUnavailable
+from tests.gate import Gate, behind_gate
+from tests.store.units import add_wallet, count
+from zmart_lite.errors import Conflict, StartupError, StoreUnavailable
 from zmart_lite.models import FeedMessage
-from zmart_lite.store import markets
-from zmart_lite.store.amounts import u64_text
-from zmart_lite.store.db import GROUP_UNITS_MAX, Shared, Store, Tx
+from zmart_lite.store.db import GROUP_UNITS_MAX, Store, Tx
 
 REPOSITORY = Path(__file__).parents[2]
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    opened = await Store(tmp_path / "zmart.db").open()
-    yield opened
-    await opened.close()
-
-
-def add_wallet(tx: Tx, number: int) -> int:
-    tx.execute("INSERT INTO wallets (address, first_seen_ms) VALUES (?, ?)", (number.to_bytes(32, "big"), tx.now_ms))
-    return number
-
-
-def count(tx: Tx) -> int:
-    return int(tx.value("SELECT count(*) FROM wallets"))
-
-
-async def behind_gate(store: Store, *units: object) -> list[object]:
-    """The outcomes of units that are written in one commit."""
-    gate = Gate()
-    holding = await gate.close(store)
-    waiting = [asyncio.get_running_loop().create_task(store.write(unit)) for unit in units]  # type: ignore[arg-type]
-    await asyncio.sleep(0)
-    gate.go.set()
-    await holding
-    return list(await asyncio.gather(*waiting, return_exceptions=True))
 
 
 # One commit for many
@@ -375,7 +345,9 @@ async def test_closing_finishes_what_waits_and_refuses_what_comes(tmp_path: Path
 
 
 async def test_a_store_that_was_never_opened_can_be_closed(tmp_path: Path) -> None:
-    await Store(tmp_path / "zmart.db").close()
+    store = Store(tmp_path / "zmart.db")
+    await store.close()
+    assert store.connections() == {"writer": 0, "reading": 0, "idle": 0}
 
 
 # Bounds and options
@@ -423,188 +395,3 @@ async def finished(tasks: list["asyncio.Task[int]"], number: int) -> list["async
     while len(tasks) - len(left) < number:
         _, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
     return tasks
-
-
-# Reading
-
-
-async def test_a_read_cannot_write(store: Store) -> None:
-    with pytest.raises(StoreUnavailable, match="readonly"):
-        await store.read(lambda tx: add_wallet(tx, 1))
-    assert await store.read(count) == 0
-
-
-async def test_a_read_sees_one_state_however_long_it_takes(store: Store) -> None:
-    await store.write(lambda tx: add_wallet(tx, 1))
-    begun, go = threading.Event(), threading.Event()
-
-    def read_twice(tx: Tx) -> tuple[int, int]:
-        first = count(tx)
-        begun.set()
-        assert go.wait(10)
-        return first, count(tx)
-
-    reading = asyncio.get_running_loop().create_task(store.read(read_twice))
-    await asyncio.to_thread(begun.wait, 10)
-    await store.write(lambda tx: add_wallet(tx, 2))
-    go.set()
-    assert await reading == (1, 1)
-    assert await store.read(count) == 2
-
-
-async def test_what_a_read_raises_is_raised_and_the_reader_goes_on(store: Store) -> None:
-    def fails(_: Tx) -> None:
-        raise KeyError("x")
-
-    for _ in range(5):
-        with pytest.raises(KeyError):
-            await store.read(fails)
-    with pytest.raises(StoreUnavailable):
-        await store.read(lambda tx: tx.all("SELECT * FROM nowhere"))
-    assert await store.read(count) == 0
-
-
-@pytest.mark.parametrize("value", [0, 1, 2**63 - 1, 2**63, 2**64 - 1])
-async def test_amounts_keep_every_digit(store: Store, value: int) -> None:
-    write = "INSERT INTO meta (key, value) VALUES ('amount', ?)"
-    await store.write(lambda tx: tx.execute(write, (u64_text(value),)))
-    text = await store.read(lambda tx: tx.value("SELECT value FROM meta WHERE key = 'amount'"))
-    assert (int(text), len(text)) == (value, 20)
-
-
-@pytest.mark.parametrize("value", [-1, 2**64])
-def test_what_is_no_u64_is_refused(value: int) -> None:
-    with pytest.raises(ValueError, match="not a u64"):
-        u64_text(value)
-
-
-def test_texts_of_amounts_are_ordered_like_amounts() -> None:
-    values = [0, 9, 10, 99, 10**18, 2**63, 2**64 - 1]
-    assert sorted(map(u64_text, reversed(values))) == [u64_text(value) for value in values]
-
-
-async def test_times_are_the_clocks(tmp_path: Path) -> None:
-    store = await Store(tmp_path / "zmart.db", now_ms=lambda: 123).open()
-    assert await store.write(lambda tx: tx.now_ms) == 123
-    assert await store.read(lambda tx: tx.now_ms) == 123
-    await store.close()
-
-
-ENDLESS = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers) SELECT max(n) FROM numbers"
-
-
-async def test_a_read_is_stopped_at_its_time_limit_and_the_reader_goes_on(tmp_path: Path) -> None:
-    store = await Store(tmp_path / "zmart.db", readers=1).open()
-    for _ in range(2):
-        async with asyncio.timeout(5):
-            with pytest.raises(ReadTooLong):
-                await store.read(lambda tx: tx.value(ENDLESS), timeout_s=0.05)
-    # The limit was that reading's: neither a later one nor one without a limit is stopped by it.
-    long = ENDLESS.replace("FROM numbers)", "FROM numbers WHERE n < 300000)")
-    assert await store.read(lambda tx: tx.value(long), timeout_s=60) == 300_000
-    assert await store.read(lambda tx: tx.value(long)) == 300_000
-    await store.close()
-
-
-async def test_a_long_reading_begins_again_in_a_thread(tmp_path: Path) -> None:
-    store = await Store(tmp_path / "zmart.db").open()
-    threads: list[int] = []
-
-    def run(tx: Tx) -> int:
-        threads.append(threading.get_ident())
-        return cast(int, tx.value(ENDLESS.replace("FROM numbers)", "FROM numbers WHERE n < 100000)")))
-
-    assert await store.read(run, timeout_s=60) == 100_000
-    assert threads[0] == threading.get_ident() != threads[1]
-    await store.write(lambda tx: markets.wallet_key(tx, bytes(32)))
-    assert await store.read(count, timeout_s=60) == 1
-
-    def refuse(_: Tx) -> None:
-        raise Conflict("no", reason="wrong_state")
-
-    with pytest.raises(Conflict):
-        await store.read(refuse, timeout_s=60)
-    assert await store.read(count, timeout_s=60) == 1
-    await store.close()
-
-
-async def test_waiting_for_a_reader_is_part_of_the_time(tmp_path: Path) -> None:
-    store = await Store(tmp_path / "zmart.db", readers=1).open()
-    begun, go = threading.Event(), threading.Event()
-
-    def occupy(_: Tx) -> str:
-        begun.set()
-        assert go.wait(10)
-        return "read"
-
-    def read_long(tx: Tx) -> int:
-        return cast(int, tx.value(ENDLESS.replace("FROM numbers)", "FROM numbers WHERE n < 100000)")))
-
-    reading = asyncio.get_running_loop().create_task(store.read(occupy))
-    await asyncio.to_thread(begun.wait, 10)
-    with pytest.raises(ReadTooLong):
-        await store.read(read_long, timeout_s=0.02)
-    # What is short does not wait for what is long.
-    assert await store.read(count, timeout_s=0.02) == 0
-    waiting = asyncio.get_running_loop().create_task(store.read(read_long, timeout_s=60))
-    go.set()
-    assert (await reading, await waiting) == ("read", 100_000)
-    await store.close()
-
-
-# Keys of wallets
-
-
-def key_of(number: int) -> Callable[[Tx], int]:
-    return lambda tx: markets.wallet_key(tx, number.to_bytes(32, "big"))
-
-
-def keys_of(*numbers: int) -> Callable[[Tx], list[int | None]]:
-    addresses = [number.to_bytes(32, "big") for number in numbers]
-    return lambda tx: [markets.wallet_keys(tx, addresses).get(address) for address in addresses]
-
-
-async def test_known_wallets_are_not_looked_up_again(store: Store) -> None:
-    asked: list[str] = []
-    first = await store.write(key_of(1))
-    assert await store.write(keys_of(1, 2)) == [first, None]
-    second = await store.write(key_of(2))
-    assert await store.write(keys_of(1, 2)) == [first, second]
-    await store.on_writer(lambda connection: connection.set_trace_callback(asked.append))
-    assert await store.write(keys_of(1, 2)) == [first, second]
-    assert [sql for sql in asked if "wallets" in sql] == []
-
-
-async def test_the_key_of_a_wallet_that_was_taken_back_is_forgotten(store: Store) -> None:
-    def fails(tx: Tx) -> None:
-        key_of(1)(tx)
-        assert keys_of(1)(tx) != [None]
-        raise Conflict("no", reason="wrong_state")
-
-    with pytest.raises(Conflict):
-        await store.write(fails)
-    assert await store.write(keys_of(1)) == [None]
-    outcomes = await behind_gate(store, key_of(2), fails, keys_of(1, 2))
-    assert outcomes[2] == [None, outcomes[0]]
-
-
-async def test_the_keys_of_a_commit_that_fails_are_forgotten(store: Store) -> None:
-    def fails_at_the_end(tx: Tx) -> None:
-        key_of(1)(tx)
-        keys_of(1)(tx)
-        tx.execute("PRAGMA defer_foreign_keys = ON")
-        tx.execute("INSERT INTO tallies (market, kind) VALUES (99, 0)")
-
-    with pytest.raises(StoreUnavailable):
-        await store.write(fails_at_the_end)
-    assert await store.write(keys_of(1)) == [None]
-
-
-async def test_only_so_many_wallets_are_remembered(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(markets, "WALLETS_KNOWN_MAX", 3)
-    shared = Shared(lambda: False, {})
-    keys = [await store.write(key_of(number)) for number in range(9)]
-    for number in range(9):
-        found = await store.on_writer(lambda connection, n=number: keys_of(n)(Tx(connection, 0, shared=shared)))
-        assert found == [keys[number]]
-        assert len(shared.wallet_keys) <= markets.WALLETS_KNOWN_MAX + 1
