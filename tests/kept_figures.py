@@ -84,7 +84,9 @@ def _wallets(tx: Tx) -> list[tuple[str, Any, Any]]:
 
 def _candles(tx: Tx) -> list[tuple[str, Any, Any]]:
     drawn: dict[tuple[int, int, int], list[Any]] = {}
-    for row in tx.all("SELECT * FROM trades ORDER BY slot, index_in_block, transaction_id, event_index"):
+    for row in tx.all(
+        "SELECT t.* FROM trades t JOIN events e ON e.id = t.event_id ORDER BY e.slot, e.index_in_block, e.id"
+    ):
         price = row["new_price_yes"]
         for width_s in (MINUTE_S, HOUR_S):
             key = (row["market"], width_s, kept.candle_start(row["traded_at"], width_s))

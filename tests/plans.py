@@ -58,7 +58,10 @@ ALLOWED = (
     (r"SELECT p\.\*, .* WHERE m\.market_id = \? ORDER BY p\.id$", WHOLE_MARKET),
     (r"SELECT d\.\*, .* WHERE d\.market = \? AND .* ORDER BY d\.id$", WHOLE_MARKET),
     (r"SELECT d\.\*, .* FROM discussions above ", "Fifty replies to each post of a page."),
-    (r"SELECT DISTINCT \(market \+ 0\) AS market FROM trades WHERE slot >= \?", "What a changed config concerns."),
+    (
+        r"SELECT DISTINCT \(market \+ 0\) AS market FROM events WHERE is_trade = 1 AND",
+        "What a changed config concerns.",
+    ),
     (r"SELECT id, .* FROM events WHERE event_type IN \(\?\) AND slot >= \?", "Changes of the config are few."),
     (r"DELETE FROM job_runs WHERE id IN \(SELECT x\.id FROM \(SELECT \* FROM job_runs ORDER BY id LIMIT", "A bite."),
     (r"SELECT job, max\(started_ms\)", STARTING),

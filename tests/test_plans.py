@@ -40,7 +40,7 @@ def test_what_grows_is_told_of(monkeypatch: pytest.MonkeyPatch, sql: str) -> Non
         "SELECT id FROM audit ORDER BY at_ms DESC, id DESC LIMIT 5",
         "SELECT * FROM meta ORDER BY value",
         "INSERT INTO wallets (address, first_seen_ms) VALUES (x'00', 1)",
-        "SELECT t.market FROM trades t WHERE t.market = 1 ORDER BY t.slot DESC LIMIT 1",
+        "SELECT e.id FROM events e WHERE e.market = 1 AND e.is_trade = 1 ORDER BY e.slot DESC LIMIT 1",
         "not even SQL",
     ],
 )

@@ -201,8 +201,7 @@ class ApiNode:
             )
             kept.count_events(tx, 1)
             if isinstance(event, SharesBought | SharesSold):
-                place = (slot, index, transaction, 0)
-                positions.add_trades(tx, [positions.trade_row(event, event_id, market_key, wallet_id, place)])
+                positions.add_trades(tx, [positions.trade_row(event, event_id, market_key, wallet_id)])
             return cast(int, event_id)
 
         await self.store.write(unit)

@@ -79,8 +79,8 @@ def _trades(node: ApiNode, tx: Tx, rows: int) -> None:
         kind = "SharesBought" if number % 2 else "MarketResolved"
         row = (transaction + 10_000, transaction, 0, kind, 1, who, 1_000 + number, 0, at_s, data, None)
         chainlog.add_events(tx, [row])
-        place = (1_000 + number, 0, transaction, 0)
-        positions.add_trades(tx, [positions.trade_row(event._replace(timestamp=at_s), row[0], 1, who, place)])
+        if kind == "SharesBought":
+            positions.add_trades(tx, [positions.trade_row(event._replace(timestamp=at_s), row[0], 1, who)])
 
 
 def _positions(_: ApiNode, tx: Tx, rows: int) -> None:

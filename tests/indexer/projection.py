@@ -30,9 +30,9 @@ MARKETS = """SELECT m.*, c.address AS creator_address, r.address AS resolver_add
  WHERE m.known = 1 OR m.last_transaction IS NOT NULL ORDER BY m.market_id"""
 POSITIONS = """SELECT p.*, m.market_id, w.address AS wallet_address FROM positions p JOIN markets m ON m.id = p.market
  JOIN wallets w ON w.id = p.wallet ORDER BY p.address"""
-TRADES = """SELECT r.*, t.signature, m.market_id, w.address AS wallet_address FROM trades r
- JOIN transactions t ON t.id = r.transaction_id JOIN markets m ON m.id = r.market JOIN wallets w ON w.id = r.wallet
- ORDER BY t.signature, r.event_index"""
+TRADES = """SELECT r.*, t.signature, e.event_index, e.slot, e.index_in_block, m.market_id, w.address AS wallet_address
+ FROM trades r JOIN events e ON e.id = r.event_id JOIN transactions t ON t.id = e.transaction_id
+ JOIN markets m ON m.id = r.market JOIN wallets w ON w.id = r.wallet ORDER BY t.signature, e.event_index"""
 VOTES = """SELECT v.*, m.market_id, w.address AS wallet_address, t.signature, e.event_index FROM votes v
  JOIN markets m ON m.id = v.market JOIN wallets w ON w.id = v.wallet LEFT JOIN events e ON e.id = v.event_id
  LEFT JOIN transactions t ON t.id = e.transaction_id ORDER BY m.market_id, v.kind, w.address"""

@@ -82,7 +82,7 @@ async def test_a_lost_event_is_fetched_and_is_no_discrepancy(world: World) -> No
     """The log lacks a purchase that the accounts show: its transaction is found in the market's history."""
     market_id = await world.active_market(1)
     await world.buy(market_id, 1, outcome=True)
-    (trade,) = await rows(world, "SELECT transaction_id FROM trades")
+    (trade,) = await rows(world, "SELECT transaction_id FROM events WHERE is_trade = 1")
     writer = world.indexer.writer
     async with writer.lock:
         await writer.refold(lambda tx: chainlog.remove_transaction(tx, trade["transaction_id"]))

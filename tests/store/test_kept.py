@@ -140,9 +140,8 @@ def enter(database: Database, found: list[Trade]) -> dict[str, Any]:
     for number, trade in enumerate(found):
         make = SharesBought if trade.is_buy else SharesSold
         event = make(bytes([1]) * 32, WALLETS[0], True, 1, trade.cost, int(trade.price), trade.traded_at)
-        event_id, transaction = log_event(database, event, market, trade.wallet, number=number, slot=100 + number)
-        place = (100 + number, 4, transaction, 0)
-        rows.append(positions.trade_row(event, event_id, market, trade.wallet, place))
+        event_id, _ = log_event(database, event, market, trade.wallet, number=number, slot=100 + number)
+        rows.append(positions.trade_row(event, event_id, market, trade.wallet))
     for start in range(0, len(rows), 3):
         part = rows[start : start + 3]
         database.write(lambda tx, part=part: positions.add_trades(tx, part))

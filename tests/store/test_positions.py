@@ -53,8 +53,8 @@ def test_shares_of_both_sides_are_the_weight() -> None:
 def test_a_trade_is_entered_once(event: SharesBought | SharesSold) -> None:
     database = Database()
     market, wallet = add_market(database), add_wallet(database, ALICE)
-    event_id, transaction_id = log_event(database, event, market, wallet)
-    trade = positions.trade_row(event, event_id, market, wallet, (50, 4, transaction_id, 0))
+    event_id, _ = log_event(database, event, market, wallet)
+    trade = positions.trade_row(event, event_id, market, wallet)
     database.write(lambda tx: positions.add_trades(tx, [trade]))
     with pytest.raises(sqlite.IntegrityError):
         database.write(lambda tx: positions.add_trades(tx, [trade]))
@@ -68,4 +68,4 @@ def test_a_trade_is_entered_once(event: SharesBought | SharesSold) -> None:
     assert positions.list_markets_traded_from(database.tx, 50) == [market]
     assert positions.list_markets_traded_from(database.tx, 51) == []
     database.write(lambda tx: positions.forget_market(tx, market))
-    assert not positions.has_trades_from(database.tx, 0, 0)
+    assert database.tx.all("SELECT * FROM trades") == []

@@ -78,7 +78,7 @@ class Projection:
             self._advance(record, event, place, old_state)
             key = self._fold_holding(record, event, place)
             record["trades_count"] += 1
-            self._trades.append(positions.trade_row(event, event_id, market, key[1], place))
+            self._trades.append(positions.trade_row(event, event_id, market, key[1]))
             return fold.new(messages.Cause, (market, record["market_id"], event_id, old_state, None, key, False))
         self._fold_account(record, event, facts, place)
         self._advance(record, event, place, old_state)

@@ -176,15 +176,22 @@ def set_known(tx: Tx, found: ChainTransaction, finality: int) -> None:
     )
 
 
-EVENT_ORDER = "slot, index_in_block, transaction_id, event_index"
-"""Chain order. Transactions of one block whose place is not known yet are in the order of their arrival."""
+EVENT_ORDER = "slot, index_in_block, id"
+"""Chain order. Keys grow with arrival, and with the places in a transaction, which enters the log as a whole:
+transactions of one block whose places are not known yet are in the order of their arrival.
+"""
+FIRST_SLOT = "(SELECT min(slot) FROM events WHERE timestamp = (SELECT min(timestamp) FROM events WHERE timestamp >= ?))"
+LAST_SLOT = "(SELECT max(slot) FROM events WHERE timestamp = (SELECT max(timestamp) FROM events WHERE timestamp < ?))"
+"""The slots between which a span of time lies, which the indexes in chain order know. The chain's clock never goes
+back: the slots with an event at the nearest second bound all others.
+"""
 
 
 def list_market_events(tx: Tx, market: int) -> list[Row]:
     """All events of a market in chain order."""
     return tx.all(
         "SELECT id, transaction_id, event_index, event_type, slot, index_in_block, timestamp, data, facts"
-        f" FROM events WHERE market = ? ORDER BY {EVENT_ORDER}",
+        f" FROM event_log WHERE market = ? ORDER BY {EVENT_ORDER}",
         (market,),
     )
 
@@ -227,12 +234,10 @@ def set_places(tx: Tx, slot: int, places: Mapping[bytes, int]) -> LogChange:
             continue
         tx.execute("UPDATE transactions SET index_in_block = ? WHERE id = ?", (place, row["id"]))
         tx.execute("UPDATE events SET index_in_block = ? WHERE transaction_id = ?", (place, row["id"]))
-        for table in ("trades", "configs"):
-            tx.execute(
-                f"UPDATE {table} SET index_in_block = ?"
-                " WHERE event_id IN (SELECT id FROM events WHERE transaction_id = ?)",
-                (place, row["id"]),
-            )
+        tx.execute(
+            "UPDATE configs SET index_in_block = ? WHERE event_id IN (SELECT id FROM events WHERE transaction_id = ?)",
+            (place, row["id"]),
+        )
         change = change.plus(_touched(tx, row["id"], slot))
     return change
 
@@ -258,7 +263,8 @@ def list_config_events(tx: Tx, slot_min: int) -> list[Row]:
 def has_config_events_after(tx: Tx, place: tuple[int, int, int, int]) -> bool:
     """Whether the log has changes of the config behind a place, folded or not."""
     marks = ", ".join("?" * len(CONFIG_EVENTS))
-    sql = f"SELECT 1 FROM events WHERE event_type IN ({marks}) AND ({EVENT_ORDER}) > (?, ?, ?, ?) LIMIT 1"
+    behind = "(slot, index_in_block, transaction_id, event_index) > (?, ?, ?, ?)"
+    sql = f"SELECT 1 FROM events WHERE event_type IN ({marks}) AND {behind} LIMIT 1"
     return tx.one(sql, (*CONFIG_EVENTS, *place)) is not None
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from zmart_lite import rules
+from zmart_lite.store.chainlog import FIRST_SLOT, LAST_SLOT
 from zmart_lite.store.db import Row, Tx
 from zmart_lite.store.kept import AMOUNT_HIGH_UNIT, HOUR_S, MINUTE_S, Volume, amount_of
 
@@ -30,21 +31,16 @@ class Candle(NamedTuple):
 
 
 # Trades before and since a moment
-#
-# The chain's clock never goes back: the slots with a trade at the nearest second bound all others.
 
-_FIRST_SLOT = (
-    "(SELECT min(slot) FROM trades WHERE traded_at = (SELECT min(traded_at) FROM trades WHERE traded_at >= ?))"
-)
-_LAST_SLOT = "(SELECT max(slot) FROM trades WHERE traded_at = (SELECT max(traded_at) FROM trades WHERE traded_at < ?))"
+_TRADES = "events e JOIN trades t ON t.event_id = e.id WHERE e.market = ? AND e.is_trade = 1"
+_NEWEST_FIRST = "ORDER BY e.slot DESC, e.index_in_block DESC, e.id DESC"
 
 
 def list_points(tx: Tx, market: Row, from_s: int, to_s: int, limit: int) -> list[Point]:
     """The newest ``limit`` points in from ≤ t < to, oldest first: even odds at creation, then one per trade."""
     rows = tx.all(
-        "SELECT traded_at, new_price_yes FROM trades WHERE market = ? AND traded_at >= ? AND traded_at < ?"
-        f" AND slot >= {_FIRST_SLOT} AND slot <= {_LAST_SLOT}"
-        " ORDER BY slot DESC, index_in_block DESC, event_id DESC LIMIT ?",
+        f"SELECT t.traded_at, t.new_price_yes FROM {_TRADES} AND e.timestamp >= ? AND e.timestamp < ?"
+        f" AND e.slot >= {FIRST_SLOT} AND e.slot <= {LAST_SLOT} {_NEWEST_FIRST} LIMIT ?",
         (market["id"], from_s, to_s, from_s, to_s, limit),
     )
     points = [Point(row["traded_at"], int(row["new_price_yes"])) for row in reversed(rows)]
@@ -57,8 +53,7 @@ def list_points(tx: Tx, market: Row, from_s: int, to_s: int, limit: int) -> list
 def price_at(tx: Tx, market: int, unix_s: int) -> int:
     """The price of YES just before a unix second; 0.5 before the first trade."""
     text = tx.value(
-        "SELECT new_price_yes FROM trades WHERE market = ? AND traded_at < ?"
-        f" AND slot <= {_LAST_SLOT} ORDER BY slot DESC, index_in_block DESC, event_id DESC LIMIT 1",
+        f"SELECT t.new_price_yes FROM {_TRADES} AND e.timestamp < ? AND e.slot <= {LAST_SLOT} {_NEWEST_FIRST} LIMIT 1",
         (market, unix_s, unix_s),
     )
     return HALF if text is None else int(text)

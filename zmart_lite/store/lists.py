@@ -2,7 +2,8 @@
 
 from typing import NamedTuple, get_args
 
-from zmart_lite.models import ChainEvent, VoteType
+from zmart_lite.models import ChainEvent, SharesBought, SharesSold, VoteType
+from zmart_lite.store.chainlog import FIRST_SLOT, LAST_SLOT
 from zmart_lite.store.db import Tx
 from zmart_lite.store.holdings import POSITION_COLUMNS, POSITION_JOINS
 from zmart_lite.store.paging import Counts, Listing, Page, Query, list_keys, list_page
@@ -33,6 +34,8 @@ class Span(NamedTuple):
 
 EVENT_TYPES = tuple(dict.fromkeys(kind.__name__.removesuffix("Legacy") for kind in get_args(ChainEvent)))
 """Names of the program's events."""
+TRADE_TYPES = (SharesBought.__name__, SharesSold.__name__)
+"""As the column is_trade has them."""
 
 
 class Conditions:
@@ -107,12 +110,9 @@ def _market_conditions(tx: Tx, wanted: MarketFilter, *, walked: bool) -> Conditi
 
 # Trades
 
-_TRADE_ORDER = ("t.slot", "t.index_in_block", "t.event_id")
+_CHAIN_ORDER = ("e.slot", "e.index_in_block", "e.id")
 _TRADES = Query(
-    "t.event_id",
-    "trades t",
-    _TRADE_ORDER,
-    f"SELECT t.event_id AS page_key, {TRADE_COLUMNS} FROM trades t{TRADE_JOINS}",
+    "e.id", "events e", _CHAIN_ORDER, f"SELECT e.id AS page_key, {TRADE_COLUMNS} FROM trades t{TRADE_JOINS}"
 )
 
 
@@ -126,33 +126,25 @@ def list_trades(
     descending: bool = True,
 ) -> Listing:
     """Rows of rows.TRADE_SELECT in chain order. ``market``: the key of its row."""
-    conditions = Conditions()
-    conditions.add_given("t.market = ?", market)
-    conditions.add_given("t.wallet = (SELECT id FROM wallets WHERE address = ?)", wallet)
-    _add_span(conditions, span, "trades", "t", "traded_at")
+    conditions = Conditions("e.is_trade = 1")
+    conditions.add_given("e.market = ?", market)
+    conditions.add_given("e.wallet = (SELECT id FROM wallets WHERE address = ?)", wallet)
+    _add_span(conditions, span)
     return list_page(tx, _TRADES._replace(descending=descending), conditions.where, conditions.params, page)
 
 
-def _add_span(conditions: Conditions, span: Span, table: str, alias: str, column: str) -> None:
-    """A time range, also as the range of slots that goes with it, which the index of the order knows.
-
-    The chain's clock never goes back, so that the first slot with a time in the range bounds all of them.
-    """
-    first = f"(SELECT min(slot) FROM {table} WHERE {column} = (SELECT min({column}) FROM {table} WHERE {column} >= ?))"
-    last = f"(SELECT max(slot) FROM {table} WHERE {column} = (SELECT max({column}) FROM {table} WHERE {column} < ?))"
+def _add_span(conditions: Conditions, span: Span) -> None:
+    """A time range, also as the range of slots that goes with it, which the index of the order knows."""
     if span.from_s is not None:
-        conditions.add(f"{alias}.{column} >= ? AND {alias}.slot >= {first}", span.from_s, span.from_s)
+        conditions.add(f"e.timestamp >= ? AND e.slot >= {FIRST_SLOT}", span.from_s, span.from_s)
     if span.to_s is not None:
-        conditions.add(f"{alias}.{column} < ? AND {alias}.slot <= {last}", span.to_s, span.to_s)
+        conditions.add(f"e.timestamp < ? AND e.slot <= {LAST_SLOT}", span.to_s, span.to_s)
 
 
 # Events
 
 _EVENTS = Query(
-    "e.id",
-    "events e",
-    ("e.slot", "e.index_in_block", "e.transaction_id", "e.event_index"),
-    f"SELECT e.id AS page_key, {EVENT_COLUMNS} FROM events e{EVENT_JOINS}",
+    "e.id", "events e", _CHAIN_ORDER, f"SELECT e.id AS page_key, {EVENT_COLUMNS} FROM events e{EVENT_JOINS}"
 )
 
 
@@ -173,10 +165,19 @@ class EventFilter(NamedTuple):
 
 def list_events(tx: Tx, wanted: EventFilter, page: Page, *, descending: bool = True) -> Listing:
     """Rows of rows.EVENT_SELECT in chain order: slot, index in block, event index."""
-    query = _EVENTS._replace(descending=descending)
+    query = _EVENTS._replace(descending=descending, source="event_log e" if _has_two_parts(wanted) else "events e")
     found = _event_conditions(tx, wanted, walked=False)
     walked = _event_conditions(tx, wanted, walked=True).where
     return list_page(tx, query, found.where, found.params, page, walked)
+
+
+def _is_of_one(wanted: EventFilter) -> bool:
+    """Whether the index of a market or of a wallet leads to the events: their trades first, then the rest."""
+    return wanted.signature is None and (wanted.market is not None or wanted.wallet is not None)
+
+
+def _has_two_parts(wanted: EventFilter) -> bool:
+    return _is_of_one(wanted) and len({name in TRADE_TYPES for name in wanted.types}) != 1
 
 
 def _event_conditions(tx: Tx, wanted: EventFilter, *, walked: bool) -> Conditions:
@@ -188,6 +189,8 @@ def _event_conditions(tx: Tx, wanted: EventFilter, *, walked: bool) -> Condition
     if wanted.types:
         column = "(e.event_type || '')" if narrow or by_order else "e.event_type"
         conditions.add(f"{column} IN ({', '.join('?' * len(wanted.types))})", *wanted.types)
+        if _is_of_one(wanted) and not _has_two_parts(wanted):
+            conditions.add(f"e.is_trade = {int(wanted.types[0] in TRADE_TYPES)}")
     # A transaction has few events: with it, no other index is to be gone through.
     alone = " + 0" if wanted.signature is not None else ""
     conditions.add_given(f"(e.market{alone}) = ?", wanted.market)
@@ -197,7 +200,7 @@ def _event_conditions(tx: Tx, wanted: EventFilter, *, walked: bool) -> Condition
     conditions.add_given("e.transaction_id = (SELECT id FROM transactions WHERE signature = ?)", wanted.signature)
     conditions.add_given("e.slot >= ?", wanted.from_slot)
     conditions.add_given("e.slot < ?", wanted.to_slot)
-    _add_span(conditions, wanted.span, "events", "e", "timestamp")
+    _add_span(conditions, wanted.span)
     return conditions
 
 

@@ -106,24 +106,17 @@ def find_positions(tx: Tx, keys: Sequence[tuple[int, int]]) -> dict[tuple[int, i
     return found
 
 
-TradeRow = tuple[int, int, int, int, int, int, int, int, int, str, str, str, int]
-LogPlace = tuple[int, int, int, int]
-"""Slot, index in block, transaction, event index."""
+TradeRow = tuple[int, int, int, int, int, str, str, str, int]
 
 
-def trade_row(event: SharesBought | SharesSold, event_id: int, market: int, wallet: int, place: LogPlace) -> TradeRow:
+def trade_row(event: SharesBought | SharesSold, event_id: int, market: int, wallet: int) -> TradeRow:
     """A trade's row from its event."""
-    slot, index_in_block, transaction_id, event_index = place
     # Both events have the same fields, but for the name of the amount.
     _, _, outcome, shares, amount, new_price_yes, timestamp = event
     return (
         event_id,
         market,
         wallet,
-        transaction_id,
-        event_index,
-        slot,
-        index_in_block,
         int(isinstance(event, SharesBought)),
         int(outcome),
         u64_text(shares),
@@ -136,15 +129,15 @@ def trade_row(event: SharesBought | SharesSold, event_id: int, market: int, wall
 def add_trades(tx: Tx, trades: Sequence[TradeRow]) -> None:
     """Enter new trades, those of a market in chain order."""
     tx.execute_many(
-        "INSERT INTO trades (event_id, market, wallet, transaction_id, event_index, slot, index_in_block, is_buy,"
-        " outcome, shares, cost, new_price_yes, traded_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO trades (event_id, market, wallet, is_buy, outcome, shares, cost, new_price_yes, traded_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         trades,
     )
     kept.count_trades(
         tx,
         [
             tuple.__new__(kept.Trade, (market, wallet, is_buy, int(cost), price, traded_at))
-            for _, market, wallet, _, _, _, _, is_buy, _, _, cost, price, traded_at in trades
+            for _, market, wallet, is_buy, _, _, cost, price, traded_at in trades
         ],
     )
 
@@ -152,21 +145,22 @@ def add_trades(tx: Tx, trades: Sequence[TradeRow]) -> None:
 def forget_market(tx: Tx, market: int) -> None:
     """Drop a market's trades and positions, so that they can be folded again."""
     kept.drop_candles(tx, market)
-    tx.execute("DELETE FROM trades WHERE market = ?", (market,))
+    tx.execute(
+        "DELETE FROM trades WHERE event_id IN (SELECT id FROM events WHERE market = ? AND is_trade = 1)", (market,)
+    )
     tx.execute("DELETE FROM positions WHERE market = ?", (market,))
 
 
 def has_trades_from(tx: Tx, slot: int, index_in_block: int) -> bool:
     """Whether anybody traded in that transaction's place of the log or behind it."""
-    found = tx.one("SELECT 1 FROM trades WHERE (slot, index_in_block) >= (?, ?) LIMIT 1", (slot, index_in_block))
-    return found is not None
+    sql = "SELECT 1 FROM events WHERE is_trade = 1 AND (slot, index_in_block) >= (?, ?) LIMIT 1"
+    return tx.one(sql, (slot, index_in_block)) is not None
 
 
 def list_markets_traded_from(tx: Tx, slot: int) -> list[int]:
     """Markets with trades in that slot or later."""
-    return [
-        row["market"] for row in tx.all("SELECT DISTINCT (market + 0) AS market FROM trades WHERE slot >= ?", (slot,))
-    ]
+    sql = "SELECT DISTINCT (market + 0) AS market FROM events WHERE is_trade = 1 AND slot >= ?"
+    return [row["market"] for row in tx.all(sql, (slot,))]
 
 
 def held_shares(tx: Tx, market: int, wallet: int) -> int:

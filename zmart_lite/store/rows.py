@@ -236,10 +236,10 @@ def _market_times(row: Row, context: RowContext) -> Json:
 
 # Trades
 
-TRADE_COLUMNS = "t.*, m.market_id, w.address AS wallet_address, x.signature"
+TRADE_COLUMNS = "t.*, e.slot, e.event_index, m.market_id, w.address AS wallet_address, x.signature"
 TRADE_JOINS = (
+    " JOIN events e ON e.id = t.event_id JOIN transactions x ON x.id = e.transaction_id"
     " JOIN markets m ON m.id = t.market JOIN wallets w ON w.id = t.wallet"
-    " JOIN transactions x ON x.id = t.transaction_id"
 )
 TRADE_SELECT = f"SELECT {TRADE_COLUMNS} FROM trades t{TRADE_JOINS}"
 

@@ -157,7 +157,7 @@ def related(tx: Tx, market: Row, limit: int) -> list[Row]:
 
 def latest_trades(tx: Tx, limit: int) -> list[Row]:
     """Rows of rows.TRADE_SELECT with ``question``, of visible markets, newest first."""
-    keys = _newest_shown(tx, "trades", ("slot", "index_in_block", "event_id"), "event_id", limit)
+    keys = _newest_shown(tx, "is_trade = 1", limit)
     if not keys:
         return []
     rows = tx.all(
@@ -165,24 +165,23 @@ def latest_trades(tx: Tx, limit: int) -> list[Row]:
         f" WHERE t.event_id IN ({', '.join('?' * len(keys))})",
         keys,
     )
-    return sorted(rows, key=lambda row: (row["slot"], row["index_in_block"], row["event_id"]), reverse=True)
+    return sorted(rows, key=lambda row: keys.index(row["event_id"]))
 
 
-def _newest_shown(tx: Tx, source: str, order: tuple[str, ...], key: str, limit: int) -> list[int]:
-    """Keys of the newest rows of visible markets, among the newest LOOKED_AT_MAX of ``source``."""
-    newest = (
-        f"SELECT {key} AS id, market, {', '.join(order)} FROM {source} ORDER BY {' DESC, '.join(order)} DESC LIMIT ?"
-    )
+def _newest_shown(tx: Tx, condition: str, limit: int) -> list[int]:
+    """Keys of events of visible markets, the newest first, among the newest LOOKED_AT_MAX that fulfil ``condition``."""
+    order = "slot DESC, index_in_block DESC, id DESC"
+    newest = f"SELECT slot, index_in_block, id, market FROM events WHERE {condition} ORDER BY {order} LIMIT ?"
     rows = tx.all(
-        f"SELECT x.* FROM ({newest}) x JOIN markets m ON m.id = x.market WHERE m.hidden = 0", (LOOKED_AT_MAX,)
+        f"SELECT x.slot, x.index_in_block, x.id FROM ({newest}) x JOIN markets m ON m.id = x.market WHERE m.hidden = 0",
+        (LOOKED_AT_MAX,),
     )
-    return [row["id"] for row in sorted(rows, key=lambda row: tuple(row)[2:], reverse=True)[:limit]]
+    return [row["id"] for row in sorted(rows, key=tuple, reverse=True)[:limit]]
 
 
 def latest_resolutions(tx: Tx, limit: int) -> list[Row]:
     """(market_id, question, wallet_address, outcome, at) of visible markets, the latest resolution first."""
-    order = ("slot", "index_in_block", "transaction_id", "event_index")
-    keys = _newest_shown(tx, "events WHERE event_type = 'MarketResolved'", order, "id", limit)
+    keys = _newest_shown(tx, "event_type = 'MarketResolved'", limit)
     if not keys:
         return []
     rows = tx.all(

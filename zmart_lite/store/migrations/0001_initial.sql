@@ -6,6 +6,7 @@
 --     ordered like numbers. Sums that may pass 2^64 and signed amounts are plain decimal TEXT, computed in Python.
 --   * *_at is chain time in unix seconds where the chain tells it, wall time in unix milliseconds where the name ends in _ms.
 --   * Booleans are 0 and 1.
+--   * SQLite ends each index with the id, which an index therefore leaves out; the Postgres dialect adds it.
 
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,             -- schema_version, genesis_hash, program_id, database_id
@@ -33,7 +34,7 @@ CREATE TABLE inbox (
     next_try_ms    INTEGER NOT NULL DEFAULT 0,
     received_ms    INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX inbox_by_next_try ON inbox (next_try_ms, slot, id);
+CREATE INDEX inbox_by_next_try ON inbox (next_try_ms, slot);
 CREATE INDEX inbox_by_slot ON inbox (slot);
 
 CREATE TABLE transactions (
@@ -49,7 +50,7 @@ CREATE TABLE transactions (
     checked        INTEGER NOT NULL DEFAULT 1 CHECK (checked IN (0, 1)), -- 0: known by a delivery's own words only
     created_ms     INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX transactions_by_slot ON transactions (slot, id);
+CREATE INDEX transactions_by_slot ON transactions (slot);
 CREATE INDEX transactions_unfinalized ON transactions (slot) WHERE finality = 1;
 CREATE INDEX transactions_failed ON transactions (created_ms) WHERE failed = 1;
 
@@ -58,6 +59,8 @@ CREATE TABLE events (
     transaction_id INTEGER NOT NULL REFERENCES transactions (id),
     event_index    INTEGER NOT NULL,    -- among the program's events of the transaction, from 0
     event_type     TEXT NOT NULL,
+    is_trade       INTEGER NOT NULL GENERATED ALWAYS AS
+        (CASE WHEN event_type IN ('SharesBought', 'SharesSold') THEN 1 ELSE 0 END) VIRTUAL,
     market         INTEGER REFERENCES markets (id),
     wallet         INTEGER REFERENCES wallets (id),
     slot           INTEGER NOT NULL,    -- slot and index_in_block repeat the transaction's, for the order of the log
@@ -67,11 +70,16 @@ CREATE TABLE events (
     facts          TEXT,                -- JSON: what the event leaves out, from the instruction's own data
     UNIQUE (transaction_id, event_index)
 ) STRICT;
-CREATE INDEX events_in_order ON events (slot, index_in_block, transaction_id, event_index);
-CREATE INDEX events_by_market ON events (market, slot, index_in_block, transaction_id, event_index);
-CREATE INDEX events_by_wallet ON events (wallet, slot, index_in_block, transaction_id, event_index);
-CREATE INDEX events_by_type ON events (event_type, slot, index_in_block, transaction_id, event_index);
-CREATE INDEX events_by_time ON events (timestamp, id);
+-- Chain order is slot, index_in_block, id. The trades of a market or wallet stand together, for the lists of trades, which
+-- need no indexes of their own; its whole log is both parts, merged (event_log).
+CREATE INDEX events_in_order ON events (slot, index_in_block);
+CREATE INDEX events_traded ON events (slot, index_in_block) WHERE is_trade = 1;
+CREATE INDEX events_by_market ON events (market, is_trade, slot, index_in_block);
+CREATE INDEX events_by_wallet ON events (wallet, is_trade, slot, index_in_block);
+CREATE INDEX events_by_type ON events (event_type, slot, index_in_block);
+CREATE INDEX events_by_time ON events (timestamp);
+
+CREATE VIEW event_log AS SELECT * FROM events WHERE is_trade = 0 UNION ALL SELECT * FROM events WHERE is_trade = 1;
 
 -- What could not be decoded or applied: kept with the reason, visible, retryable.
 CREATE TABLE dead_letters (
@@ -91,7 +99,7 @@ CREATE TABLE dead_letters (
 CREATE INDEX dead_letters_open ON dead_letters (id) WHERE resolved_ms IS NULL;
 CREATE INDEX dead_letters_resolved ON dead_letters (id) WHERE resolved_ms IS NOT NULL;
 CREATE INDEX dead_letters_by_kind ON dead_letters (kind, signature) WHERE resolved_ms IS NULL;
-CREATE INDEX dead_letters_to_retry ON dead_letters (last_tried_ms, id) WHERE resolved_ms IS NULL AND signature IS NOT NULL;
+CREATE INDEX dead_letters_to_retry ON dead_letters (last_tried_ms) WHERE resolved_ms IS NULL AND signature IS NOT NULL;
 CREATE INDEX dead_letters_by_end ON dead_letters (resolved_ms) WHERE resolved_ms IS NOT NULL;
 CREATE INDEX dead_letters_with_payload ON dead_letters (last_tried_ms) WHERE payload IS NOT NULL;
 CREATE UNIQUE INDEX dead_letters_once ON dead_letters (signature, kind, event_index) WHERE signature IS NOT NULL;
@@ -126,7 +134,7 @@ CREATE TABLE configs (
     is_paused                   INTEGER NOT NULL CHECK (is_paused IN (0, 1)),
     bump                        INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX configs_in_order ON configs (slot, index_in_block, id);
+CREATE INDEX configs_in_order ON configs (slot, index_in_block);
 
 -- A market account field by field, as the program's account has it (absent times are 0, absent options NULL), and
 -- what the node adds. The text belongs to market_texts.
@@ -186,8 +194,8 @@ CREATE TABLE markets (
     reviewed_at               INTEGER,  -- when the end of a proposal without consensus was reported
     updated_ms                INTEGER NOT NULL DEFAULT 0
 ) STRICT;
-CREATE INDEX markets_unreviewed ON markets (created_at, id) WHERE state = 0 AND known = 1 AND reviewed_at IS NULL;
-CREATE INDEX markets_ready_for_approval ON markets (created_at, id) WHERE ready_for_approval = 1 AND state = 0;
+CREATE INDEX markets_unreviewed ON markets (created_at) WHERE state = 0 AND known = 1 AND reviewed_at IS NULL;
+CREATE INDEX markets_ready_for_approval ON markets (created_at) WHERE ready_for_approval = 1 AND state = 0;
 -- The lists' orders, with what else lists are filtered by: pages are found and counted without touching the rows.
 CREATE INDEX markets_newest ON markets (created_at, id, hidden, state, listed_category) WHERE known = 1;
 CREATE INDEX markets_by_state ON markets (state, created_at, id, hidden, listed_category) WHERE known = 1;
@@ -199,10 +207,10 @@ CREATE INDEX markets_by_end_date ON markets (listed_end_date, id, hidden, state,
 CREATE INDEX markets_unsettled_baselines ON markets (baseline_slot) WHERE baseline IS NOT NULL AND baseline_final = 0;
 CREATE INDEX markets_by_evidence ON markets (evidence_hash) WHERE resolution_proposed_at > 0;
 CREATE INDEX markets_by_baseline ON markets (baseline_slot) WHERE baseline_slot IS NOT NULL;
-CREATE INDEX markets_needing_resync ON markets (resync_tried_ms, id) WHERE needs_resync = 1;
-CREATE INDEX markets_resolving ON markets (resolution_proposed_at, id) WHERE state = 3;
-CREATE INDEX markets_disputed ON markets (dispute_initiated_at, id) WHERE state = 4;
-CREATE INDEX markets_unfinished ON markets (last_state_change_at, state, listed_end_date, id) WHERE known = 1 AND state < 5;
+CREATE INDEX markets_needing_resync ON markets (resync_tried_ms) WHERE needs_resync = 1;
+CREATE INDEX markets_resolving ON markets (resolution_proposed_at) WHERE state = 3;
+CREATE INDEX markets_disputed ON markets (dispute_initiated_at) WHERE state = 4;
+CREATE INDEX markets_unfinished ON markets (last_state_change_at, state, listed_end_date) WHERE known = 1 AND state < 5;
 
 -- The text of a market, attached when a draft's hash and creator match the chain's.
 CREATE TABLE market_texts (
@@ -226,13 +234,9 @@ CREATE TABLE question_trigrams (
 ) STRICT;
 
 CREATE TABLE trades (
-    event_id       INTEGER PRIMARY KEY REFERENCES events (id),
+    event_id       INTEGER PRIMARY KEY REFERENCES events (id),  -- whose place in the log is the trade's
     market         INTEGER NOT NULL,    -- market and wallet are its event's, which refers to their rows: to look for them
     wallet         INTEGER NOT NULL,    -- once more would make every trade a tenth dearer
-    transaction_id INTEGER NOT NULL,    -- its event's; no foreign key, whose check would scan when a fork is dropped
-    event_index    INTEGER NOT NULL,
-    slot           INTEGER NOT NULL,
-    index_in_block INTEGER NOT NULL,
     is_buy         INTEGER NOT NULL CHECK (is_buy IN (0, 1)),
     outcome        INTEGER NOT NULL CHECK (outcome IN (0, 1)),
     shares         TEXT NOT NULL,
@@ -240,9 +244,6 @@ CREATE TABLE trades (
     new_price_yes  TEXT NOT NULL,
     traded_at      INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX trades_in_order ON trades (slot, index_in_block, event_id);
-CREATE INDEX trades_by_market ON trades (market, slot, index_in_block, event_id);
-CREATE INDEX trades_by_wallet ON trades (wallet, slot, index_in_block, event_id);
 CREATE INDEX trades_by_time ON trades (traded_at, market, wallet, cost);
 
 CREATE TABLE positions (
@@ -268,7 +269,7 @@ CREATE TABLE positions (
     UNIQUE (market, wallet)
 ) STRICT;
 CREATE INDEX positions_by_wallet ON positions (wallet, market);
-CREATE INDEX positions_by_holding ON positions (market, holding, id);
+CREATE INDEX positions_by_holding ON positions (market, holding);
 
 -- Position accounts as read from the chain together with their market's baseline: what the events up to that slot must
 -- have come to, whatever of them is missing from the log.
@@ -300,7 +301,7 @@ CREATE TABLE votes (
     UNIQUE (market, wallet, kind),
     CHECK (source = 'chain' OR received_ms IS NOT NULL)
 ) STRICT;
-CREATE INDEX votes_by_market ON votes (market, kind, id);
+CREATE INDEX votes_by_market ON votes (market, kind);
 CREATE INDEX votes_by_wallet ON votes (wallet, id, kind);
 CREATE INDEX votes_by_event ON votes (event_id) WHERE event_id IS NOT NULL;
 CREATE INDEX votes_unrecorded ON votes (kind, market) WHERE aggregated = 0;
@@ -395,9 +396,9 @@ CREATE TABLE discussions (
     updated_ms INTEGER NOT NULL,
     deleted_ms INTEGER
 ) STRICT;
-CREATE INDEX discussions_by_market ON discussions (market, parent, id);
-CREATE INDEX discussions_shown ON discussions (market, parent, id) WHERE deleted_ms IS NULL OR replies > 0;
-CREATE INDEX discussions_by_parent ON discussions (parent, id) WHERE deleted_ms IS NULL OR replies > 0;
+CREATE INDEX discussions_by_market ON discussions (market, parent);
+CREATE INDEX discussions_shown ON discussions (market, parent) WHERE deleted_ms IS NULL OR replies > 0;
+CREATE INDEX discussions_by_parent ON discussions (parent) WHERE deleted_ms IS NULL OR replies > 0;
 CREATE INDEX discussions_by_wallet ON discussions (wallet, market, created_ms);
 
 CREATE TABLE discussion_votes (
@@ -492,7 +493,7 @@ CREATE TABLE job_runs (
     skipped     INTEGER NOT NULL DEFAULT 0,
     error       TEXT
 ) STRICT;
-CREATE INDEX job_runs_by_job ON job_runs (job, id);
+CREATE INDEX job_runs_by_job ON job_runs (job);
 CREATE INDEX job_runs_open ON job_runs (id) WHERE finished_ms IS NULL;
 
 CREATE TABLE leases (
@@ -535,7 +536,7 @@ CREATE INDEX alerts_by_end ON alerts (resolved_ms) WHERE resolved_ms IS NOT NULL
 CREATE INDEX alerts_by_status ON alerts (status, id, severity);
 CREATE INDEX alerts_by_severity ON alerts (severity, id, status);
 CREATE INDEX alerts_by_type ON alerts (alert_type, id, status, severity);
-CREATE INDEX alerts_by_cause ON alerts (alert_type, subject, id);
+CREATE INDEX alerts_by_cause ON alerts (alert_type, subject);
 CREATE INDEX alerts_by_subject ON alerts (subject, id, status, severity, alert_type);
 CREATE INDEX alerts_to_take_back ON alerts (id) WHERE status = 'resolved' AND taken_back = 0 AND notified_ms IS NOT NULL;
 
@@ -589,10 +590,10 @@ CREATE TABLE audit (
     request_id TEXT,
     address    TEXT
 ) STRICT;
-CREATE INDEX audit_by_time ON audit (at_ms, id);
-CREATE INDEX audit_by_wallet ON audit (wallet, at_ms, id);
-CREATE INDEX audit_by_action ON audit (action, at_ms, id);
-CREATE INDEX audit_by_both ON audit (wallet, action, at_ms, id);
+CREATE INDEX audit_by_time ON audit (at_ms);
+CREATE INDEX audit_by_wallet ON audit (wallet, at_ms);
+CREATE INDEX audit_by_action ON audit (action, at_ms);
+CREATE INDEX audit_by_both ON audit (wallet, action, at_ms);
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Kept figures: what would otherwise be counted over all rows. Triggers keep them, so that no write can forget to; only
