@@ -6,6 +6,8 @@
 --     ordered like numbers. Sums that may pass 2^64 and signed amounts are plain decimal TEXT, computed in Python.
 --   * *_at is chain time in unix seconds where the chain tells it, wall time in unix milliseconds where the name ends in _ms.
 --   * Booleans are 0 and 1.
+--   * Of what is written for every transaction the checks compare one by one: for an IN of more than two values SQLite
+--     builds a table with every row, which takes longer than all the rest of it.
 --   * SQLite ends each index with the id, which an index therefore leaves out; the Postgres dialect adds it.
 
 CREATE TABLE meta (
@@ -27,7 +29,8 @@ CREATE TABLE inbox (
     id             INTEGER PRIMARY KEY,
     signature      BLOB NOT NULL UNIQUE,
     slot           INTEGER,
-    source         TEXT NOT NULL CHECK (source IN ('webhook', 'poll', 'backfill', 'relay', 'logs')),
+    source         TEXT NOT NULL CHECK (source = 'webhook' OR source = 'poll' OR source = 'backfill' OR source = 'relay'
+        OR source = 'logs'),
     payload        BLOB,                -- the item as received; NULL: fetch the transaction by RPC
     attempts       INTEGER NOT NULL DEFAULT 0,
     error          TEXT,
@@ -46,7 +49,8 @@ CREATE TABLE transactions (
     failed         INTEGER NOT NULL CHECK (failed IN (0, 1)),
     complete       INTEGER NOT NULL CHECK (complete IN (0, 1)),  -- 0: the runtime truncated its logs
     finality       INTEGER NOT NULL CHECK (finality IN (1, 2)),  -- 1 confirmed, 2 finalized
-    source         TEXT NOT NULL CHECK (source IN ('webhook', 'poll', 'backfill', 'relay', 'logs')),
+    source         TEXT NOT NULL CHECK (source = 'webhook' OR source = 'poll' OR source = 'backfill' OR source = 'relay'
+        OR source = 'logs'),
     checked        INTEGER NOT NULL DEFAULT 1 CHECK (checked IN (0, 1)), -- 0: known by a delivery's own words only
     created_ms     INTEGER NOT NULL
 ) STRICT;

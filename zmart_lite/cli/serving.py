@@ -28,9 +28,9 @@ from zmart_lite.store.db import lock_database
 logger = logging.getLogger(__name__)
 
 TRANSITION_SLACK_S = 61
-COLLECTED_AFTER = 50_000
+COLLECTED_AFTER = 150_000
 """Objects made, and not gone by themselves, before Python looks for cycles among them: two batches of the indexer make
-about as many. Its own 700 has it look through all of a batch again and again."""
+about as many, and each look goes through all of a batch. Its own is 700."""
 
 
 class Running(NamedTuple):
