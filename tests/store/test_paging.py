@@ -2,10 +2,13 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pysqlite3 import dbapi2 as sqlite
 
 from zmart_lite.store.db import Store, Tx
+from zmart_lite.store.lists import MarketFilter, list_market_keys
 from zmart_lite.store.paging import Page, Query, list_page
 
 NONCES = Query(
@@ -78,3 +81,29 @@ async def test_offset(store: Store) -> None:
     found = await store.read(lambda tx: list_page(tx, NONCES, [], [], Page(2, 3)))
     assert [row["nonce"] for row in found.rows] == ["001", "000"]
     assert not found.has_more
+
+
+@pytest.mark.parametrize("sort", ["newest", "volume", "ending_soon"])
+async def test_the_statements_of_a_page_are_compiled_once(store: Store, sort: str) -> None:
+    """For a list of 100,000 markets that took longer than to read its page."""
+    compiled: list[object] = []
+
+    def heed(*what: object) -> int:
+        compiled.append(what)
+        return sqlite.SQLITE_OK
+
+    def pages(connection: Any) -> None:
+        tx = Tx(connection, 1_000)
+        connection.set_authorizer(heed)
+        try:
+            for after in ("1", "2"):
+                list_market_keys(tx, MarketFilter(state=2, category="other"), sort, Page(20, 0, (after, 3)))
+                list_market_keys(tx, MarketFilter(state=2, category="other"), sort, Page(20))
+                if after == "1":
+                    assert compiled
+                    compiled.clear()
+        finally:
+            connection.set_authorizer(None)
+
+    await store.on_writer(pages)
+    assert compiled == []

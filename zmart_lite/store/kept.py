@@ -43,13 +43,13 @@ def count_events(tx: Tx, events: int) -> None:
 
 def count_votes(tx: Tx, market: int, kind: VoteType, count: int) -> None:
     """Enter new votes on one market, which have just been stored and none of which is recorded on chain."""
-    pending = tx.value(
-        "SELECT count(*) FROM (SELECT 1 FROM votes WHERE kind = ? AND market = ? AND aggregated = 0 LIMIT ?)",
-        (int(kind), market, count + 1),
+    others = tx.one(
+        "SELECT 1 FROM votes WHERE kind = ? AND market = ? AND aggregated = 0 LIMIT 1 OFFSET ?",
+        (int(kind), market, count),
     )
     tx.execute(
         "UPDATE vote_totals SET votes = votes + ?, pending = pending + ?, markets = markets + ? WHERE kind = ?",
-        (count, count, int(pending == count), int(kind)),
+        (count, count, int(others is None), int(kind)),
     )
 
 

@@ -96,7 +96,9 @@ def _market_conditions(tx: Tx, wanted: MarketFilter, *, walked: bool) -> Conditi
     conditions = Conditions("m.known = 1")
     if not wanted.include_hidden:
         conditions.add("m.hidden = 0")
-    conditions.add_given(f"{state} = ?", wanted.state)
+    if wanted.state is not None:
+        # Not as a parameter: with indexes of single states SQLite would compile the statement anew for each value.
+        conditions.add(f"{state} = {wanted.state:d}")
     conditions.add_given(f"{category} = ?", wanted.category)
     conditions.add_given("m.creator = (SELECT id FROM wallets WHERE address = ?)", wanted.creator)
     if wanted.ready is not None:

@@ -99,16 +99,19 @@ def _count(tx: Tx, query: Query, where: Sequence[str], params: Sequence[Any]) ->
 
 
 def _keys(tx: Tx, query: Query, where: Sequence[str], params: Sequence[Any], page: Page) -> list[Row]:
-    """Key and sort values of the page's rows, and of one more, which tells whether there are more."""
+    """Key and sort values of the page's rows, and of one more, which tells whether there are more.
+
+    The limit is part of the statement: SQLite compiles one with ``LIMIT ?`` anew each time, to plan by the value.
+    """
     direction, sign = ("DESC", "<") if query.descending else ("ASC", ">")
     conditions, values = list(where), list(params)
     if page.after is not None:
         conditions.append(f"({', '.join(query.order)}) {sign} ({', '.join('?' * len(query.order))})")
         values += page.after
     order = ", ".join(f"{column} {direction}" for column in query.order)
-    values += [page.limit + 1, 0 if page.after is not None else page.offset]
+    values.append(0 if page.after is not None else page.offset)
     columns = ", ".join((query.key, *query.order))
-    sql = f"SELECT {columns} FROM {query.source}{_where(conditions)} ORDER BY {order} LIMIT ? OFFSET ?"
+    sql = f"SELECT {columns} FROM {query.source}{_where(conditions)} ORDER BY {order} LIMIT {page.limit + 1:d} OFFSET ?"
     return tx.all(sql, values)
 
 
