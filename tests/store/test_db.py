@@ -395,3 +395,14 @@ async def finished(tasks: list["asyncio.Task[int]"], number: int) -> list["async
     while len(tasks) - len(left) < number:
         _, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
     return tasks
+
+
+@pytest.mark.parametrize("value", [b"", bytes(range(256)) * 4_000, None, 0, -(2**63), "", "\0"])
+async def test_values_come_back_as_they_went_in(store: Store, value: object) -> None:
+    """Bytes and nothing go through adapters."""
+    assert await store.read(lambda tx: tx.value("SELECT ?", (value,))) == value
+    await store.write(lambda tx: tx.execute("CREATE TABLE kept (value ANY) STRICT"))
+    await store.write(lambda tx: tx.execute_many("INSERT INTO kept VALUES (?)", [(value,)]))
+    kind = {bytes: "blob", int: "integer", str: "text"}.get(type(value), "null")
+    (row,) = await store.read(lambda tx: tx.all("SELECT value, typeof(value) AS kind FROM kept"))
+    assert (row["value"], row["kind"]) == (value, kind)
