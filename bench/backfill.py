@@ -173,20 +173,23 @@ async def _open(path: Path) -> AsyncIterator[Store]:
         await store.close()
 
 
+def _columns(tx: Tx, table: str) -> list[str]:
+    """Those that are stored."""
+    return [row["name"] for row in tx.all(f"PRAGMA table_info({table})")]
+
+
 def _rows(tx: Tx, table: str, start: int | None = None) -> list[tuple[object, ...]]:
     """A table's rows; from ``start`` on those of one batch."""
     key = "event_id" if table == "trades" else "id"
     bounds = "" if start is None else f" WHERE {key} BETWEEN {start} AND {start + BATCH - 1}"
-    rows = [tuple(row) for row in tx.all(f"SELECT * FROM {table}{bounds} ORDER BY {key}")]
-    if table == "markets":
-        column = [row["name"] for row in tx.all("PRAGMA table_info(markets)")].index("last_transaction")
-        rows = [(*row[:column], None, *row[column + 1 :]) for row in rows]
-    return rows
+    # The last transaction of a market comes later than the market.
+    columns = ["NULL" if name == "last_transaction" else name for name in _columns(tx, table)]
+    return [tuple(row) for row in tx.all(f"SELECT {', '.join(columns)} FROM {table}{bounds} ORDER BY {key}")]
 
 
 def _insert(tx: Tx, table: str, rows: Sequence[Sequence[object]]) -> None:
-    if rows:
-        tx.execute_many(f"INSERT INTO {table} VALUES ({', '.join('?' * len(rows[0]))})", rows)
+    columns = _columns(tx, table)
+    tx.execute_many(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})", rows)
 
 
 def protocol_config() -> GlobalConfig:
