@@ -179,6 +179,7 @@ def _is_of_one(wanted: EventFilter) -> bool:
 
 
 def _has_two_parts(wanted: EventFilter) -> bool:
+    """Whether the types that are wanted, or all of them, are among the trades and among the rest."""
     return _is_of_one(wanted) and len({name in TRADE_TYPES for name in wanted.types}) != 1
 
 

@@ -7,7 +7,7 @@
 --   * *_at is chain time in unix seconds where the chain tells it, wall time in unix milliseconds where the name ends in _ms.
 --   * Booleans are 0 and 1.
 --   * Of what is written for every transaction the checks compare one by one: for an IN of more than two values SQLite
---     builds a table with every row, which takes longer than all the rest of it.
+--     builds a table with every row, which takes longer than keeping an index.
 --   * SQLite ends each index with the id, which an index therefore leaves out; the Postgres dialect adds it.
 
 CREATE TABLE meta (
