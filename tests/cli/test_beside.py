@@ -56,7 +56,7 @@ async def _spoil(path: Path) -> None:
 def test_commands_beside_a_running_node(tmp_path: Path) -> None:
     settings: dict[str, dict[str, Any]] = {
         "auth": {"admin_wallets": [str(Keypair().pubkey())]},
-        "helius": {"webhook_secret": "a secret of the tests"},
+        "helius": {"webhook_secret": "a secret of the tests", "api_key": "a key of the tests"},
         "reconcile": {"enabled": False},
     }
     config = write_config(tmp_path, **settings)
@@ -81,7 +81,7 @@ def test_commands_beside_a_running_node(tmp_path: Path) -> None:
         assert "accounts compared" in run("reconcile", *at)
         assert "0 fields came out otherwise" in run("db", "rebuild", *at)
         assert "is no market id" in run("reconcile", "xyz", *at, code=1)
-        here = {"api_url": process.rpc_url, "api_key": "localnet", "webhook_url": process.url + WEBHOOK_PATH}
+        here = {"api_url": process.rpc_url, "webhook_url": process.url + WEBHOOK_PATH}
         write_config(tmp_path, **settings | {"helius": settings["helius"] | here})
         assert process.url in run("webhook", "list")
         assert "as it should be" in run("webhook", "check")

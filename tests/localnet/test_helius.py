@@ -22,6 +22,7 @@ from zmart_lite.localnet.params import Params, RpcError
 
 BY_HAND = LedgerOptions(slot_ms=400)
 KEY = {"api-key": API_KEY}
+JSON = {"content-type": "application/json"}
 
 
 # -- REST -------------------------------------------------------------------------------------------------------------
@@ -105,12 +106,12 @@ async def test_wrong_requests_are_refused(monkeypatch: pytest.MonkeyPatch) -> No
         partial = {name: value for name, value in s.fields().items() if name != "webhookType"}
         assert "full object" in (await s.http.put(where, params=KEY, json=partial)).json()["error"]
         assert "active" in (await s.http.patch(where, params=KEY, json={"webhookURL": "http://x/"})).json()["error"]
-        answer = await s.http.post("/v0/webhooks", params=KEY, content=b"{")
+        answer = await s.http.post("/v0/webhooks", params=KEY, content=b"{", headers=JSON)
         assert (answer.status_code, answer.json()) == (400, {"error": "the body is not JSON"})
         answer = await s.http.patch("/v0/webhooks", params=KEY, json={})
         assert (answer.status_code, answer.headers["allow"]) == (405, "GET, POST")
         monkeypatch.setattr(emulation, "BODY_BYTES_MAX", 100)
-        assert (await s.http.post("/v0/webhooks", params=KEY, content=b" " * 101)).status_code == 413
+        assert (await s.http.post("/v0/webhooks", params=KEY, content=b" " * 101, headers=JSON)).status_code == 413
         monkeypatch.setattr(emulation, "WEBHOOKS_MAX", 1)
         with pytest.raises(RestRefused, match="at most 1"):
             s.register()

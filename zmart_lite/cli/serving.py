@@ -111,7 +111,9 @@ async def prepared(
     if not config.embedded_devnet:
         yield Running(Node(config, configured_keys(config)), None)
         return
-    localnet = Localnet(_localnet_options(config, ledger_path, genesis_time))
+    # Beside a node the webhooks are the node's own, so that their key is known to nobody unless it is configured.
+    webhook_key = config.helius.api_key.reveal() or secrets.token_urlsafe(32)
+    localnet = Localnet(_localnet_options(config, ledger_path, genesis_time, webhook_key))
     await localnet.start()
     try:
         yield Running(Node(*_on_devnet(config, localnet, devnet_admin)), localnet)
@@ -137,7 +139,9 @@ async def run_job(config: Config, name: str, params: Mapping[str, Any]) -> Summa
             return await node.run_job(name, params)
 
 
-def _localnet_options(config: Config, ledger_path: Path | None, genesis_time: int | None) -> LocalnetOptions:
+def _localnet_options(
+    config: Config, ledger_path: Path | None, genesis_time: int | None, webhook_key: str | None
+) -> LocalnetOptions:
     if ledger_path is not None:
         ledger_path.parent.mkdir(parents=True, exist_ok=True)
     return LocalnetOptions(
@@ -148,6 +152,9 @@ def _localnet_options(config: Config, ledger_path: Path | None, genesis_time: in
         strict=config.localnet.strict,
         ledger_path=ledger_path,
         genesis_time=genesis_time,
+        hosts=config.localnet.hosts,
+        origins=config.localnet.origins,
+        webhook_key=webhook_key,
     )
 
 
@@ -167,7 +174,7 @@ def _on_devnet(config: Config, localnet: Localnet, devnet_admin: bool) -> tuple[
     helius = replace(
         config.helius,
         api_url=localnet.rpc_url,
-        api_key=Secret("localnet"),
+        api_key=Secret(localnet.options.webhook_key or ""),
         # Deliveries come from this very process: the secret is made anew at every start and known to nobody else.
         webhook_secret=config.helius.webhook_secret or Secret(secrets.token_urlsafe(32)),
     )
@@ -180,7 +187,7 @@ async def run_localnet(config: Config) -> None:
     """The devnet alone, until a signal comes."""
     with configured(config.log):
         stop = stop_event()
-        localnet = Localnet(_localnet_options(config, ledger_of(config), None))
+        localnet = Localnet(_localnet_options(config, ledger_of(config), None, config.helius.api_key.reveal() or None))
         await localnet.start()
         try:
             click.secho("ZMART devnet", bold=True)

@@ -6,8 +6,21 @@ Numbers carry their unit in the name. An empty text means "not set".
 from dataclasses import dataclass
 from pathlib import Path
 
-from zmart_lite.config.values import Secret, address, dsn, http_url, network, origin, secret_of, setting, ws_url
+from zmart_lite.config.values import (
+    Secret,
+    address,
+    dsn,
+    host_name,
+    http_url,
+    network,
+    origin,
+    secret_of,
+    setting,
+    ws_url,
+)
 
+EXPLORERS = ("https://explorer.solana.com", "https://solscan.io", "https://solana.fm")
+"""Their pages show a cluster of one's own, which a browser then asks."""
 CLUSTERS = ("localnet", "devnet", "testnet", "mainnet")
 PUBLIC_RPC = {
     "devnet": "https://api.devnet.solana.com",
@@ -141,7 +154,9 @@ class Helius:
     """Webhooks: how events arrive at once. Without them the poller finds everything, later."""
 
     api_url: str = setting("https://api.helius.xyz", "Where webhooks are registered.", check=http_url)
-    api_key: Secret = setting(Secret(), "Key for registering webhooks.")
+    api_key: Secret = setting(
+        Secret(), "Key for registering webhooks. On the embedded devnet: what its own stand-in takes."
+    )
     webhook_secret: Secret = setting(
         Secret(), "What deliveries must carry. Empty = none is accepted.", check=secret_of(WEBHOOK_SECRET_BYTES_MIN)
     )
@@ -377,6 +392,12 @@ class Localnet:
 
     enabled: bool = setting(True, "Whether the node starts it; false to use another local validator by chain.rpc_url.")
     host: str = setting("127.0.0.1", "Address to listen on.")
+    hosts: tuple[str, ...] = setting(
+        (), "Names by which it may be reached besides localhost and its own address.", check=host_name
+    )
+    origins: tuple[str, ...] = setting(
+        EXPLORERS, "Origins whose pages may call it besides local ones and wallets; * = any.", check=origin
+    )
     port: int = setting(
         8899, "Port of its JSON-RPC; pubsub is one higher. 0 = any free pair.", low=0, high=PORT_MAX - 1
     )

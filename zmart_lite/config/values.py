@@ -2,6 +2,7 @@
 
 import hmac
 import ipaddress
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import Field, field
 from functools import partial
@@ -194,6 +195,13 @@ def origin(text: str) -> str | None:
     if text == "*" or (http_url(text) is None and text.rstrip("/").count("/") == 2):
         return None
     return "must be * or an origin like https://app.example"
+
+
+def host_name(text: str) -> str | None:
+    """A name or address as in a ``Host`` header, without port."""
+    if re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*", text):
+        return None
+    return "must be a host name or an address, without port"
 
 
 def network(text: str) -> str | None:

@@ -1,8 +1,9 @@
 """An emulation of Helius webhooks on the devnet: registration over the service's REST, deliveries at *confirmed*.
 
 The REST is served at ``/v0/webhooks`` of the devnet's RPC port: POST and GET there, GET, PUT (the full object), PATCH
-(``{"active": …}``) and DELETE below it, each with ``?api-key=``. Errors are ``{"error": text}``. Registrations last as
-long as the process; deviations from the service are listed in :mod:`zmart_lite.localnet.helius_webhooks`.
+(``{"active": …}``) and DELETE below it, each with ``?api-key=``; bodies are ``application/json``. Errors are
+``{"error": text}``. No page of a browser is told an ``authHeader``. Registrations last as long as the process;
+deviations from the service are listed in :mod:`zmart_lite.localnet.helius_webhooks`.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from zmart_lite.localnet.access import is_json
 from zmart_lite.localnet.helius_delivery import BPS, Courier, Faults, Pause, Timing
 from zmart_lite.localnet.helius_webhooks import RestRefused, Webhook, read_toggle, read_webhook, wallet_of
 from zmart_lite.localnet.ledger import Ledger
@@ -38,7 +40,7 @@ class HeliusEmulation:
     """The webhooks of one devnet. Hears of every confirmed block from its making on; delivers between start and stop.
 
     ``pause`` waits that many seconds before a retry or a delayed delivery; ``clock`` gives seconds for the time of
-    grace.
+    grace. ``api_key`` is the only one that is taken; with None every key is an account of its own.
     """
 
     def __init__(
@@ -47,7 +49,9 @@ class HeliusEmulation:
         timing: Timing | None = None,
         pause: Pause = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
+        api_key: str | None = None,
     ) -> None:
+        self._api_key = api_key
         self._timing = timing or Timing()
         self._pause = pause
         self._clock = clock
@@ -86,7 +90,7 @@ class HeliusEmulation:
 
     def register(self, api_key: str | None, body: object) -> Webhook:
         """Raises :class:`RestRefused`, as all of these do."""
-        wallet = wallet_of(api_key)
+        wallet = wallet_of(api_key, self._api_key)
         if len(self._couriers) >= WEBHOOKS_MAX:
             raise RestRefused(400, f"this devnet keeps at most {WEBHOOKS_MAX} webhooks: delete one first")
         webhook = read_webhook(body, str(uuid.uuid4()), wallet)
@@ -99,7 +103,7 @@ class HeliusEmulation:
         return webhook
 
     def list_webhooks(self, api_key: str | None) -> list[Webhook]:
-        wallet = wallet_of(api_key)
+        wallet = wallet_of(api_key, self._api_key)
         return [courier.webhook for courier in self._couriers.values() if courier.webhook.wallet == wallet]
 
     def get(self, api_key: str | None, webhook_id: str) -> Webhook:
@@ -122,7 +126,7 @@ class HeliusEmulation:
         await self._couriers.pop(self._courier(api_key, webhook_id).webhook.webhook_id).stop()
 
     def _courier(self, api_key: str | None, webhook_id: str) -> Courier:
-        wallet = wallet_of(api_key)
+        wallet = wallet_of(api_key, self._api_key)
         courier = self._couriers.get(webhook_id)
         if courier is None or courier.webhook.wallet != wallet:
             raise RestRefused(404, f"webhook not found: {webhook_id}")
@@ -206,23 +210,24 @@ def _route(emulation: HeliusEmulation, path: str, handlers: dict[str, _Handler])
 
 
 async def _create(emulation: HeliusEmulation, request: Request) -> Response:
-    return _answer(emulation.register(_key(request), await _read_json(request)))
+    body = await _read_json(request)
+    return _answer(request, emulation.register(_key(request), body))
 
 
 async def _list(emulation: HeliusEmulation, request: Request) -> Response:
-    return _json([webhook.as_json() for webhook in emulation.list_webhooks(_key(request))])
+    return _json([_shown(request, webhook) for webhook in emulation.list_webhooks(_key(request))])
 
 
 async def _get(emulation: HeliusEmulation, request: Request) -> Response:
-    return _answer(emulation.get(_key(request), _id(request)))
+    return _answer(request, emulation.get(_key(request), _id(request)))
 
 
 async def _update(emulation: HeliusEmulation, request: Request) -> Response:
-    return _answer(emulation.update(_key(request), _id(request), await _read_json(request)))
+    return _answer(request, emulation.update(_key(request), _id(request), await _read_json(request)))
 
 
 async def _toggle(emulation: HeliusEmulation, request: Request) -> Response:
-    return _answer(emulation.toggle(_key(request), _id(request), await _read_json(request)))
+    return _answer(request, emulation.toggle(_key(request), _id(request), await _read_json(request)))
 
 
 async def _delete(emulation: HeliusEmulation, request: Request) -> Response:
@@ -243,7 +248,9 @@ def _id(request: Request) -> str:
 
 
 async def _read_json(request: Request) -> Any:
-    """Raises :class:`RestRefused`: 413 above ``BODY_BYTES_MAX``, 400 where it is not JSON."""
+    """Raises :class:`RestRefused`: 413 above ``BODY_BYTES_MAX``, 415 where it is not called JSON, 400 if it is none."""
+    if not is_json(request.headers):
+        raise RestRefused(415, "the body is to be JSON: send it with Content-Type: application/json")
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
@@ -255,8 +262,16 @@ async def _read_json(request: Request) -> Any:
         raise RestRefused(400, "the body is not JSON") from None
 
 
-def _answer(webhook: Webhook) -> Response:
-    return _json(webhook.as_json())
+def _answer(request: Request, webhook: Webhook) -> Response:
+    return _json(_shown(request, webhook))
+
+
+def _shown(request: Request, webhook: Webhook) -> dict[str, Any]:
+    """As the service, this tells whoever has the key what deliveries carry; but not a page, which names its origin."""
+    shape = webhook.as_json()
+    if "origin" in request.headers:
+        del shape["authHeader"]
+    return shape
 
 
 def _json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

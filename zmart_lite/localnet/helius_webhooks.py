@@ -6,6 +6,7 @@ receivers are; Discord webhooks are refused; ``raw`` and ``rawDevnet`` mean the 
 """
 
 import hashlib
+import hmac
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -111,13 +112,15 @@ class Webhook:
         }
 
 
-def wallet_of(api_key: str | None) -> str:
-    """The account behind an API key: any key will do, and webhooks of one are hidden from the others.
+def wallet_of(api_key: str | None, only_key: str | None = None) -> str:
+    """The account behind an API key. Without an ``only_key`` every key is one, whose webhooks the others do not see.
 
-    Raises :class:`RestRefused` (401) without one.
+    Raises :class:`RestRefused` (401) without a key, and for another than the only one.
     """
     if not api_key or len(api_key) > API_KEY_CHARS_MAX:
-        raise RestRefused(401, "missing or invalid api key: add ?api-key= to the address (the devnet accepts any)")
+        raise RestRefused(401, "missing or invalid api key: add ?api-key= to the address")
+    if only_key is not None and not hmac.compare_digest(api_key.encode(), only_key.encode()):
+        raise RestRefused(401, "invalid api key: this devnet takes only that of its node (helius.api_key)")
     return pubkey_text(hashlib.sha256(b"helius account of " + api_key.encode()).digest())
 
 

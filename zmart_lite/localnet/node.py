@@ -8,7 +8,7 @@ import logging
 import secrets
 import socket
 from collections.abc import Coroutine, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,6 +23,7 @@ from solders.transaction import VersionedTransaction
 
 from zmart_lite.codec import Codec
 from zmart_lite.errors import StartupError
+from zmart_lite.localnet.access import Access
 from zmart_lite.localnet.clock import SLOT_MS, ChainClock
 from zmart_lite.localnet.context import RpcContext
 from zmart_lite.localnet.execution import SYSTEM_UNITS, ProgramEntry
@@ -71,7 +72,9 @@ class LocalnetOptions:
     transaction and needs no timer. ``genesis_time`` (unix seconds) is the chain's time at its start; together with
     ``slot_ms`` 0 time then stands still but for warps. ``ledger_path`` None keeps the chain in memory. ``strict``
     restores the abort of ``sell_shares``. ``finalized_lag`` is in blocks; of older history than ``transactions_max``
-    transactions only the accounts remain. The keys derive from ``seed``.
+    transactions only the accounts remain. The keys derive from ``seed``. ``hosts`` and ``origins`` are names by which
+    it may be reached, and origins whose pages may call it, besides local ones. ``webhook_key`` is the only API key that
+    the webhook REST takes; without, any is one.
     """
 
     program_id: bytes
@@ -84,6 +87,9 @@ class LocalnetOptions:
     seed: bytes = DEFAULT_SEED
     finalized_lag: int = 32
     transactions_max: int = TRANSACTIONS_MAX
+    hosts: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    webhook_key: str | None = field(default=None, repr=False)
 
 
 def derive_keypair(seed: bytes, name: str) -> Keypair:
@@ -104,7 +110,7 @@ class Localnet:
         self.ledger = self._build_ledger()
         self.context = RpcContext(self.ledger, self.codec, self._faucet, derive_keypair(options.seed, "identity"))
         self.pubsub = Pubsub(self.context)
-        self.helius = HeliusEmulation(self.ledger)
+        self.helius = HeliusEmulation(self.ledger, api_key=options.webhook_key)
         self.pace_ms = options.slot_ms
         """Real time between two blocks. Shorter while something is played that would otherwise mostly wait."""
         self._server: _Server | None = None
@@ -139,6 +145,7 @@ class Localnet:
             build_app(
                 self.context,
                 self.pubsub,
+                Access(self.options.host, self.options.hosts, self.options.origins),
                 webhook_routes(self.helius),
                 {"localnet_webhookFaults": lambda _context, params: webhook_faults(self.helius, params)},
             ),

@@ -11,12 +11,12 @@ from typing import Any
 import msgspec
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
 from zmart_lite.localnet import devtools, methods_accounts, methods_chain, methods_transactions
+from zmart_lite.localnet.access import Access, AccessMiddleware, is_json
 from zmart_lite.localnet.context import RpcContext
 from zmart_lite.localnet.ledger import LedgerRefused
 from zmart_lite.localnet.params import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR, Params, RpcError
@@ -26,7 +26,6 @@ log = logging.getLogger(__name__)
 
 BODY_BYTES_MAX = 50 * 1024
 BATCH_MAX = 500
-CORS_MAX_AGE_S = 86_400
 
 Method = Callable[[RpcContext, Params], Any]
 
@@ -108,7 +107,11 @@ def method_names(body: bytes) -> frozenset[str]:
 
 
 def build_app(
-    context: RpcContext, pubsub: Pubsub, routes: Sequence[Route] = (), methods: Mapping[str, Method] | None = None
+    context: RpcContext,
+    pubsub: Pubsub,
+    access: Access,
+    routes: Sequence[Route] = (),
+    methods: Mapping[str, Method] | None = None,
 ) -> Starlette:
     """The ASGI application: JSON-RPC over HTTP and subscriptions over WebSocket at ``/``, ``/health``, and more routes.
 
@@ -117,8 +120,7 @@ def build_app(
     rpc = Rpc(context, methods)
 
     async def handle(request: Request) -> Response:
-        content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if content_type != "application/json":
+        if not is_json(request.headers):
             text = "Supplied content type is not allowed. Content-Type: application/json is required\n"
             return PlainTextResponse(text, 415)
         body = await _read_body(request)
@@ -132,15 +134,12 @@ def build_app(
     async def health(_request: Request) -> Response:
         return PlainTextResponse("ok")
 
-    cors = Middleware(
-        CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"], max_age=CORS_MAX_AGE_S
-    )
     own = [
         Route("/", handle, methods=["POST"]),
         Route("/health", health, methods=["GET"]),
         WebSocketRoute("/", pubsub.serve),
     ]
-    return Starlette(routes=[*own, *routes], middleware=[cors])
+    return Starlette(routes=[*own, *routes], middleware=[Middleware(AccessMiddleware, access=access)])
 
 
 async def _read_body(request: Request) -> bytes | None:
