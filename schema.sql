@@ -641,7 +641,9 @@ CREATE TABLE market_figures (
     positions   INTEGER NOT NULL DEFAULT 0,
     owed_yes    INTEGER NOT NULL DEFAULT 0,
     owed_no     INTEGER NOT NULL DEFAULT 0,
-    owed_any    INTEGER NOT NULL DEFAULT 0
+    owed_any    INTEGER NOT NULL DEFAULT 0,
+    claimed_high INTEGER NOT NULL DEFAULT 0,
+    claimed_low INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 CREATE TABLE wallet_figures (
@@ -699,32 +701,38 @@ CREATE TRIGGER trades_out AFTER DELETE ON trades BEGIN
         cost_high = cost_high + excluded.cost_high, cost_low = cost_low + excluded.cost_low;
 END;
 CREATE TRIGGER positions_out AFTER DELETE ON positions BEGIN
-    INSERT INTO market_figures (market, positions, owed_yes, owed_no, owed_any)
+    INSERT INTO market_figures (market, positions, owed_yes, owed_no, owed_any, claimed_high, claimed_low)
     VALUES (OLD.market, -1,
         -(OLD.has_claimed = 0 AND OLD.shares_yes > '00000000000000000000'),
         -(OLD.has_claimed = 0 AND OLD.shares_no > '00000000000000000000'),
-        -(OLD.has_claimed = 0 AND OLD.total_invested > '00000000000000000000'))
+        -(OLD.has_claimed = 0 AND OLD.total_invested > '00000000000000000000'),
+        -CAST(substr(OLD.claimed_amount, 1, 10) AS INTEGER), -CAST(substr(OLD.claimed_amount, 11) AS INTEGER))
     ON CONFLICT (market) DO UPDATE SET positions = positions + excluded.positions,
         owed_yes = owed_yes + excluded.owed_yes, owed_no = owed_no + excluded.owed_no,
-        owed_any = owed_any + excluded.owed_any;
+        owed_any = owed_any + excluded.owed_any, claimed_high = claimed_high + excluded.claimed_high,
+        claimed_low = claimed_low + excluded.claimed_low;
 END;
-CREATE TRIGGER positions_moved AFTER UPDATE OF has_claimed, shares_yes, shares_no, total_invested ON positions
-    WHEN OLD.has_claimed <> NEW.has_claimed
+CREATE TRIGGER positions_moved AFTER UPDATE OF has_claimed, claimed_amount, shares_yes, shares_no, total_invested
+    ON positions
+    WHEN OLD.has_claimed <> NEW.has_claimed OR OLD.claimed_amount <> NEW.claimed_amount
         OR (OLD.shares_yes > '00000000000000000000') <> (NEW.shares_yes > '00000000000000000000')
         OR (OLD.shares_no > '00000000000000000000') <> (NEW.shares_no > '00000000000000000000')
         OR (OLD.total_invested > '00000000000000000000') <> (NEW.total_invested > '00000000000000000000')
 BEGIN
-    INSERT INTO market_figures (market, positions, owed_yes, owed_no, owed_any)
+    INSERT INTO market_figures (market, positions, owed_yes, owed_no, owed_any, claimed_high, claimed_low)
     VALUES (NEW.market, 0,
         (NEW.has_claimed = 0 AND NEW.shares_yes > '00000000000000000000')
             - (OLD.has_claimed = 0 AND OLD.shares_yes > '00000000000000000000'),
         (NEW.has_claimed = 0 AND NEW.shares_no > '00000000000000000000')
             - (OLD.has_claimed = 0 AND OLD.shares_no > '00000000000000000000'),
         (NEW.has_claimed = 0 AND NEW.total_invested > '00000000000000000000')
-            - (OLD.has_claimed = 0 AND OLD.total_invested > '00000000000000000000'))
+            - (OLD.has_claimed = 0 AND OLD.total_invested > '00000000000000000000'),
+        CAST(substr(NEW.claimed_amount, 1, 10) AS INTEGER) - CAST(substr(OLD.claimed_amount, 1, 10) AS INTEGER),
+        CAST(substr(NEW.claimed_amount, 11) AS INTEGER) - CAST(substr(OLD.claimed_amount, 11) AS INTEGER))
     ON CONFLICT (market) DO UPDATE SET positions = positions + excluded.positions,
         owed_yes = owed_yes + excluded.owed_yes, owed_no = owed_no + excluded.owed_no,
-        owed_any = owed_any + excluded.owed_any;
+        owed_any = owed_any + excluded.owed_any, claimed_high = claimed_high + excluded.claimed_high,
+        claimed_low = claimed_low + excluded.claimed_low;
 END;
 CREATE TRIGGER markets_in AFTER INSERT ON markets WHEN NEW.known = 1 BEGIN
     INSERT INTO totals (name, value) SELECT 'markets:' || NEW.state, 1 WHERE NEW.known = 1

@@ -67,6 +67,7 @@ def _counted_market(tx: Tx, market: int) -> MarketFigures:
         _volume([int(row["cost"]) for row in trades if not row["is_buy"]]),
         len(held),
         *(sum(int(row[side]) > 0 for row in owed) for side in ("shares_yes", "shares_no", "total_invested")),
+        sum(int(row["claimed_amount"]) for row in held),
     )
 
 

@@ -331,6 +331,17 @@ def quote_sell(
     return SellQuote(shares, gross, fees, sub(gross, fees.total), price_yes(*rest, b_parameter))
 
 
+def require_payable(quote: SellQuote, market: MarketAccount, lamports: int) -> None:
+    """Raises the ProgramError of a sale that the market's account, of so many lamports, cannot pay out."""
+    payout = quote.proceeds + quote.fees.protocol
+    if market.current_liquidity < payout:
+        raise ProgramError("InsufficientLiquidity")
+    if lamports < payout:
+        raise ProgramError("InsufficientFunds")
+    if lamports - payout < MARKET_RENT_LAMPORTS:
+        raise ProgramError("WouldBreakRentExemption")
+
+
 def max_loss(b_parameter: int) -> int:
     return b_parameter * LN2 // P
 
@@ -349,6 +360,83 @@ def claim_amount(market: MarketAccount, position: UserPosition) -> int:
 def winning_share(own_shares: int, all_shares: int, liquidity: int) -> int:
     """A winner's part of the nominal liquidity, in lamports."""
     return own_shares * liquidity // all_shares if all_shares else 0
+
+
+class Payouts(NamedTuple):
+    """Lamports that ``claim_winnings`` would pay for some shares if the market were finalised as it is, by the outcome;
+    and ``payable``, what its account can pay at all. A claim above ``payable`` is refused whole.
+    """
+
+    if_yes: int
+    if_no: int
+    payable: int
+
+
+def payouts(market: MarketAccount, own_yes: int, own_no: int, payable: int) -> Payouts:
+    """What ``own_yes`` and ``own_no`` shares would be paid (zmart-core 2.14).
+
+    It counts nobody's earlier claim, which takes from ``payable`` only, nor the creator's withdrawal, which is possible
+    from the first second after finalisation and leaves nothing.
+    """
+    return Payouts(
+        winning_share(own_yes, market.shares_yes, market.current_liquidity),
+        winning_share(own_no, market.shares_no, market.current_liquidity),
+        payable,
+    )
+
+
+def after_buy(market: MarketAccount, outcome: bool, quote: BuyQuote) -> MarketAccount:
+    """The account after a purchase, in the fields that payouts depend on."""
+    shares_yes, shares_no = _with_shares(market.shares_yes, market.shares_no, outcome, quote.shares)
+    return _after_trade(market, shares_yes, shares_no, quote.fees.resolver + quote.fees.lp, quote.fees)
+
+
+def after_sale(market: MarketAccount, outcome: bool, quote: SellQuote) -> MarketAccount:
+    """The account after a sale, in the fields that payouts depend on."""
+    yes, no = (quote.shares, 0) if outcome else (0, quote.shares)
+    paid = quote.proceeds + quote.fees.protocol
+    return _after_trade(market, market.shares_yes - yes, market.shares_no - no, -paid, quote.fees)
+
+
+def _after_trade(market: MarketAccount, shares_yes: int, shares_no: int, liquidity: int, fees: Fees) -> MarketAccount:
+    return market._replace(
+        shares_yes=shares_yes,
+        shares_no=shares_no,
+        current_liquidity=market.current_liquidity + liquidity,
+        accumulated_resolver_fees=market.accumulated_resolver_fees + fees.resolver,
+        accumulated_lp_fees=market.accumulated_lp_fees + fees.lp,
+    )
+
+
+def payable_from(lamports: int, resolver_fees: int) -> int:
+    """What an account of so many lamports can pay in claims: all above its rent but what the resolver is still owed."""
+    return max(0, lamports - MARKET_RENT_LAMPORTS - resolver_fees)
+
+
+def payable_by_trades(
+    shares_yes: int, shares_no: int, b_parameter: int, lp_fees: int, *, claimed: int, withdrawn_owing: int | None
+) -> int:
+    """:func:`payable_from` without looking at the account: what all its trades and claims have left in it.
+
+    The costs of purchases less the worth of sales, both before fees, are the difference that shares make in the cost
+    function, whatever way led there; with them lie the fees that stayed. ``claimed``: lamports of all claims so far.
+    ``withdrawn_owing``: once the creator has withdrawn, the resolver's fees that were not paid by then. Lamports that
+    somebody sent to the account besides are not counted.
+    """
+    if withdrawn_owing is not None:
+        return max(0, WITHDRAWAL_RESERVE_LAMPORTS - withdrawn_owing)
+    return max(0, _left_by_trades(shares_yes, shares_no, b_parameter) + lp_fees - claimed)
+
+
+def _left_by_trades(shares_yes: int, shares_no: int, b_parameter: int) -> int:
+    start = b_parameter // START_SHARES_DIVISOR
+    if (shares_yes, shares_no) == (start, start):
+        return 0
+    try:
+        return cost_of(shares_yes, shares_no, b_parameter) - cost_of(start, start, b_parameter)
+    except ProgramError:
+        # No trade leads to where there is no cost.
+        return 0
 
 
 def ratio_bps(yes: int, total: int) -> int:

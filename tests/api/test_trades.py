@@ -49,6 +49,23 @@ def expect_prices(quote: Json, before: MarketAccount, after: MarketAccount) -> N
         assert quote[name] == {"priceYes": price / rules.P, "priceNo": (rules.P - price) / rules.P}
 
 
+async def expect_payouts(node: ChainNode, market_id: bytes, wallet: Keypair, quote: Json) -> None:
+    """The quote's payouts are those of the accounts after the trade; position and market tell the same."""
+    account = await node.parts.rpc.get_account(node.parts.codec.market_address(market_id))
+    market, held = await node.account(market_id), await position(node, market_id, wallet)
+    assert account is not None
+    assert held is not None
+    payable = rules.payable_from(account.lamports, market.accumulated_resolver_fees)
+    expected = rules.payouts(market, held.shares_yes, held.shares_no, payable)
+    fields = ("payout_if_yes", "payout_if_no", "payable_now")
+    assert tuple(int(quote[field]) for field in fields) == expected
+    page = (await node.get(f"/api/markets/{market_id.hex()}/positions")).json()
+    (shown,) = [each for each in page["positions"] if each["user_wallet"] == str(wallet.pubkey())]
+    assert tuple(int(shown[field]) for field in fields) == expected
+    row = (await node.get(f"/api/markets/{market_id.hex()}")).json()
+    assert tuple(int(row[field]) for field in fields) == rules.payouts(market, rules.P, rules.P, payable)
+
+
 async def traded(node: ChainNode, market_id: bytes, wallet: Keypair, path: str, body: Json) -> Json | None:
     """Trade if the node builds it, and compare everything the quote says with what the chain did."""
     before, held = await node.account(market_id), await position(node, market_id, wallet)
@@ -72,6 +89,7 @@ async def traded(node: ChainNode, market_id: bytes, wallet: Keypair, path: str, 
     assert event["cost" if path == "buy" else "proceeds"] == net
     assert event["new_price_yes"] == quote["new_price_yes"]
     expect_prices(quote, before, after)
+    await expect_payouts(node, market_id, wallet, quote)
     fees = {name: int(amount) for name, amount in quote["fees"].items()}
     assert await node.parts.rpc.get_balance(fee_wallet) - fees_before == fees["protocol"]
     assert after.accumulated_resolver_fees - before.accumulated_resolver_fees == fees["resolver"]
@@ -353,3 +371,42 @@ async def test_a_wallet_without_sol_is_told_so(node: ChainNode, market: str) -> 
     answer = await node.post("/api/trades/buy", body, Keypair())
     assert (answer.status_code, answer.json()["reason"]) == (409, "program_error")
     assert "the wallet has no SOL on this cluster" in answer.json()["message"]
+
+
+async def test_a_buyer_is_told_what_may_become_of_it(node: ChainNode) -> None:
+    """A large stake on a market of one SOL is paid a part of it; with the wallet, what it holds already counts."""
+    market = await node.active(node.net.wallets[0], initial_liquidity=str(10**9), b_parameter=str(100 * 10**9))
+    wallet = node.net.wallets[1]
+    query = {"side": "buy", "outcome": "yes", "budget": 20 * 10**9}
+    told = (await node.get(f"/api/markets/{market.hex()}/quote", **query)).json()
+    assert told["warnings"] == ["payout_below_cost", "creator_may_withdraw"]
+    assert 0 < int(told["payout_if_yes"]) < 3 * 10**9
+    assert told["payout_if_no"] == "0"
+    await traded(node, market, wallet, "buy", {"outcome": False, "budget": str(10**9)})
+    more = (await node.get(f"/api/markets/{market.hex()}/quote", **query, wallet=str(wallet.pubkey()))).json()
+    assert int(more["payout_if_no"]) > 0
+
+
+async def test_a_sale_that_is_refused_names_what_is_possible(node: ChainNode) -> None:
+    market = await node.active(node.net.wallets[0], initial_liquidity=str(10**9), b_parameter=str(100 * 10**9))
+    wallet = node.net.wallets[1]
+    bought = await traded(node, market, wallet, "buy", {"outcome": True, "budget": str(20 * 10**9)})
+    assert bought is not None
+    query = {"side": "sell", "outcome": "yes", "wallet": str(wallet.pubkey())}
+    refused = (await node.get(f"/api/markets/{market.hex()}/quote", **query, shares=bought["shares"])).json()
+    assert (refused["executable"], refused["error"]["name"]) == (False, "InsufficientLiquidity")
+    most = int(refused["max_shares"])
+    assert 0 < most < int(bought["shares"])
+    assert f"You can sell up to {units_text(str(most)).rstrip('0')} shares now" in refused["refusal"]
+    worse = (await node.get(f"/api/markets/{market.hex()}/quote", **query, shares=most + 1)).json()
+    assert not worse["executable"]
+    assert await traded(node, market, wallet, "sell", {"outcome": True, "shares": str(most)}) is not None
+
+
+async def test_a_purchase_that_is_too_small_names_the_least(node: ChainNode) -> None:
+    market = await node.active(node.net.wallets[0], b_parameter=str(100 * 10**9))
+    query = {"side": "buy", "outcome": "yes", "budget": 10**6}
+    refused = (await node.get(f"/api/markets/{market.hex()}/quote", **query)).json()
+    assert refused["refusal"] == (
+        "That is too little for this market as it stands: 0.00107151 SOL is the least that works now."
+    )

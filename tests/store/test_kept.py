@@ -51,7 +51,12 @@ def hold_shares(database: Database, a: int, b: int) -> None:
 
 
 def claim(database: Database, a: int, b: int) -> None:
-    database.write(lambda tx: tx.execute("UPDATE positions SET has_claimed = ? WHERE wallet = ?", (b % 2, a)))
+    database.write(
+        lambda tx: tx.execute(
+            "UPDATE positions SET has_claimed = ?, claimed_amount = ? WHERE wallet = ?",
+            (b % 2, f"{b * U64_MAX // 3:020d}", a),
+        )
+    )
 
 
 def change_market(database: Database, a: int, b: int) -> None:

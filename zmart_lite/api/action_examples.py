@@ -107,10 +107,15 @@ BUY_QUOTE: dict[str, Any] = {
     "executable": True,
     "error": None,
     "slot": 19,
+    "payout_if_yes": "6800000000",
+    "payout_if_no": "0",
+    "payable_now": "954477090",
+    "warnings": ["payout_above_payable", "creator_may_withdraw"],
     "cost": "909025800",
     "total_cost": "999928380",
     "target_cost": "1000000000",
     "min_budget": "1071510",
+    "refusal": None,
 }
 SELL_QUOTE: dict[str, Any] = {
     "market_id": "ab5d53710059dc959a21725c3d141fb2681d5784a3753692b3ffedabc107f754",
@@ -127,9 +132,15 @@ SELL_QUOTE: dict[str, Any] = {
     "executable": True,
     "error": None,
     "slot": 20,
+    "payout_if_yes": "0",
+    "payout_if_no": "0",
+    "payable_now": "714790718",
+    "warnings": [],
     "gross": "252301400",
     "proceeds": "227071260",
     "min_proceeds": "224800547",
+    "max_shares": "1835823062",
+    "refusal": None,
 }
 BUY: dict[str, Any] = ACTION | {
     "message": "Sign and send this transaction to buy 1.835823062 YES shares for 0.99992838 SOL, fees included.",

@@ -7,6 +7,7 @@ from solders.instruction import Instruction
 
 from zmart_lite.api.context import ApiParts
 from zmart_lite.api.parsers import integer
+from zmart_lite.api.quotes import Pool
 from zmart_lite.api.validate import Parser
 from zmart_lite.chain.error_texts import explained
 from zmart_lite.chain.program_errors import ProgramFailure, failure_of
@@ -33,6 +34,11 @@ class OnChain(NamedTuple):
     market: MarketAccount
     lamports: int
     position: UserPosition | None
+
+    @property
+    def pool(self) -> Pool:
+        """What an order meets."""
+        return Pool(self.slot, self.market, self.lamports, self.position)
 
 
 async def read_market(parts: ApiParts, market_id: bytes, user: bytes | None = None) -> OnChain:

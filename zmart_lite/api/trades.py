@@ -10,7 +10,7 @@ from zmart_lite.api.examples import PAGE, TRADE
 from zmart_lite.api.naming import path_market
 from zmart_lite.api.onchain import Json, OnChain
 from zmart_lite.api.pages import page_fields, page_of
-from zmart_lite.api.parsers import integer, market_ref, outcome, u64, word
+from zmart_lite.api.parsers import integer, market_ref, outcome, u64, wallet, word
 from zmart_lite.api.quotes import Order, Priced, net_amount, price_order, quote_json
 from zmart_lite.api.refusals import BUILDS, READS_CHAIN
 from zmart_lite.api.validate import PageFields, Problems, field, page_limit
@@ -100,9 +100,9 @@ def _require_executable(priced: Priced, codec: Codec) -> BuyQuote | SellQuote:
 async def buy(request: Request, fields: BuyFields) -> Reply:
     parts = request.parts
     market_id = await _market_to_trade(request, fields.market_id)
-    found = await onchain.read_market(parts, market_id)
+    found = await onchain.read_market(parts, market_id, request.wallet)
     order = Order(True, fields.outcome, fields.shares, fields.budget)
-    priced = price_order(order, found.market, found.config, found.slot)
+    priced = price_order(order, found.pool, found.config)
     quote = _require_executable(priced, parts.codec)
     assert isinstance(quote, BuyQuote)  # noqa: S101 - for the type checker
     if fields.min_shares is not None and quote.shares < fields.min_shares:
@@ -123,7 +123,7 @@ async def sell(request: Request, fields: SellFields) -> Reply:
     market_id = await _market_to_trade(request, fields.market_id)
     found = await onchain.read_market(parts, market_id, request.wallet)
     _require_shares(found, fields)
-    priced = price_order(Order(False, fields.outcome, fields.shares, None), found.market, found.config, found.slot)
+    priced = price_order(Order(False, fields.outcome, fields.shares, None), found.pool, found.config)
     quote = _require_executable(priced, parts.codec)
     assert isinstance(quote, SellQuote)  # noqa: S101 - for the type checker
     least = fields.min_proceeds
@@ -184,6 +184,9 @@ class QuoteFields:
     outcome: bool = field(outcome)
     shares: int | None = field(sold_shares, None, example="1000000000")
     budget: int | None = field(budget, None, aliases=BUDGET_NAMES, help="For buying: lamports, fees included.")
+    wallet: bytes | None = field(
+        wallet, None, help="Payouts are those of this wallet's whole position after the trade."
+    )
 
     def check(self) -> Problems:
         if (self.budget is None) == (self.shares is None):
@@ -202,9 +205,9 @@ class EstimateFields(QuoteFields):
 
 async def _quote(request: Request, ref: MarketRef, fields: QuoteFields) -> tuple[Priced, GlobalConfig]:
     market_id = await request.read(lambda tx: bytes(lookups.get_market(tx, ref)["market_id"]))
-    found = await onchain.read_market(request.parts, market_id)
+    found = await onchain.read_market(request.parts, market_id, fields.wallet)
     order = Order(fields.side == "buy", fields.outcome, fields.shares, fields.budget)
-    return price_order(order, found.market, found.config, found.slot), found.config
+    return price_order(order, found.pool, found.config), found.config
 
 
 async def show_quote(request: Request, fields: QuoteFields) -> object:

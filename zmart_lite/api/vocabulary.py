@@ -283,6 +283,11 @@ current_liquidity  lamports    What the market accounts for.
 shares_yes         shares      YES shares.
 shares_no          shares      NO shares.
 total_volume       lamports    Volume.
+MarketRow.payout_if_yes lamports  What claiming pays for one YES share if YES wins, as the market stands.
+MarketRow.payout_if_no lamports  What claiming pays for one NO share if NO wins, as the market stands.
+payout_if_yes      lamports    What claiming pays if YES wins, as the market stands and with no other claims.
+payout_if_no       lamports    What claiming pays if NO wins, as the market stands and with no other claims.
+payable_now        lamports    What the market can pay in claims at all; a higher claim is refused.
 accumulated_resolver_fees lamports  Fees kept for the resolver.
 accumulated_lp_fees lamports   Fees kept for the liquidity provider.
 current_price_yes  price       Price of YES.

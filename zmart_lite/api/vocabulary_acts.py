@@ -49,6 +49,8 @@ target_cost        lamports    The spending limit that goes into the transaction
 min_budget         lamports?   The least budget that works now.
 gross              lamports    Before fees.
 proceeds           lamports    Net of fees.
+max_shares         shares      The most shares of this side that can be sold now.
+refusal            text?       Why the program would refuse, in words, and what is possible; null where it would not.
 min_proceeds       lamports    What the transaction insists on.
 tradeType          buy|sell    The same as side.
 estimatedCost      lamports    All that is charged, or received net.

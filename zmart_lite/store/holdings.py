@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from zmart_lite import rules
 from zmart_lite.models import MarketState
+from zmart_lite.store import kept
 from zmart_lite.store.db import Row
 from zmart_lite.store.shown import (
     address_text,
@@ -19,10 +20,11 @@ from zmart_lite.store.shown import (
 POSITION_COLUMNS = (
     "p.*, w.address AS wallet_address, m.market_id, m.address AS market_address, m.state, m.final_outcome,"
     " m.b_parameter, m.shares_yes AS market_shares_yes, m.shares_no AS market_shares_no, m.current_liquidity,"
-    " mt.question"
+    " m.accumulated_resolver_fees, m.accumulated_lp_fees, mf.claimed_high, mf.claimed_low, mt.question"
 )
 POSITION_JOINS = (
     " JOIN wallets w ON w.id = p.wallet JOIN markets m ON m.id = p.market LEFT JOIN market_texts mt ON mt.market = m.id"
+    " LEFT JOIN market_figures mf ON mf.market = m.id"
 )
 POSITION_SELECT = f"SELECT {POSITION_COLUMNS} FROM positions p{POSITION_JOINS}"
 
@@ -79,6 +81,40 @@ def claimable_of(row: Row) -> int:
     return rules.winning_share(int(row[side]), int(row[f"market_{side}"]), int(row["current_liquidity"]))
 
 
+def payable_of(row: Row, shares_yes: int, shares_no: int) -> int:
+    """What the account of a row's market can pay in claims, by what the node knows of it. ``shares_yes`` and
+    ``shares_no`` are the market's.
+    """
+    resolver_fees, lp_fees = int(row["accumulated_resolver_fees"]), int(row["accumulated_lp_fees"])
+    # Only the withdrawal leaves neither liquidity nor the provider's fees.
+    withdrawn = row["state"] == MarketState.FINALIZED and not int(row["current_liquidity"]) and not lp_fees
+    return rules.payable_by_trades(
+        shares_yes,
+        shares_no,
+        int(row["b_parameter"]),
+        lp_fees,
+        claimed=kept.amount_of(row, "claimed"),
+        withdrawn_owing=resolver_fees if withdrawn else None,
+    )
+
+
+def payout_fields(if_yes: int, if_no: int, payable: int) -> dict[str, str]:
+    """Lamports, as quotes, positions and markets have them."""
+    return {"payout_if_yes": str(if_yes), "payout_if_no": str(if_no), "payable_now": str(payable)}
+
+
+def _payouts(row: Row) -> dict[str, str]:
+    """What the whole position would be paid by the outcome."""
+    shares_yes, shares_no, liquidity = (
+        int(row[name]) for name in ("market_shares_yes", "market_shares_no", "current_liquidity")
+    )
+    return payout_fields(
+        rules.winning_share(int(row["shares_yes"]), shares_yes, liquidity),
+        rules.winning_share(int(row["shares_no"]), shares_no, liquidity),
+        payable_of(row, shares_yes, shares_no),
+    )
+
+
 def position_row(row: Row) -> dict[str, Any]:
     """PositionRow of a row of POSITION_SELECT."""
     return _position_identity(row) | _position_amounts(row) | _position_times(row)
@@ -117,6 +153,7 @@ def _position_amounts(row: Row) -> dict[str, Any]:
         "totalCost": units(invested),
         "current_value": str(worth.current_value),
         "claimable": str(worth.claimable),
+        **_payouts(row),
         "has_claimed": bool(row["has_claimed"]),
         "claimed_amount": str(int(row["claimed_amount"])),
         "unrealized_pnl": str(worth.unrealized),

@@ -67,18 +67,20 @@ def count_positions(tx: Tx, new: Sequence[tuple[int, UserPosition]]) -> None:
     """Enter new positions, each with its market's key, into the figures. What changes later, triggers follow."""
     figures: dict[int, list[int]] = {}
     for market, position in new:
-        found = figures.setdefault(market, [0, 0, 0, 0])
+        found = figures.setdefault(market, [0, 0, 0, 0, 0])
         found[0] += 1
+        found[4] += position.claimed_amount
         if not position.has_claimed:
             found[1] += position.shares_yes > 0
             found[2] += position.shares_no > 0
             found[3] += position.total_invested > 0
     tx.execute_many(
-        "INSERT INTO market_figures (market, positions, owed_yes, owed_no, owed_any) VALUES (?, ?, ?, ?, ?)"
-        " ON CONFLICT (market) DO UPDATE SET positions = positions + excluded.positions,"
+        "INSERT INTO market_figures (market, positions, owed_yes, owed_no, owed_any, claimed_high, claimed_low)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (market) DO UPDATE SET positions = positions + excluded.positions,"
         " owed_yes = owed_yes + excluded.owed_yes, owed_no = owed_no + excluded.owed_no,"
-        " owed_any = owed_any + excluded.owed_any",
-        [(market, *counts) for market, counts in figures.items()],
+        " owed_any = owed_any + excluded.owed_any, claimed_high = claimed_high + excluded.claimed_high,"
+        " claimed_low = claimed_low + excluded.claimed_low",
+        [(market, *counts, *divmod(claimed, AMOUNT_HIGH_UNIT)) for market, (*counts, claimed) in figures.items()],
     )
 
 
@@ -171,7 +173,7 @@ class Volume(NamedTuple):
 
 class MarketFigures(NamedTuple):
     """Trades and positions of a market. ``owed_…``: positions that have not claimed and have YES shares, NO shares, or
-    anything invested.
+    anything invested. ``claimed``: lamports of all claims.
     """
 
     bought: Volume = Volume()
@@ -180,6 +182,7 @@ class MarketFigures(NamedTuple):
     owed_yes: int = 0
     owed_no: int = 0
     owed_any: int = 0
+    claimed: int = 0
 
 
 def market_figures(tx: Tx, market: int) -> MarketFigures:
@@ -193,6 +196,7 @@ def market_figures(tx: Tx, market: int) -> MarketFigures:
         row["owed_yes"],
         row["owed_no"],
         row["owed_any"],
+        amount_of(row, "claimed"),
     )
 
 

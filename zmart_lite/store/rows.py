@@ -12,7 +12,7 @@ import msgspec
 from zmart_lite import rules
 from zmart_lite.models import MarketState, VoteType
 from zmart_lite.store.db import Row
-from zmart_lite.store.holdings import POSITION_SELECT, position_row
+from zmart_lite.store.holdings import POSITION_SELECT, payable_of, payout_fields, position_row
 from zmart_lite.store.row_context import MarketRef, RowContext, RowSettings, read_context
 from zmart_lite.store.shown import (
     address_text,
@@ -52,12 +52,13 @@ FINALITY_NAMES = {1: "confirmed", 2: "finalized"}
 MARKET_COLUMNS = (
     "m.*, cw.address AS creator_address, rw.address AS resolver_address, iw.address AS dispute_initiator_address,"
     " mt.question, mt.description, mt.category, mt.tags, mt.end_date, lt.signature AS last_signature,"
-    " rp.due_at AS plan_due_at, rp.registered_ms AS plan_registered_ms"
+    " rp.due_at AS plan_due_at, rp.registered_ms AS plan_registered_ms, mf.claimed_high, mf.claimed_low"
 )
 MARKET_JOINS = (
     " LEFT JOIN wallets cw ON cw.id = m.creator LEFT JOIN wallets rw ON rw.id = m.resolver"
     " LEFT JOIN wallets iw ON iw.id = m.dispute_initiator LEFT JOIN market_texts mt ON mt.market = m.id"
     " LEFT JOIN transactions lt ON lt.id = m.last_transaction LEFT JOIN resolution_plans rp ON rp.market = m.id"
+    " LEFT JOIN market_figures mf ON mf.market = m.id"
 )
 MARKET_SELECT = f"SELECT {MARKET_COLUMNS} FROM markets m{MARKET_JOINS}"
 
@@ -82,6 +83,7 @@ def market_row(row: Row, context: RowContext) -> Json:
     for name in ("initial_liquidity", "current_liquidity", "accumulated_resolver_fees", "accumulated_lp_fees"):
         out[name] = trimmed_u64(row[name])
     out |= price_fields(shares_yes, shares_no, b_parameter)
+    out |= _market_payouts(row, shares_yes, shares_no)
     out |= _market_numbers(shares_yes, shares_no, int(row["total_volume"]))
     out |= _market_outcome(row, state)
     out |= _market_counts(row)
@@ -181,6 +183,16 @@ def _market_numbers(shares_yes: int, shares_no: int, total_volume: int) -> Json:
         "no_shares": no,
         "volume_sol": units(total_volume),
     }
+
+
+def _market_payouts(row: Row, shares_yes: int, shares_no: int) -> Json:
+    """What one whole share of each side would be paid, and all that the account can pay."""
+    liquidity = int(row["current_liquidity"])
+    return payout_fields(
+        rules.winning_share(rules.P, shares_yes, liquidity),
+        rules.winning_share(rules.P, shares_no, liquidity),
+        payable_of(row, shares_yes, shares_no),
+    )
 
 
 def _market_outcome(row: Row, state: int) -> Json:
