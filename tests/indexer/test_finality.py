@@ -14,7 +14,7 @@ from zmart_lite.chain.answers import SignatureStatus
 from zmart_lite.errors import RpcRefused, RpcUnavailable
 from zmart_lite.indexer import finality
 from zmart_lite.models import ChainTransaction
-from zmart_lite.store import markets
+from zmart_lite.store import chainlog, markets
 
 
 async def test_finality_is_noted_when_it_comes(tmp_path: Path) -> None:
@@ -28,6 +28,38 @@ async def test_finality_is_noted_when_it_comes(tmp_path: Path) -> None:
         assert await here.indexer.follow_finality() == (0, 0)
         chain.finalized_slot = chain.log.slot
         assert await here.indexer.follow_finality() == (len(chain.log.transactions) - 5, 0)
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_what_the_cluster_refuses_to_tell_of_comes_to_an_end(tmp_path: Path, is_known: bool) -> None:
+    """A few attempts, a dead letter, one alert; and then it is left to whoever tries letters again."""
+    log = ChainLog().start()
+    chain = ScriptedChain(log, finalized_slot=log.slot)
+    fetch, statuses = chain.get_transaction, chain.get_signature_statuses
+
+    async def refused(*_: Any) -> ChainTransaction | None:
+        chain.asked["refused"] += 1
+        raise RpcRefused("Transaction version (300) is not supported.", -32015)
+
+    async def unknown(signatures: list[bytes], search_history: bool = False) -> list[SignatureStatus | None]:
+        return await statuses(signatures, search_history) if is_known else [None] * len(signatures)
+
+    async with node(tmp_path, chain) as here:
+        await accept_all(here, payload=True)
+        await here.work()
+        chain.get_transaction, chain.get_signature_statuses = refused, unknown  # type: ignore[method-assign]
+        for _ in range(500):
+            await here.indexer.follow_finality()
+            here.times.ms += 5_000
+        assert chain.asked["refused"] == finality.CHECKS_MAX
+        assert await here.alerts() == ["event_undecodable"]
+        letters = await here.store.read(lambda tx: chainlog.list_letters(tx, 10, ended=False))
+        assert [(each["kind"], each["signature"]) for each in letters] == [("delivery", log.transactions[0].signature)]
+        chain.get_transaction, chain.get_signature_statuses = fetch, statuses  # type: ignore[method-assign]
+        assert await here.indexer.letters.retry(letters[0]["id"]) == 1
+        assert await here.indexer.follow_finality() == (1, 0)
+        assert await here.alerts() == []
+        assert await here.value("SELECT count(*) FROM transactions WHERE checked = 1 AND finality = 2") == 1
 
 
 async def test_what_cannot_be_checked_does_not_hold_up_what_comes_behind_it(
@@ -55,6 +87,7 @@ async def test_what_cannot_be_checked_does_not_hold_up_what_comes_behind_it(
             await here.indexer.follow_finality()
         assert await here.value(left) == 7
         blocked.clear()
+        here.times.ms += finality.CHECK_AGAIN_MS
         for _ in range(4):
             await here.indexer.follow_finality()
         assert await here.value(left) == 0

@@ -14,7 +14,7 @@ import msgspec
 
 from zmart_lite.chain.events import events_of, program_instructions
 from zmart_lite.codec import Codec
-from zmart_lite.errors import ChainError, UndecodableData
+from zmart_lite.errors import ChainError, RpcUnavailable, UndecodableData
 from zmart_lite.indexer.accounts import Accounts
 from zmart_lite.indexer.apply import facts_for
 from zmart_lite.indexer.writer import LogWriter
@@ -31,6 +31,11 @@ FINALITY_BATCH = 256
 BATCHES_MAX = 16
 """Batches of one look: some 4,000 transactions, so that a backfilled history is settled in minutes."""
 FROM_THE_OLDEST = (-1, 0)
+CHECKS_MAX = 5
+"""Times a cluster is asked that refuses to tell of a transaction, before that is somebody's business."""
+CHECK_AGAIN_MS = 5_000
+UNCHECKED_MAX = 10_000
+"""Transactions of which it is remembered how often they were tried; with more of them, no more time is given."""
 BLOCKHASH_AGE_MAX = 150
 """Blocks for which a transaction that names a block is valid."""
 RETRACT_SCAN_MAX = 100_000
@@ -52,10 +57,18 @@ class Logged(NamedTuple):
     facts: str | None
 
 
+class _Unchecked(NamedTuple):
+    """How often a transaction could not be compared with the cluster's record, and when it is tried again."""
+
+    attempts: int
+    next_try_ms: int
+
+
 class Finality:
     """Decides what of the log stands. ``wake`` tells the indexer that the inbox has something new."""
 
     def __init__(self, writer: LogWriter, accounts: Accounts, wake: Callable[[], None]) -> None:
+        self._unchecked: dict[bytes, _Unchecked] = {}
         self._writer, self._accounts, self._wake = writer, accounts, wake
         self._store, self._codec, self._rpc = writer.store, writer.codec, writer.rpc
         self._reached = FROM_THE_OLDEST
@@ -81,7 +94,7 @@ class Finality:
 
     async def _follow_batch(self, rows: Sequence[Row]) -> tuple[int, int]:
         final, suspects = await self.judge(rows)
-        checked = await self._check([row for row in final if not row["checked"]])
+        checked = await self._check(await self._due([row for row in final if not row["checked"]]))
         promoted = [row["id"] for row in final if row["checked"] or row["id"] in checked]
         if promoted:
             await self._store.write(lambda tx: chainlog.set_finalized(tx, promoted))
@@ -107,7 +120,9 @@ class Finality:
     async def _confirmed(self, suspects: Sequence[Vanished]) -> list[Vanished | None]:
         """A second opinion on those of which no status was known: a node that lags does not know its past."""
         gate = asyncio.Semaphore(FETCHES_MAX)
-        return await asyncio.gather(*(self._second_opinion(each, gate) for each in suspects))
+        due = {row["id"] for row in await self._due([each.row for each in suspects])}
+        asked = [each for each in suspects if each.new_slot is not None or each.row["id"] in due]
+        return await asyncio.gather(*(self._second_opinion(each, gate) for each in asked))
 
     async def _second_opinion(self, suspect: Vanished, gate: asyncio.Semaphore) -> Vanished | None:
         if suspect.new_slot is not None:
@@ -115,8 +130,12 @@ class Finality:
         try:
             async with gate:
                 found = await self._rpc.get_transaction(suspect.row["signature"], self._codec.program_id)
-        except (ChainError, UndecodableData):
+        except RpcUnavailable:
             return None
+        except (ChainError, UndecodableData) as error:
+            await self._put_off(suspect.row, str(error))
+            return None
+        self._unchecked.pop(suspect.row["signature"], None)
         if found is None:
             return suspect
         return None if found.slot == suspect.row["slot"] else Vanished(suspect.row, found.slot)
@@ -165,14 +184,49 @@ class Finality:
             await self._store.write(lambda tx: chainlog.set_checked(tx, sorted(true)))
         return true
 
+    async def _due(self, rows: Sequence[Row]) -> list[Row]:
+        """Those whose turn it is. What was given up is with the dead letters, which are tried again by themselves."""
+        now_ms = self._store.now_ms()
+        waiting = [row for row in rows if row["signature"] in self._unchecked]
+        later = {row["id"] for row in waiting if self._unchecked[row["signature"]].next_try_ms > now_ms}
+        given_up = await self._store.read(lambda tx: chainlog.list_lettered(tx, [row["signature"] for row in rows]))
+        return [row for row in rows if row["id"] not in later and row["signature"] not in given_up]
+
     async def _fetch(self, row: Row, gate: asyncio.Semaphore) -> ChainTransaction | None:
-        """The transaction as the cluster has it; None where it cannot be had now."""
+        """The transaction as the cluster has it; None where it cannot be had now, or not at all."""
+        signature = row["signature"]
+        error = "The cluster says that it is final, and does not tell of it."
         try:
             async with gate:
-                return await self._rpc.get_transaction(row["signature"], self._codec.program_id, Commitment.FINALIZED)
-        except (ChainError, UndecodableData) as error:
-            logger.warning("a delivery cannot be checked yet: %s", error)
+                found = await self._rpc.get_transaction(signature, self._codec.program_id, Commitment.FINALIZED)
+        except RpcUnavailable as failure:
+            logger.warning("a delivery cannot be checked yet: %s", failure)
             return None
+        except (ChainError, UndecodableData) as failure:
+            found, error = None, str(failure)
+        if found is None:
+            await self._put_off(row, error)
+        else:
+            self._unchecked.pop(signature, None)
+        return found
+
+    async def _put_off(self, row: Row, error: str) -> None:
+        """Try again later, each time twice as long; after the last time it is a dead letter."""
+        signature = row["signature"]
+        attempts = self._unchecked[signature].attempts + 1 if signature in self._unchecked else 1
+        if attempts < CHECKS_MAX and not len(self._unchecked) > UNCHECKED_MAX:
+            pause_ms = CHECK_AGAIN_MS * 2 ** (attempts - 1)
+            self._unchecked[signature] = _Unchecked(attempts, self._store.now_ms() + pause_ms)
+            logger.warning("a delivery cannot be checked yet: %s", error)
+            return
+        self._unchecked.pop(signature, None)
+        text = f"It is in the log, and what the cluster has of it cannot be had: {error}"
+
+        def give_up(tx: Tx) -> None:
+            if chainlog.add_dead_letter(tx, "delivery", text, signature=signature, slot=row["slot"]) is not None:
+                messages.publish_undecodable(tx, "delivery", signature, text)
+
+        await self._store.write(give_up)
 
     async def _is_true(self, row: Row, found: ChainTransaction) -> bool:
         slot = row["slot"]

@@ -392,6 +392,17 @@ def add_dead_letter(
     )
 
 
+def list_lettered(tx: Tx, signatures: Sequence[bytes]) -> set[bytes]:
+    """Those of the signatures of which a delivery is an open dead letter."""
+    found: set[bytes] = set()
+    for start in range(0, len(signatures), VALUES_PER_QUERY_MAX):
+        part = signatures[start : start + VALUES_PER_QUERY_MAX]
+        marks = ", ".join("?" * len(part))
+        sql = f"SELECT signature FROM dead_letters WHERE signature IN ({marks}) AND kind = 'delivery'"
+        found |= {row[0] for row in tx.all(f"{sql} AND resolved_ms IS NULL", part)}
+    return found
+
+
 def find_dead_letter(tx: Tx, dead_letter_id: int) -> Row | None:
     return tx.one("SELECT * FROM dead_letters WHERE id = ?", (dead_letter_id,))
 
