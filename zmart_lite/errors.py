@@ -11,7 +11,9 @@
      ├── ChainError                   the cluster or the way to it
      │    ├── RpcUnavailable          retryable: time-outs, 429, 5xx, node behind
      │    ├── RpcRefused              the cluster answered with an error that a retry does not cure
-     │    │    └── SimulationFailed   preflight or simulation failed; carries the logs
+     │    │    ├── SimulationFailed   preflight or simulation failed; carries the logs
+     │    │    ├── NodeLacks          this node cannot answer that, another one may
+     │    │    └── PlaceUnknown       no node knows the transaction from which a history should go on
      │    ├── TransactionFailed       landed and failed
      │    └── TransactionExpired      did not land and no longer can
      ├── StoreUnavailable             the database cannot be written or read now
@@ -105,6 +107,14 @@ class SimulationFailed(RpcRefused):
         self.err = err
         self.logs = tuple(logs)
         self.units = units
+
+
+class NodeLacks(RpcRefused):
+    """The RPC node does not have what it was asked for."""
+
+
+class PlaceUnknown(RpcRefused):
+    """The RPC node does not know the transaction from which the history should go on."""
 
 
 class TransactionFailed(ChainError):

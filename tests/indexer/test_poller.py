@@ -7,7 +7,8 @@ import pytest
 from tests.indexer.chain_log import FIRST_SLOT, ChainLog
 from tests.indexer.scripted_chain import Node, ScriptedChain, node
 from tests.localnet.program_harness import ALICE, PROGRAM_ID
-from zmart_lite.errors import RpcUnavailable
+from zmart_lite.errors import PlaceUnknown, RpcUnavailable
+from zmart_lite.indexer.history import STARTS_MAX
 from zmart_lite.indexer.poller import PollResult, poll
 from zmart_lite.models import SignatureInfo
 from zmart_lite.store import chainlog
@@ -147,28 +148,34 @@ async def test_a_node_that_forgets_where_it_was_does_not_hold_the_poll(tmp_path:
     chain.get_signatures = from_the_tip  # type: ignore[method-assign]
     async with node(tmp_path, chain) as here:
         assert (await poll_once(here)).new == 3
-        assert chain.asked["get_signatures"] == 2
+        assert chain.asked["get_signatures"] == 2 * STARTS_MAX
         assert await cursor(here) is None
 
 
-async def test_an_end_behind_a_transaction_that_vanished_is_no_end(tmp_path: Path) -> None:
-    """Its fork dropped the last of a page; the node then finds nothing before it."""
-    chain = history(6)
+@pytest.mark.parametrize("times", [1, STARTS_MAX])
+async def test_a_place_that_vanished_with_its_fork_has_the_history_read_from_the_tip(
+    tmp_path: Path, times: int
+) -> None:
+    chain = history(9)
+    dropped: list[bytes] = []
     get_signatures = chain.get_signatures
 
     async def drops_what_was_last(address: bytes, *, before: bytes | None = None, limit: int) -> list[SignatureInfo]:
-        if before is not None:
+        if before is not None and len(dropped) < times:
+            dropped.append(before)
             chain.hidden.add(before)
-            return []
-        return await get_signatures(address, limit=limit)
+            raise PlaceUnknown("Transaction … not found", -32020)
+        return await get_signatures(address, before=before, limit=limit)
 
     async with node(tmp_path, chain) as here:
         chain.get_signatures = drops_what_was_last  # type: ignore[method-assign]
-        assert (await poll_once(here)).new == PAGE
-        assert await cursor(here) is None
-        chain.get_signatures = get_signatures  # type: ignore[method-assign]
-        await poll_once(here)
-        assert await cursor(here) == FIRST_SLOT + 6
+        read = await poll_once(here)
+        if times == 1:
+            assert (read.new, await cursor(here)) == (9, FIRST_SLOT + 9)
+        else:
+            assert await cursor(here) is None
+            assert (await poll_once(here)).new > 0
+            assert await cursor(here) == FIRST_SLOT + 9
 
 
 async def test_known_transactions_are_not_entered_again(tmp_path: Path) -> None:

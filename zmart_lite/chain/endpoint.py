@@ -16,7 +16,8 @@ import httpx
 import msgspec
 from solana.rpc.async_api import AsyncClient
 
-from zmart_lite.errors import ChainError, RpcRefused, RpcUnavailable, SimulationFailed
+from zmart_lite.chain.rpc_errors import PREFLIGHT_FAILED, Remedy, remedy_for
+from zmart_lite.errors import ChainError, NodeLacks, PlaceUnknown, RpcRefused, RpcUnavailable, SimulationFailed
 
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
 """Room for some 80,000 markets in one getProgramAccounts answer; more would be held in memory at once."""
@@ -28,27 +29,8 @@ REFUSED_PAUSE_S = 30.0
 RECOVERY_S = 60.0
 """After this long without a failure an address counts as healthy again."""
 
-PREFLIGHT_FAILED = -32002
-NODE_BEHIND = -32005
-RETRYABLE_CODES = frozenset(
-    {
-        -32004,  # block not available yet
-        NODE_BEHIND,
-        -32014,  # block status not yet available
-        -32016,  # minimum context slot not reached
-        -32019,  # long-term storage unreachable
-        -32429,
-        -32603,  # internal error
-        408,
-        429,
-        500,
-        502,
-        503,
-        504,
-    }
-)
-BLAMED_CODES = frozenset({NODE_BEHIND, -32429, -32603, 429, 500, 502, 503, 504})
-"""Of these, the ones that say something about the node rather than about the question."""
+RETRYABLE_STATUSES = frozenset({408, 429})
+"""Statuses below 500 of which the next request may know nothing."""
 REFUSING_STATUSES = frozenset({400, 413, 415, 422})
 
 Backoff = Callable[[int], float]
@@ -150,25 +132,33 @@ class Endpoint:
         if status in REFUSING_STATUSES:
             return RpcRefused(message, rpc_code=status)
         pause = _retry_after_s(response)
-        if pause is None and status < 500 and status not in RETRYABLE_CODES:
+        if pause is None and status < 500 and status not in RETRYABLE_STATUSES:
             pause = REFUSED_PAUSE_S
         return self.blame(now, message, pause)
 
     def _rpc_failure(self, error: _RpcError, now: float, retry_after_s: float | None) -> ChainError:
         message = f"The RPC node {self.host} refused ({error.code}): {error.message[:MESSAGE_CHARS_MAX]}"
-        if error.code in BLAMED_CODES:
-            return self.blame(now, message, retry_after_s)
-        if error.code in RETRYABLE_CODES:
-            return RpcUnavailable(message, retry_after_s)
-        if error.code == PREFLIGHT_FAILED and isinstance(error.data, dict) and error.data.get("err") is not None:
-            logs, units = error.data.get("logs"), error.data.get("unitsConsumed")
-            return SimulationFailed(
-                message, error.data["err"], _strings(logs), units if isinstance(units, int) else None
-            )
-        return RpcRefused(message, error.code, error.data)
+        match remedy_for(error.code, error.message):
+            case Remedy.PAUSE:
+                return self.blame(now, message, retry_after_s)
+            case Remedy.RETRY:
+                return RpcUnavailable(message, retry_after_s)
+            case Remedy.OTHER_NODE:
+                return NodeLacks(message, error.code, error.data)
+            case Remedy.START_AGAIN:
+                return PlaceUnknown(message, error.code, error.data)
+            case Remedy.GIVE_UP:
+                return _refusal(message, error)
 
     async def close(self) -> None:
         await self.client.close()
+
+
+def _refusal(message: str, error: _RpcError) -> RpcRefused:
+    if error.code == PREFLIGHT_FAILED and isinstance(error.data, dict) and error.data.get("err") is not None:
+        logs, units = error.data.get("logs"), error.data.get("unitsConsumed")
+        return SimulationFailed(message, error.data["err"], _strings(logs), units if isinstance(units, int) else None)
+    return RpcRefused(message, error.code, error.data)
 
 
 def _strings(value: Any) -> tuple[str, ...]:

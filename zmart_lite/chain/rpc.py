@@ -11,7 +11,7 @@ import copy
 import itertools
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Container, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
@@ -34,8 +34,9 @@ from zmart_lite.chain.answers import (
     Simulation,
 )
 from zmart_lite.chain.endpoint import Endpoint
+from zmart_lite.chain.rpc_errors import PLACE_UNKNOWN, version_refused
 from zmart_lite.chain.transactions import transaction_of_rpc
-from zmart_lite.errors import ChainError, RpcRefused, RpcUnavailable, UndecodableData
+from zmart_lite.errors import ChainError, NodeLacks, PlaceUnknown, RpcRefused, RpcUnavailable, UndecodableData
 from zmart_lite.models import ChainTransaction, Commitment, SignatureInfo
 
 __all__ = [
@@ -55,6 +56,8 @@ Sleep = Callable[[float], Awaitable[object]]
 Monotonic = Callable[[], float]
 OnRequest = Callable[[str, str, float], None]
 Guard = Callable[[], AbstractContextManager[object]]
+Confirm = Callable[[R, Endpoint, float], Awaitable[None]]
+"""Gets the answer, the address that gave it, and the deadline of the call."""
 
 ACCOUNTS_PER_CALL_MAX = 100
 STATUSES_PER_CALL_MAX = 256
@@ -62,7 +65,8 @@ SIGNATURES_PER_PAGE_MAX = 1_000
 FEE_ACCOUNTS_MAX = 128
 FILTERS_MAX = 4
 MEMCMP_BYTES_MAX = 128
-TRANSACTION_VERSION_MAX = 0
+TRANSACTION_VERSION_MAX = 1
+"""The highest version whose layout is known. What the cluster has above it is asked for once it was refused."""
 ADDRESSES_MAX = 10
 """RPC addresses one Rpc may be given."""
 GENESIS_METHOD = "getGenesisHash"
@@ -156,32 +160,55 @@ class Rpc:
 
     # The retry loop
 
-    async def call(self, method: str, params: list[Any], read: Reader[R], *, attempts_max: int | None = None) -> R:
-        """The answer of ``method`` through ``read``.
+    async def call(
+        self,
+        method: str,
+        params: list[Any],
+        read: Reader[R],
+        *,
+        attempts_max: int | None = None,
+        confirm: Confirm[R] | None = None,
+    ) -> R:
+        """The answer of ``method`` through ``read``. ``confirm`` may ask the address that gave it more about it, and
+        refuse it by what it raises.
 
         Raises RpcUnavailable, RpcRefused, SimulationFailed, or what the guard raises.
         """
         with self._guard():
-            return await self._persist(method, params, read, attempts_max or self.policy.attempts_max)
+            return await self._persist(method, params, read, attempts_max or self.policy.attempts_max, confirm)
 
-    async def _persist(self, method: str, params: list[Any], read: Reader[R], attempts_max: int) -> R:
+    async def _persist(
+        self, method: str, params: list[Any], read: Reader[R], attempts_max: int, confirm: Confirm[R] | None
+    ) -> R:
         deadline = self.monotonic() + self.policy.deadline_s
         failure: RpcUnavailable | None = None
+        lacking: dict[Endpoint, RpcRefused] = {}
         endpoint: Endpoint | None = None
-        for attempt in range(1, attempts_max + 1):
-            before, endpoint = endpoint, self._healthiest()
-            await self._pause(endpoint, before, attempt, deadline, failure)
+        attempt = 1
+        while attempt <= attempts_max and len(lacking) < len(self._endpoints):
+            before, endpoint = endpoint, self._healthiest(lacking)
             try:
-                return await self._attempt(endpoint, method, params, read, deadline)
+                await self._pause(endpoint, before, attempt, deadline, failure)
+                answer = await self._attempt(endpoint, method, params, read, deadline)
+                if confirm is not None:
+                    await confirm(answer, endpoint, deadline)
+                return answer
+            except (NodeLacks, PlaceUnknown) as error:
+                # Asked once, and no attempt: the address is well, and will say the same.
+                lacking[endpoint] = error
             except RpcUnavailable as error:
-                failure = error
-        raise failure or RpcUnavailable()
+                failure, attempt = error, attempt + 1
+                if self.monotonic() >= deadline:
+                    break
+        # Where nobody knows better, the word of one that answered counts for more than the silence of the others.
+        raise next(iter(lacking.values()), None) or failure or RpcUnavailable()
 
-    def _healthiest(self) -> Endpoint:
+    def _healthiest(self, lacking: Container[Endpoint] = ()) -> Endpoint:
+        """The address to ask next; one of those that are ``lacking`` only if there is no other."""
         now = self.monotonic()
 
-        def rank(endpoint: Endpoint) -> tuple[bool, float, int]:
-            return endpoint.is_foreign, max(endpoint.ready_at, now), endpoint.score(now)
+        def rank(endpoint: Endpoint) -> tuple[bool, bool, float, int]:
+            return endpoint.is_foreign, endpoint in lacking, max(endpoint.ready_at, now), endpoint.score(now)
 
         return min(self._endpoints, key=rank)
 
@@ -389,40 +416,63 @@ class Rpc:
     ) -> list[SignatureInfo]:
         """A page of the address's transactions, newest first, failed ones included.
 
-        An ``until`` the node does not know is ignored without an error (the newest page comes back), so never rest on
-        it alone.
+        An empty page is the end of the history. Raises PlaceUnknown where no node knows ``before``, whether it says
+        so (Agave from 4.0 on) or answers with an empty page (3.x). An ``until`` that such an older node does not know
+        is ignored without an error (the newest page comes back), so never rest on it alone.
         """
         config = _at(commitment) | {"limit": limit}
         for name, signature in (("before", before), ("until", until)):
             if signature is not None:
                 config[name] = str(Signature.from_bytes(signature))
-        return await self.call("getSignaturesForAddress", [_address(address), config], answers.signatures)
+
+        async def confirm(page: list[SignatureInfo], endpoint: Endpoint, deadline: float) -> None:
+            if page or before is None:
+                return
+            # The same address: another one may well know what this one does not go on from.
+            params = [[config["before"]], {"searchTransactionHistory": True}]
+            known = await self._attempt(endpoint, "getSignatureStatuses", params, answers.statuses(1), deadline)
+            if known[0] is None:
+                text = f"The RPC node {endpoint.host} does not know the transaction from which to go on."
+                raise PlaceUnknown(text, PLACE_UNKNOWN)
+
+        params = [_address(address), config]
+        return await self.call("getSignaturesForAddress", params, answers.signatures, confirm=confirm)
 
     async def get_transaction(
         self, signature: bytes, program_id: bytes, commitment: Commitment = Commitment.CONFIRMED
     ) -> ChainTransaction | None:
         """The transaction with its instructions for ``program_id``; None where it is not known at that commitment.
 
-        Raises UndecodableData for an answer that does not describe one.
+        One of a version that is newer than this program is read as far as it is laid out as the known ones are. Raises
+        UndecodableData for an answer that does not describe a transaction.
         """
 
         def read(raw: answers.Raw) -> ChainTransaction | None:
             answer = msgspec.json.decode(raw)
             return None if answer is None else transaction_of_rpc(answer, program_id)
 
-        config = _at(commitment) | {"encoding": "json", "maxSupportedTransactionVersion": TRANSACTION_VERSION_MAX}
-        return await self.call("getTransaction", [str(Signature.from_bytes(signature)), config], read)
+        config = _at(commitment) | {"encoding": "json"}
+        return await self._of_any_version("getTransaction", [str(Signature.from_bytes(signature)), config], read)
 
     async def get_block_signatures(
         self, slot: int, commitment: Commitment = Commitment.CONFIRMED
     ) -> list[bytes] | None:
         """Signatures of a block's transactions in the order of execution; None where the node has no such block."""
-        config = _at(commitment) | {
-            "transactionDetails": "signatures",
-            "rewards": False,
-            "maxSupportedTransactionVersion": TRANSACTION_VERSION_MAX,
-        }
-        return await self.call("getBlock", [slot, config], answers.block_signatures)
+        config = _at(commitment) | {"transactionDetails": "signatures", "rewards": False}
+        return await self._of_any_version("getBlock", [slot, config], answers.block_signatures)
+
+    async def _of_any_version(self, method: str, params: list[Any], read: Reader[R]) -> R:
+        """Ask for transactions up to the version that is known, and, if one is refused as newer, for that version."""
+        wanted = TRANSACTION_VERSION_MAX
+        while True:
+            params[-1]["maxSupportedTransactionVersion"] = wanted
+            try:
+                return await self.call(method, params, read)
+            except RpcRefused as error:
+                newer = version_refused(error.rpc_code, error.message)
+                if newer is None or newer <= wanted:
+                    raise
+                wanted = newer
 
     async def get_signature_statuses(
         self, signatures: Sequence[bytes], search_history: bool = False

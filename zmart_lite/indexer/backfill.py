@@ -5,19 +5,21 @@ slots, so that markets are folded once and not anew for each page. How far it ca
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 import msgspec
 
 from zmart_lite.chain.rpc import SIGNATURES_PER_PAGE_MAX
-from zmart_lite.errors import ChainError, RpcRefused
-from zmart_lite.indexer.poller import PAGES_MAX, enter
+from zmart_lite.errors import ChainError, PlaceUnknown, RpcRefused
+from zmart_lite.indexer.history import STARTS_MAX, Page, Place, enter, pages
 from zmart_lite.indexer.service import Indexer
 from zmart_lite.indexer.writer import LogWriter
-from zmart_lite.models import SignatureInfo
 from zmart_lite.store import chainlog
 from zmart_lite.store.db import Tx
+
+logger = logging.getLogger(__name__)
 
 STATE = "backfill"
 """Key of the note of how far a run came."""
@@ -85,34 +87,32 @@ class Backfill:
         return first if first > from_slot else None
 
     async def read(self, from_slot: int) -> Backfilled:
-        """Put the history from the tip down to ``from_slot`` into the inbox."""
-        known = await self._store.read(_find_state)
-        state = known if known is not None and known.from_slot == from_slot else State(from_slot)
-        for _ in range(PAGES_MAX):
-            page = await self._page(state)
-            if page and not state.newest:
-                state.newest = max(info.slot for info in page)
-            wanted = [info for info in page if info.slot >= from_slot]
-            ended = len(wanted) < len(page) or not page
-            state = await self._store.write(lambda tx, s=state, w=wanted, e=ended: _enter(tx, s, w, e))  # type: ignore[misc]
-            total = max(state.newest - from_slot, 0)
-            self._on_progress(Progress("reading", total if ended else state.newest - state.lowest, total))
-            if ended:
-                break
-        return Backfilled(state.seen, state.new)
+        """Put the history from the tip down to ``from_slot`` into the inbox, going on where an earlier run stood.
 
-    async def _page(self, state: State) -> list[SignatureInfo]:
-        before = None if state.before is None else bytes.fromhex(state.before)
-        page = await self._rpc.get_signatures(self._program_id, before=before, limit=SIGNATURES_PER_PAGE_MAX)
-        if page and page[-1].signature == before:
-            raise ChainError("The RPC node's history does not get on; try another one.")
-        if not page and before is not None:
-            status = (await self._rpc.get_signature_statuses([before], search_history=True))[0]
-            if status is None:
-                # It vanished with its fork; what lies behind it has not been read.
+        Raises ChainError where the history cannot be followed, in spite of starting again at the tip.
+        """
+        for _ in range(STARTS_MAX):
+            known = await self._store.read(_find_state)
+            state = known if known is not None and known.from_slot == from_slot else State(from_slot)
+            try:
+                return await self._read_on(state)
+            except PlaceUnknown as error:
+                # A fork dropped the place, or this node's history is shorter. What lies below it has not been read.
+                logger.warning("the history is read again from its tip: %s", error)
                 await self._store.write(_forget_state)
-                raise ChainError("A fork dropped the place at which reading stood; start again.")
-        return page
+        raise ChainError("The RPC nodes' history does not get on; try again later, or another node.")
+
+    async def _read_on(self, state: State) -> Backfilled:
+        below = None if state.before is None else Place(bytes.fromhex(state.before), state.lowest)
+        known = pages(
+            self._rpc, self._program_id, floor=state.from_slot, below=below, page_size=SIGNATURES_PER_PAGE_MAX
+        )
+        async for page in known:
+            state.newest = state.newest or page.newest_slot
+            state = await self._store.write(lambda tx, s=state, p=page: _enter(tx, s, p))  # type: ignore[misc]
+            total = max(state.newest - state.from_slot, 0)
+            self._on_progress(Progress("reading", total if page.is_last else state.newest - state.lowest, total))
+        return Backfilled(state.seen, state.new)
 
     async def _index(self, total: int) -> None:
         while left := await self._store.read(chainlog.inbox_length):
@@ -131,13 +131,13 @@ def _forget_state(tx: Tx) -> None:
     tx.execute("DELETE FROM meta WHERE key = ?", (STATE,))
 
 
-def _enter(tx: Tx, state: State, wanted: list[SignatureInfo], ended: bool) -> State:
+def _enter(tx: Tx, state: State, page: Page) -> State:
     """A page into the inbox, together with the note of how far reading came."""
-    state.new += enter(tx, wanted, SOURCE)
-    state.seen += len(wanted)
-    if wanted:
-        state.before, state.lowest = wanted[-1].signature.hex(), min(info.slot for info in wanted)
-    if ended:
+    state.new += enter(tx, page.rows, SOURCE)
+    state.seen += len(page.rows)
+    if page.rows:
+        state.before, state.lowest = page.rows[-1].signature.hex(), page.rows[-1].slot
+    if page.is_last:
         _forget_state(tx)
     else:
         chainlog.set_meta(tx, STATE, msgspec.json.encode(state).decode())

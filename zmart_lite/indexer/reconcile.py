@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from zmart_lite.chain.rpc import SIGNATURES_PER_PAGE_MAX, AccountInfo, Memcmp
+from zmart_lite.chain.rpc import AccountInfo, Memcmp
 from zmart_lite.errors import RpcRefused, UndecodableData
 from zmart_lite.indexer.accounts import POSITION_MARKET_OFFSET, Accounts, Difference, compare, positions_by_address
-from zmart_lite.indexer.poller import PAGES_MAX, enter
+from zmart_lite.indexer.history import enter_history
 from zmart_lite.indexer.writer import LogWriter
 from zmart_lite.models import ChainAccount, GlobalConfig, MarketAccount, UserPosition
 from zmart_lite.ops.metrics import Metrics
@@ -178,15 +178,7 @@ class Reconciler:
 
     async def _fetch_history(self, address: bytes) -> int:
         """Put what the log lacks of an account's history since the start slot into the inbox; how many transactions."""
-        new, before = 0, None
-        for _ in range(PAGES_MAX):
-            page = await self._rpc.get_signatures(address, before=before, limit=SIGNATURES_PER_PAGE_MAX)
-            wanted = [info for info in page if info.slot >= self._start_slot]
-            new += await self._store.write(lambda tx, wanted=wanted: enter(tx, wanted, "poll"))  # type: ignore[misc]
-            if len(wanted) < len(page) or not page or page[-1].signature == before:
-                break
-            before = page[-1].signature
-        return new
+        return (await enter_history(self._store, self._rpc, address, floor=self._start_slot)).new
 
     async def _discover_positions(self, suspects: dict[bytes, None]) -> None:
         """Suspect the markets of positions that only the chain knows: one without shares changes nothing else."""
