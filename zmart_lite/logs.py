@@ -116,10 +116,31 @@ class AccessLog:
         self._logger.handle(self._logger.makeRecord(name, level, "", 0, ACCESS_MESSAGE, (), None, extra=extra))
 
 
-class JsonFormatter(logging.Formatter):
-    """One JSON object per line."""
+class Masking(logging.Formatter):
+    """Replaces the texts in ``hidden``, whoever put them into a line, besides what looks like a secret."""
+
+    def __init__(self, hidden: Sequence[str] = ()) -> None:
+        super().__init__()
+        escaped = {json.dumps(text)[1:-1] for text in hidden} | {
+            json.dumps(text, ensure_ascii=False)[1:-1] for text in hidden
+        }
+        self._hidden = sorted(escaped | set(hidden), key=len, reverse=True)
 
     def format(self, record: logging.LogRecord) -> str:
+        line = self._line(record)
+        for text in self._hidden:
+            if text in line:
+                line = line.replace(text, MASK)
+        return line
+
+    def _line(self, record: logging.LogRecord) -> str:
+        raise NotImplementedError
+
+
+class JsonFormatter(Masking):
+    """One JSON object per line."""
+
+    def _line(self, record: logging.LogRecord) -> str:
         requests = _requests(record)
         if requests is not None:
             return "\n".join([_json_text(request) for request in requests])
@@ -137,10 +158,10 @@ class JsonFormatter(logging.Formatter):
         return _json_text(line)
 
 
-class ConsoleFormatter(logging.Formatter):
+class ConsoleFormatter(Masking):
     """Time, level, logger, message, then name=value; a traceback below."""
 
-    def format(self, record: logging.LogRecord) -> str:
+    def _line(self, record: logging.LogRecord) -> str:
         requests = _requests(record)
         if requests is not None:
             return "\n".join([_console_request(request) for request in requests])
@@ -178,14 +199,14 @@ def _console_request(request: Answered) -> str:
 
 
 @contextmanager
-def configured(settings: Log, stream: TextIO = sys.stderr) -> Iterator[None]:
-    """Sets up the root logger for the time of the block and leaves it as it was.
+def configured(settings: Log, stream: TextIO = sys.stderr, hidden: Sequence[str] = ()) -> Iterator[None]:
+    """Sets up the root logger for the time of the block and leaves it as it was. ``hidden``: texts that are masked.
 
     Raises StartupError if the log folder cannot be written.
     """
     root = logging.getLogger()
     before = (root.level, root.handlers[:])
-    handlers = _handlers(settings, stream)
+    handlers = _handlers(settings, stream, hidden)
     root.handlers[:] = handlers
     root.setLevel(settings.level)
     quiet = {name: logging.getLogger(name).level for name in QUIET}
@@ -204,14 +225,14 @@ def configured(settings: Log, stream: TextIO = sys.stderr) -> Iterator[None]:
             handler.close()
 
 
-def _handlers(settings: Log, stream: TextIO) -> list[logging.Handler]:
+def _handlers(settings: Log, stream: TextIO, hidden: Sequence[str]) -> list[logging.Handler]:
     output = logging.StreamHandler(stream)
     as_json = settings.format == "json" or (settings.format == "auto" and not stream.isatty())
-    output.setFormatter(JsonFormatter() if as_json else ConsoleFormatter())
-    return [output, _file_handler(Path(settings.dir).expanduser())] if settings.dir else [output]
+    output.setFormatter(JsonFormatter(hidden) if as_json else ConsoleFormatter(hidden))
+    return [output, _file_handler(Path(settings.dir).expanduser(), hidden)] if settings.dir else [output]
 
 
-def _file_handler(folder: Path) -> logging.Handler:
+def _file_handler(folder: Path, hidden: Sequence[str]) -> logging.Handler:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handler = RotatingFileHandler(
@@ -219,7 +240,7 @@ def _file_handler(folder: Path) -> logging.Handler:
         )
     except OSError as exc:
         raise StartupError(f"log.dir: cannot write to {folder} ({exc.strerror}); make it or choose another") from exc
-    handler.setFormatter(JsonFormatter())
+    handler.setFormatter(JsonFormatter(hidden))
     return handler
 
 

@@ -1,6 +1,5 @@
 """The command line: alone reads arguments, prints, exits, and starts the embedded devnet beside the node."""
 
-import os
 import sys
 from pathlib import Path
 
@@ -8,31 +7,11 @@ import click
 
 from zmart_lite import __version__
 from zmart_lite.cli import chain, database, devnet, doctor, operating, playing, serving
-from zmart_lite.config import Config, as_dict, load, to_toml
-from zmart_lite.errors import ZmartError
-
-DEFAULT_FILE = Path("zmart.toml")
+from zmart_lite.cli.top import Commands, load_config
+from zmart_lite.config import Config, to_plain_toml, to_toml
 
 
-class _Commands(click.Group):
-    """Turns the package's own errors into one line and an exit code; anything else is a bug and keeps its traceback."""
-
-    def invoke(self, ctx: click.Context) -> object:
-        try:
-            return super().invoke(ctx)
-        except ZmartError as error:
-            click.secho(f"zmart-lite: {error.message}", fg="red", err=True)
-            sys.exit(1)
-
-
-def _load(path: Path | None) -> Config:
-    """The configuration from ``--config``, else from zmart.toml in this folder if there is one."""
-    if path is None and DEFAULT_FILE.exists():
-        path = DEFAULT_FILE
-    return load(path, os.environ)
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="zmart-lite")
 @click.option(
     "--config",
@@ -50,7 +29,7 @@ def main(ctx: click.Context, config_path: Path | None) -> None:
 @click.pass_obj
 def serve(config_path: Path | None) -> None:
     """Run the node; with chain.cluster = "localnet", the embedded devnet beside it."""
-    serving.serve(_load(config_path))
+    serving.serve(load_config(config_path))
 
 
 @main.command()
@@ -58,21 +37,21 @@ def serve(config_path: Path | None) -> None:
 @click.pass_obj
 def dev(config_path: Path | None, empty: bool) -> None:
     """Run the node on a fresh devnet with demo markets in every state; nothing is kept."""
-    playing.dev(_load(config_path), empty=empty)
+    playing.dev(load_config(config_path), empty=empty)
 
 
 @main.command()
 @click.pass_obj
 def demo(config_path: Path | None) -> None:
     """Play a market's whole life in under a minute, and check every figure at the end."""
-    sys.exit(playing.demo(_load(config_path)))
+    sys.exit(playing.demo(load_config(config_path)))
 
 
 @main.command()
 @click.pass_obj
 def selftest(config_path: Path | None) -> None:
     """Boot everything on free ports, take one market from its creation to a claim, and exit 0."""
-    sys.exit(playing.selftest(_load(config_path)))
+    sys.exit(playing.selftest(load_config(config_path)))
 
 
 @main.group()
@@ -84,17 +63,14 @@ def config() -> None:
 @click.pass_obj
 def show_config(config_path: Path | None) -> None:
     """Print the settings in force; secrets are masked."""
-    for section, values in as_dict(_load(config_path)).items():
-        click.secho(f"[{section}]", bold=True)
-        for name, value in values.items():
-            click.echo(f"{name} = {value}")
+    click.echo(to_plain_toml(load_config(config_path)), nl=False)
 
 
 @config.command("check")
 @click.pass_obj
 def check_config(config_path: Path | None) -> None:
     """Say whether the settings are usable, without starting anything."""
-    _load(config_path)
+    load_config(config_path)
     click.echo("The configuration is fine.")
 
 
@@ -104,8 +80,8 @@ def default_config() -> None:
     click.echo(to_toml(Config()), nl=False)
 
 
-database.add_commands(main, _load)
-chain.add_commands(main, _load)
-devnet.add_commands(main, _load)
-doctor.add_commands(main, _load)
-operating.add_commands(main, _load)
+database.add_commands(main, load_config)
+chain.add_commands(main, load_config)
+devnet.add_commands(main, load_config)
+doctor.add_commands(main, load_config)
+operating.add_commands(main, load_config)

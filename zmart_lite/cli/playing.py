@@ -14,7 +14,7 @@ from rich.console import Console
 
 from zmart_lite.cli import serving
 from zmart_lite.cli.serving import Running, running
-from zmart_lite.config import Config, Secret
+from zmart_lite.config import Config, Secret, hidden_texts
 from zmart_lite.demo.client import Api, DemoFailed
 from zmart_lite.demo.lifecycle import Lifecycle
 from zmart_lite.demo.listener import Listener
@@ -79,7 +79,7 @@ def dev(config: Config, *, empty: bool) -> None:
 
 
 async def _dev(config: Config, *, empty: bool) -> int:
-    with configured(config.log), temporary_folder("dev") as folder:
+    with configured(config.log, hidden=hidden_texts(config)), temporary_folder("dev") as folder:
         # The demo wallets alone make hundreds of requests; a line for each would bury what a person wants to read.
         logging.getLogger("zmart_lite.api.access").setLevel(logging.WARNING)
         stop = serving.stop_event()
@@ -131,7 +131,7 @@ async def play_demo(config: Config, console: Console) -> int:
     quiet = replace(
         config, log=replace(config.log, level="WARNING"), reconcile=replace(config.reconcile, enabled=False)
     )
-    with configured(quiet.log), temporary_folder("demo") as folder:
+    with configured(quiet.log, hidden=hidden_texts(config)), temporary_folder("demo") as folder:
         started_at = int(time.time())
         async with running(sped_up(on_free_ports(fresh(quiet, folder))), genesis_time=started_at) as started:
             try:

@@ -19,7 +19,7 @@ from solders.pubkey import Pubkey
 
 from zmart_lite import __version__
 from zmart_lite.app import Node
-from zmart_lite.config import Config, Secret, cautions, read_keypair
+from zmart_lite.config import Config, Secret, cautions, hidden_texts, read_keypair
 from zmart_lite.jobs import Keys, Summary
 from zmart_lite.localnet import Localnet, LocalnetOptions  # noqa: TID251 - the one place that starts it
 from zmart_lite.logs import configured
@@ -55,7 +55,7 @@ def serve(config: Config) -> None:
 
 
 async def _serve(config: Config) -> int:
-    with configured(config.log):
+    with configured(config.log, hidden=hidden_texts(config)):
         for caution in cautions(config):
             logger.warning(caution)
         stop = stop_event()
@@ -134,7 +134,7 @@ async def run_job(config: Config, name: str, params: Mapping[str, Any]) -> Summa
     if config.store.sqlite_path.exists():
         # The devnet's ledger belongs to whoever has the database.
         os.close(lock_database(config.store.sqlite_path))
-    with configured(config.log):
+    with configured(config.log, hidden=hidden_texts(config)):
         async with prepared(config, ledger_of(config)) as (node, _):
             return await node.run_job(name, params)
 
@@ -185,7 +185,7 @@ def _on_devnet(config: Config, localnet: Localnet, devnet_admin: bool) -> tuple[
 
 async def run_localnet(config: Config) -> None:
     """The devnet alone, until a signal comes."""
-    with configured(config.log):
+    with configured(config.log, hidden=hidden_texts(config)):
         stop = stop_event()
         localnet = Localnet(_localnet_options(config, ledger_of(config), None, config.helius.api_key.reveal() or None))
         await localnet.start()

@@ -29,6 +29,16 @@ def to_toml(config: Config) -> str:
     return "\n".join(lines) + "\n"
 
 
+def to_plain_toml(config: Config) -> str:
+    """The settings in force without a word about them, secrets masked."""
+    lines: list[str] = []
+    for row in rows().values():
+        if (head := f"[{row.section}]") not in lines:
+            lines += ["", head]
+        lines.append(f"{row.key} = {_toml(_plain(_value(config, row)))}")
+    return "\n".join(lines[1:]) + "\n"
+
+
 def _remarks(row: Row) -> list[str]:
     parts = [row.help]
     if row.low is not None and row.high is not None:

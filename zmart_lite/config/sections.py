@@ -10,6 +10,8 @@ from zmart_lite.config.values import (
     Secret,
     address,
     dsn,
+    folder,
+    header_text,
     host_name,
     http_url,
     network,
@@ -48,7 +50,7 @@ WEBHOOK_SECRET_BYTES_MIN = 8
 class Server:
     """Where the node listens and how it is seen from outside."""
 
-    host: str = setting("127.0.0.1", "Address to listen on; 0.0.0.0 for every interface.")
+    host: str = setting("127.0.0.1", "Address to listen on; 0.0.0.0 for every interface.", check=host_name)
     port: int = setting(
         4000, "Port of everything: REST, WebSocket, SSE, the page. 0 = any free one.", low=0, high=PORT_MAX
     )
@@ -75,7 +77,7 @@ class Server:
 class Store:
     """Where the data lies. One process owns the database."""
 
-    dir: str = setting("data", "Folder of all files of the node: database, job queue, devnet, locks.")
+    dir: str = setting("data", "Folder of all files of the node: database, job queue, devnet, locks.", check=folder)
     dsn: Secret = setting(
         Secret(),
         "Another database: sqlite:///path or postgresql://user:password@host/name. Empty = a file in dir.",
@@ -155,15 +157,19 @@ class Helius:
 
     api_url: str = setting("https://api.helius.xyz", "Where webhooks are registered.", check=http_url)
     api_key: Secret = setting(
-        Secret(), "Key for registering webhooks. On the embedded devnet: what its own stand-in takes."
+        Secret(),
+        "Key for registering webhooks. On the embedded devnet: what its own stand-in takes.",
+        check=header_text,
     )
     webhook_secret: Secret = setting(
-        Secret(), "What deliveries must carry. Empty = none is accepted.", check=secret_of(WEBHOOK_SECRET_BYTES_MIN)
+        Secret(),
+        "What deliveries must carry. Empty = none is accepted.",
+        check=secret_of(WEBHOOK_SECRET_BYTES_MIN, header_text),
     )
     webhook_secret_previous: Secret = setting(
         Secret(),
         "A second secret that is accepted while the first is being rotated.",
-        check=secret_of(WEBHOOK_SECRET_BYTES_MIN),
+        check=secret_of(WEBHOOK_SECRET_BYTES_MIN, header_text),
     )
     webhook_id: str = setting(
         "", "Id of the webhook to keep. Empty = the one that delivers to webhook_url, else a new one."
@@ -224,7 +230,7 @@ class Auth:
     )
     admin_wallets: tuple[str, ...] = setting((), "Wallets with the role admin.", check=address)
     service_keys: tuple[Secret, ...] = setting(
-        (), "Keys for the header x-service-key.", check=secret_of(SERVICE_KEY_BYTES_MIN)
+        (), "Keys for the header x-service-key.", check=secret_of(SERVICE_KEY_BYTES_MIN, header_text)
     )
     url_token: bool = setting(True, "Whether a WebSocket may bring its token as ?token=, as older clients do.")
     signature_age_max_s: int = setting(3600, "Age of a signed header message.", low=1, high=3600)
@@ -302,9 +308,9 @@ class Discussions:
 class Ipfs:
     """Keeping evidence and discussions on IPFS: off without credentials."""
 
-    pinata_jwt: Secret = setting(Secret(), "Pinata token; or pinata_key and pinata_secret.")
-    pinata_key: Secret = setting(Secret(), "Pinata API key.")
-    pinata_secret: Secret = setting(Secret(), "Pinata API secret.")
+    pinata_jwt: Secret = setting(Secret(), "Pinata token; or pinata_key and pinata_secret.", check=header_text)
+    pinata_key: Secret = setting(Secret(), "Pinata API key.", check=header_text)
+    pinata_secret: Secret = setting(Secret(), "Pinata API secret.", check=header_text)
     kubo_url: str = setting("", "API address of a Kubo node, instead of Pinata.", check=http_url)
     gateway_url: str = setting("https://gateway.pinata.cloud", "Where CIDs are read.", check=http_url)
     snapshots: bool = setting(True, "Whether discussions are snapshotted daily, given credentials.")
@@ -383,7 +389,7 @@ class Log:
     format: str = setting(
         "auto", "auto = console on a terminal, JSON lines elsewhere.", choices=("auto", "json", "console")
     )
-    dir: str = setting("", "Folder for rotated JSON log files besides the output.")
+    dir: str = setting("", "Folder for rotated JSON log files besides the output.", check=folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -391,7 +397,7 @@ class Localnet:
     """The embedded devnet, used when chain.cluster is localnet."""
 
     enabled: bool = setting(True, "Whether the node starts it; false to use another local validator by chain.rpc_url.")
-    host: str = setting("127.0.0.1", "Address to listen on.")
+    host: str = setting("127.0.0.1", "Address to listen on.", check=host_name)
     hosts: tuple[str, ...] = setting(
         (), "Names by which it may be reached besides localhost and its own address.", check=host_name
     )
@@ -411,6 +417,6 @@ class Backup:
     """Nightly copies of a SQLite database."""
 
     enabled: bool = setting(True, "Whether the job runs by itself.")
-    dir: str = setting("", "Folder of the copies. Empty = backups in store.dir.")
+    dir: str = setting("", "Folder of the copies. Empty = backups in store.dir.", check=folder)
     hour_utc: int = setting(3, "Hour of the day at which it runs.", low=0, high=23)
     keep: int = setting(30, "Copies that are kept.", low=1, high=3650)

@@ -1,11 +1,15 @@
 """What a setting is: a row with a name, a kind, a default, a help text and the rules its value must obey."""
 
+import contextlib
+import difflib
 import hmac
 import ipaddress
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import Field, field
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
@@ -15,6 +19,13 @@ MASK = "***"
 
 TRUE_WORDS = frozenset({"true", "1", "yes", "on"})
 FALSE_WORDS = frozenset({"false", "0", "no", "off"})
+
+HOST_CHARS_MAX = 253
+HEADER_CHARS_MAX = 4_096
+NAME_BYTES_MAX = 255
+PATH_CHARS_MAX = 4_000
+DSN_FORMS = "must be postgresql://user:password@host/database or sqlite:///path"
+_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 
 Check = Callable[[str], str | None]
 """Answers what is wrong with a text, or None."""
@@ -124,7 +135,11 @@ def from_toml(row: Row, value: object) -> Any:
 
 
 def from_text(row: Row, text: str) -> Any:
-    """The setting's value from an environment variable; lists are separated by commas. Raises ValueError."""
+    """The setting's value from an environment variable; lists are separated by commas. Raises ValueError.
+
+    Blanks around it go: files of variables written on Windows leave a carriage return at the end of each.
+    """
+    text = text.strip()
     if row.kind is bool:
         return _boolean(text)
     if row.kind is int:
@@ -161,6 +176,9 @@ def _in_range(row: Row, number: int) -> int:
 
 
 def _text(row: Row, text: str) -> str | Secret:
+    if row.is_secret:
+        # A blank at its end would break the header that carries it, and the library's error would quote it.
+        text = text.strip()
     if not text.isprintable():
         raise ValueError("must be one line of printable characters")
     if row.choices:
@@ -174,20 +192,55 @@ def _choice(row: Row, text: str) -> str:
     for choice in row.choices:
         if choice.lower() == text.lower():
             return choice
-    raise ValueError(f"must be one of {', '.join(row.choices)}, not {text!r}")
+    # Not repeated: it may be a secret that was meant for the setting beside it.
+    close = difflib.get_close_matches(text.lower(), [choice.lower() for choice in row.choices], n=1)
+    meant = f"; did you mean {_choice(row, close[0])}?" if close else ""
+    raise ValueError(f"must be one of {', '.join(row.choices)}{meant}")
 
 
 def _url(text: str, schemes: tuple[str, ...]) -> str | None:
     try:
         parts = urlsplit(text)
-        valid = parts.scheme in schemes and bool(parts.hostname) and (parts.port or 1) > 0
+        valid = parts.scheme in schemes and host_name(parts.hostname or "") is None and (parts.port or 1) > 0
     except ValueError:
         valid = False
-    return None if valid else f"must be a URL that starts with {' or '.join(f'{scheme}://' for scheme in schemes)}"
+    if not valid:
+        return f"must be a URL that starts with {' or '.join(f'{scheme}://' for scheme in schemes)}"
+    return header_text(text)
 
 
 http_url: Check = partial(_url, schemes=("http", "https"))
 ws_url: Check = partial(_url, schemes=("ws", "wss"))
+
+
+def host_name(text: str) -> str | None:
+    """A name or address as in a ``Host`` header, without port."""
+    name = text.strip("[]")
+    with contextlib.suppress(ValueError):
+        ipaddress.ip_address(name.partition("%")[0])
+        return None
+    labels = name.removesuffix(".").split(".")
+    if len(name) <= HOST_CHARS_MAX and all(_LABEL.fullmatch(label) for label in labels):
+        return None
+    return "must be a host name or an address, without port"
+
+
+def header_text(text: str) -> str | None:
+    """What a header or a request line can carry; the error of the library that sends it would quote it."""
+    if len(text) > HEADER_CHARS_MAX:
+        return f"must not be longer than {HEADER_CHARS_MAX} characters"
+    return None if text.isascii() else "must not hold letters beyond ASCII"
+
+
+def folder(text: str) -> str | None:
+    """A path whose parts can be names of files."""
+    if any(len(os.fsencode(part)) > NAME_BYTES_MAX for part in text.split("/")) or len(text) > PATH_CHARS_MAX:
+        return f"must be a path, of which no part is longer than {NAME_BYTES_MAX} bytes"
+    try:
+        Path(text).expanduser()
+    except RuntimeError:
+        return "begins with the home folder of a user who is not known here"
+    return None
 
 
 def origin(text: str) -> str | None:
@@ -195,13 +248,6 @@ def origin(text: str) -> str | None:
     if text == "*" or (http_url(text) is None and text.rstrip("/").count("/") == 2):
         return None
     return "must be * or an origin like https://app.example"
-
-
-def host_name(text: str) -> str | None:
-    """A name or address as in a ``Host`` header, without port."""
-    if re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*", text):
-        return None
-    return "must be a host name or an address, without port"
 
 
 def network(text: str) -> str | None:
@@ -224,17 +270,20 @@ def address(text: str) -> str | None:
 def dsn(text: str) -> str | None:
     """``postgresql://…``, or ``sqlite:///relative/path`` and ``sqlite:////absolute/path``."""
     if text.startswith("sqlite:///") and len(text) > len("sqlite:///"):
-        return None
+        # The path is shown where the database is spoken of: a password must not pass for one.
+        return folder(text) if "://" not in text.removeprefix("sqlite:///") and "@" not in text else DSN_FORMS
     if _url(text, ("postgres", "postgresql")) is None:
         return None
-    return "must be postgresql://user:password@host/database or sqlite:///path"
+    return DSN_FORMS
 
 
-def _at_least(text: str, bytes_min: int) -> str | None:
-    size = len(text.encode())
-    return None if size >= bytes_min else f"must be at least {bytes_min} bytes long, not {size}"
+def _at_least(text: str, bytes_min: int, check: Check | None) -> str | None:
+    size = len(text.encode(errors="surrogateescape"))
+    if size < bytes_min:
+        return f"must be at least {bytes_min} bytes long, not {size}"
+    return check(text) if check else None
 
 
-def secret_of(bytes_min: int) -> Check:
-    """A secret that is long enough to be one."""
-    return partial(_at_least, bytes_min=bytes_min)
+def secret_of(bytes_min: int, check: Check | None = None) -> Check:
+    """A secret that is long enough to be one; ``check`` looks at what else it has to be."""
+    return partial(_at_least, bytes_min=bytes_min, check=check)
