@@ -1,9 +1,7 @@
 """A market's life by the libraries that frontends use, @solana/web3.js and @coral-xyz/anchor, run by Node."""
 
 import asyncio
-import hashlib
 import json
-import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,8 +11,8 @@ import pytest
 from solders.keypair import Keypair
 
 from tests.clients.expectations import EVIDENCE, ExpectedMarket, P, expected_config
+from tests.clients.node_packages import install, run
 from tests.clients.outsider import IDL_PATH, PROGRAM_ID, SIGNATURE_FEE, Outsider, devnet
-from tests.conftest import REQUIRED_VARIABLE
 from zmart_lite.localnet import Localnet
 
 # sumtypes, which anchorpy's enums are made with, still names an argument that attrs is about to drop.
@@ -24,52 +22,10 @@ pytestmark = [
 ]
 
 HERE = Path(__file__).parent
-INSTALL_OPTIONS = (
-    *("--ignore-scripts", "--omit=optional", "--prefer-offline", "--no-audit", "--no-fund", "--loglevel=error"),
-    # Offline it is to say so within seconds.
-    *("--fetch-retries=2", "--fetch-retry-mintimeout=500", "--fetch-retry-maxtimeout=2000"),
-)
-INSTALL_TIMEOUT_S = 180
-REASON_CHARS = 300
-RUN_TIMEOUT_S = 60
 SLOT_MS = 40  # a blockhash then lasts 6 s, which a busy machine needs
 WALLETS = ("creator", "alice", "bob", "carol", "resolver")
 
 Report = dict[str, Any]
-
-
-async def run(*command: str, stdin: bytes = b"", timeout_s: int) -> tuple[int, bytes, str]:
-    """Exit code, output and messages of a program in this folder, which is ended when its time is over."""
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        cwd=HERE,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        async with asyncio.timeout(timeout_s):
-            out, err = await process.communicate(stdin)
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-        return -1, b"", f"{command[0]} did not end within {timeout_s} s"
-    return process.returncode or 0, out, err.decode()
-
-
-async def install(npm: str) -> None:
-    """The packages of the lock file, once for each of its versions; skips where the registry cannot be reached."""
-    wanted = hashlib.sha256((HERE / "package-lock.json").read_bytes()).hexdigest()
-    mark = HERE / "node_modules" / ".installed"
-    if mark.exists() and mark.read_text() == wanted:
-        return
-    code, _out, err = await run(npm, "ci", *INSTALL_OPTIONS, timeout_s=INSTALL_TIMEOUT_S)
-    if code:
-        reason = f"npm could not install the packages of {HERE / 'package-lock.json'}: {err.strip()[:REASON_CHARS]}"
-        if os.environ.get(REQUIRED_VARIABLE):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    mark.write_text(wanted)
 
 
 async def play(node: str, net: Localnet) -> Report:
@@ -81,7 +37,7 @@ async def play(node: str, net: Localnet) -> Report:
         "secrets": {name: list(bytes(key)) for name, key in keys.items()},
         "feeWallet": str(net.fee_wallet.pubkey()),
     }
-    code, out, err = await run(node, "lifecycle.mjs", stdin=json.dumps(task).encode(), timeout_s=RUN_TIMEOUT_S)
+    code, out, err = await run(HERE, node, "lifecycle.mjs", stdin=json.dumps(task).encode())
     assert code == 0, err
     report: Report = json.loads(out)
     return report
@@ -91,7 +47,7 @@ async def play(node: str, net: Localnet) -> Report:
 def clients(external_tool: Callable[[str], str]) -> str:
     """The path of Node, with the packages in place."""
     node, npm = external_tool("node"), external_tool("npm")
-    asyncio.run(install(npm))
+    asyncio.run(install(npm, HERE))
     return node
 
 

@@ -14,9 +14,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
-from solders.message import Message, MessageV0
 from solders.pubkey import Pubkey
-from solders.transaction import VersionedTransaction
 
 from zmart_lite.localnet import natives
 from zmart_lite.localnet.failures import TransactionRefused, instruction_err, instruction_text
@@ -30,12 +28,15 @@ from zmart_lite.localnet.runtime import (
     InstructionFailed,
     rent_exempt_minimum,
 )
+from zmart_lite.localnet.transactions import AnyMessage, MessageV1, Transaction, TransactionConfig
 
 LAMPORTS_PER_SIGNATURE = 5_000
 LOG_BYTES_MAX = 10_000
 LOG_TRUNCATED = "Log truncated"
 STACK_HEIGHT_MAX = 5
 INSTRUCTION_TRACE_MAX = 64
+LOADED_ACCOUNT_BYTES = 64
+U64_MAX = (1 << 64) - 1
 DEFAULT_INSTRUCTION_UNITS = 200_000
 DEFAULT_NATIVE_INSTRUCTION_UNITS = 3_000
 DATA_INCREASE_BYTES_MAX = 10_240
@@ -142,14 +143,14 @@ def _snapshot(account: Account) -> _Snapshot:
 class Layout:
     """A message with the privileges of its keys worked out."""
 
-    message: Message | MessageV0
+    message: AnyMessage
     keys: tuple[bytes, ...]
     signers: int
     writable: tuple[bool, ...]
     invoked: frozenset[int]
 
 
-def lay_out(message: Message | MessageV0) -> Layout:
+def lay_out(message: AnyMessage) -> Layout:
     keys = tuple(bytes(key) for key in message.account_keys)
     header = message.header
     signers = header.num_required_signatures
@@ -170,7 +171,12 @@ def fee_lamports(signatures: int, budget: natives.ComputeBudget) -> int:
 
 
 def compute_budget(layout: Layout, programs: Mapping[bytes, ProgramEntry]) -> natives.ComputeBudget:
-    """What the transaction's compute-budget instructions ask for. Raises :class:`TransactionRefused`."""
+    """What the transaction asks for, in its message or by compute-budget instructions.
+
+    Raises :class:`TransactionRefused`.
+    """
+    if isinstance(layout.message, MessageV1):
+        return _budget_of_config(layout.message.config)
     asked: dict[int, int] = {}
     default_units = 0
     for index, instruction in enumerate(layout.message.instructions):
@@ -188,6 +194,15 @@ def compute_budget(layout: Layout, programs: Mapping[bytes, ProgramEntry]) -> na
         asked.get(3, 0),
         min(asked.get(4, natives.LOADED_ACCOUNTS_DATA_BYTES_MAX), natives.LOADED_ACCOUNTS_DATA_BYTES_MAX),
     )
+
+
+def _budget_of_config(config: TransactionConfig) -> natives.ComputeBudget:
+    """Version 1 ignores compute-budget instructions, and what its config does not name is the least there is."""
+    units = min(config.compute_unit_limit or 0, natives.COMPUTE_UNITS_MAX)
+    fee = config.priority_fee_lamports or 0
+    price = min(fee * natives.MICRO_LAMPORTS // units, U64_MAX) if units else 0
+    loaded = min(config.loaded_data_bytes or 0, natives.LOADED_ACCOUNTS_DATA_BYTES_MAX)
+    return natives.ComputeBudget(units, price, loaded, fee)
 
 
 def _budget_request(index: int, data: bytes) -> tuple[int, int]:
@@ -382,7 +397,7 @@ def _log_consumed(run: _Run, entry: ProgramEntry, name: str, units_before: int) 
         run.logs.write(f"Program {name} consumed {units_before - run.units_left} of {units_before} compute units")
 
 
-def execute(transaction: VersionedTransaction, environment: Environment) -> Outcome:
+def execute(transaction: Transaction, environment: Environment) -> Outcome:
     """Run a transaction whose form, signatures and blockhash were already checked.
 
     Raises :class:`TransactionRefused` where the cluster would not even charge the fee.
@@ -436,6 +451,11 @@ def _charge_fee(payer: Account, fee: int) -> None:
     payer.lamports -= fee
 
 
+def loaded_data_bytes(accounts: Mapping[bytes, Account]) -> int:
+    """What loading counts: each account that exists with its data and 64 bytes (SIMD-0186)."""
+    return sum(LOADED_ACCOUNT_BYTES + len(account.data) for account in accounts.values() if account.lamports)
+
+
 def _check_loaded(
     layout: Layout,
     accounts: Mapping[bytes, Account],
@@ -443,7 +463,7 @@ def _check_loaded(
     programs: Mapping[bytes, ProgramEntry],
 ) -> TransactionErr | None:
     """The errors of loading, for which the fee is charged though nothing runs."""
-    if sum(len(account.data) for account in accounts.values()) > budget.loaded_data_bytes:
+    if loaded_data_bytes(accounts) > budget.loaded_data_bytes:
         return "MaxLoadedAccountsDataSizeExceeded"
     for instruction in layout.message.instructions:
         key = layout.keys[instruction.program_id_index]

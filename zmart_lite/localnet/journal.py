@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
-from solders.transaction import VersionedTransaction
 
 from zmart_lite.errors import StartupError
 from zmart_lite.localnet.records import Block
 from zmart_lite.localnet.runtime import Account
+from zmart_lite.localnet.transactions import Transaction, read_transaction_bytes
 
 FORMAT = 1
 _FRAME = struct.Struct("<II")
@@ -60,13 +60,13 @@ _Record = _Header | _Accounts | _Sealed | _Dropped
 
 
 def _pack_foreign(value: Any) -> bytes:
-    if isinstance(value, VersionedTransaction):
+    if isinstance(value, Transaction):
         return bytes(value)
     raise NotImplementedError(f"{type(value)} is no part of the journal")
 
 
 def _unpack_foreign(wanted: type, value: Any) -> Any:
-    return VersionedTransaction.from_bytes(value) if wanted is VersionedTransaction else value
+    return read_transaction_bytes(value) if wanted is Transaction else value
 
 
 @dataclass(slots=True)

@@ -14,8 +14,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from solders.transaction import VersionedTransaction
-
 from zmart_lite.localnet.banks import AccountStates
 from zmart_lite.localnet.clock import SLOT_MS, ChainClock, clock_of, sysvar_account
 from zmart_lite.localnet.execution import LOG_BYTES_MAX, Environment, Outcome, ProgramEntry, execute
@@ -24,6 +22,7 @@ from zmart_lite.localnet.history import TRANSACTIONS_MAX, History
 from zmart_lite.localnet.journal import Journal, SavedChain
 from zmart_lite.localnet.records import Block, LandedTransaction
 from zmart_lite.localnet.runtime import Account, Clock
+from zmart_lite.localnet.transactions import Transaction
 from zmart_lite.models import Commitment
 
 BLOCKHASH_AGE_MAX = 150
@@ -222,7 +221,7 @@ class Ledger:
         """
         self._rollback_callbacks.append(callback)
 
-    def submit(self, transaction: VersionedTransaction) -> LandedTransaction:
+    def submit(self, transaction: Transaction) -> LandedTransaction:
         """Execute into the open block; with blocks on demand, seal it. The form and signatures must have been checked.
 
         Raises :class:`TransactionRefused` where nothing lands: unknown blockhash, repeated signature, fee payer too
@@ -239,7 +238,7 @@ class Ledger:
             self.seal_block()
         return landed
 
-    def simulate(self, transaction: VersionedTransaction, bank: Bank, check_blockhash: bool = True) -> Outcome:
+    def simulate(self, transaction: Transaction, bank: Bank, check_blockhash: bool = True) -> Outcome:
         """What the transaction would do on that bank. Raises :class:`TransactionRefused` as :meth:`submit` does."""
         if check_blockhash and not bank.knows_blockhash(bytes(transaction.message.recent_blockhash)):
             raise TransactionRefused("BlockhashNotFound")
@@ -249,7 +248,7 @@ class Ledger:
         log_bytes = TRUNCATED_LOG_BYTES if self._truncate_left else LOG_BYTES_MAX
         return execute(transaction, Environment(bank.account, bank.clock, self.programs, log_bytes))
 
-    def _land(self, transaction: VersionedTransaction, outcome: Outcome) -> LandedTransaction:
+    def _land(self, transaction: Transaction, outcome: Outcome) -> LandedTransaction:
         block = self._open
         landed = LandedTransaction(
             bytes(transaction.signatures[0]),

@@ -148,12 +148,13 @@ def _block_row(landed: LandedTransaction, details: str, encoding: str, version: 
 
 
 def check_version(landed: LandedTransaction, version: int | None) -> None:
-    """Raise the cluster's error for a versioned transaction that the caller did not say it can read."""
-    if version is None and version_json(landed.transaction) != "legacy":
+    """Raise the cluster's error for a transaction of a version above those that the caller said it can read."""
+    found = version_json(landed.transaction)
+    if isinstance(found, int) and (version is None or found > version):
         raise RpcError(
             UNSUPPORTED_TRANSACTION_VERSION,
-            "Transaction version (0) is not supported by the requesting client. Please try the request again with the "
-            'following configuration parameter: "maxSupportedTransactionVersion": 0',
+            f"Transaction version ({found}) is not supported by the requesting client. Please try the request again "
+            f'with the following configuration parameter: "maxSupportedTransactionVersion": {found}',
         )
 
 

@@ -7,13 +7,20 @@ from typing import Any
 
 from solders.compute_budget import set_compute_unit_limit
 from solders.hash import Hash
-from solders.message import Message, MessageV0, from_bytes_versioned
+from solders.message import Message, MessageV0
 from solders.pubkey import Pubkey
 from solders.system_program import TransferParams, transfer
 from solders.transaction import SanitizeError, VersionedTransaction
 
 from zmart_lite.localnet.context import RpcContext, with_context
-from zmart_lite.localnet.execution import LAMPORTS_PER_SIGNATURE, Outcome, compute_budget, fee_lamports, lay_out
+from zmart_lite.localnet.execution import (
+    LAMPORTS_PER_SIGNATURE,
+    Outcome,
+    compute_budget,
+    fee_lamports,
+    lay_out,
+    loaded_data_bytes,
+)
 from zmart_lite.localnet.failures import TransactionRefused, transaction_text
 from zmart_lite.localnet.ledger import BLOCKHASH_AGE_MAX, Bank
 from zmart_lite.localnet.methods_chain import check_version, confirmed_at_least, encoding_or_config
@@ -31,6 +38,14 @@ from zmart_lite.localnet.params import (
     read_text,
 )
 from zmart_lite.localnet.records import LandedTransaction, TransactionErr
+from zmart_lite.localnet.transactions import (
+    TRANSACTION_BYTES_MAX,
+    TRANSACTION_ONE_BYTES_MAX,
+    VERSION_ONE,
+    Transaction,
+    read_message_bytes,
+    read_transaction_bytes,
+)
 from zmart_lite.localnet.wire import (
     ACCOUNT_ENCODINGS,
     TRANSACTION_ENCODINGS,
@@ -45,7 +60,6 @@ from zmart_lite.localnet.wire import (
 )
 from zmart_lite.models import Commitment
 
-PACKET_BYTES_MAX = 1_232
 STATUSES_MAX = 256
 SIGNATURES_MAX = 1_000
 SIMULATION_ACCOUNTS_MAX = 64
@@ -60,24 +74,29 @@ _DECODERS: dict[str, Callable[[str], bytes]] = {
 
 
 def decode_wire(text: str, encoding: str, what: str) -> bytes:
-    """Raises :class:`RpcError` where the text is not in that encoding, or longer than a packet."""
+    """Raises :class:`RpcError` where the text is not in that encoding, or longer than its version may be.
+
+    More than a packet is taken in base64 alone, whose first letters tell the version.
+    """
     if encoding not in _DECODERS:
         raise invalid(f"unsupported encoding: {encoding}. Supported encodings: base58, base64")
     try:
         data = _DECODERS[encoding](text)
     except ValueError as exc:
         raise invalid(f"invalid {encoding} encoding: {exc}") from None
-    if len(data) > PACKET_BYTES_MAX:
-        raise invalid(f"decoded {what} too large: {len(data)} bytes (max: {PACKET_BYTES_MAX} bytes)")
+    large = encoding == "base64" and data[:1] >= bytes([VERSION_ONE])
+    bytes_max = TRANSACTION_ONE_BYTES_MAX if large else TRANSACTION_BYTES_MAX
+    if len(data) > bytes_max:
+        raise invalid(f"decoded {what} too large: {len(data)} bytes (max: {bytes_max} bytes)")
     return data
 
 
-def read_transaction(params: Params, config: Config) -> VersionedTransaction:
+def read_transaction(params: Params, config: Config) -> Transaction:
     """The transaction of a send or simulate call, well-formed. Raises :class:`RpcError`."""
     encoding = config.choice("encoding", TRANSACTION_ENCODINGS, "base58")
     data = decode_wire(params.text(0), encoding, "VersionedTransaction")
     try:
-        transaction = VersionedTransaction.from_bytes(data)
+        transaction = read_transaction_bytes(data)
     except ValueError as exc:
         raise invalid(f"failed to deserialize VersionedTransaction: {exc}") from None
     message = transaction.message
@@ -94,7 +113,7 @@ def read_transaction(params: Params, config: Config) -> VersionedTransaction:
     return transaction
 
 
-def check_signatures(transaction: VersionedTransaction) -> None:
+def check_signatures(transaction: Transaction) -> None:
     """Raises :class:`RpcError` unless every signature is right."""
     results = transaction.verify_with_results()
     if len(results) != transaction.message.header.num_required_signatures or not all(results):
@@ -114,7 +133,7 @@ def send_transaction(context: RpcContext, params: Params) -> Any:
     return str(transaction.signatures[0])
 
 
-def _preflight(context: RpcContext, transaction: VersionedTransaction, bank: Bank) -> None:
+def _preflight(context: RpcContext, transaction: Transaction, bank: Bank) -> None:
     simulated = _simulate(context, transaction, bank, check_blockhash=True)
     if simulated.err is None:
         return
@@ -140,7 +159,7 @@ class _Simulated:
         self.units = 0 if outcome is None else outcome.meta.compute_units
 
 
-def _simulate(context: RpcContext, transaction: VersionedTransaction, bank: Bank, check_blockhash: bool) -> _Simulated:
+def _simulate(context: RpcContext, transaction: Transaction, bank: Bank, check_blockhash: bool) -> _Simulated:
     try:
         outcome = context.ledger.simulate(transaction, bank, check_blockhash)
     except TransactionRefused as refused:
@@ -163,7 +182,7 @@ def simulate_transaction(context: RpcContext, params: Params) -> Any:
         "accounts": _simulated_accounts(config, bank, simulated),
         "err": simulated.err,
         "innerInstructions": None,
-        "loadedAccountsDataSize": sum(len(each.data) for each in outcome.accounts.values()) if outcome else 0,
+        "loadedAccountsDataSize": loaded_data_bytes(outcome.accounts) if outcome else 0,
         "logs": simulated.logs,
         "returnData": None,
         "unitsConsumed": simulated.units,
@@ -215,7 +234,7 @@ def get_fee_for_message(context: RpcContext, params: Params) -> Any:
     data = decode_wire(params.text(0), "base64", "VersionedMessage")
     bank = context.bank(params.config(1), Commitment.FINALIZED)
     try:
-        message = from_bytes_versioned(data)
+        message = read_message_bytes(data)
     except ValueError as exc:
         raise invalid(f"failed to deserialize VersionedMessage: {exc}") from None
     if not bank.knows_blockhash(bytes(message.recent_blockhash)):

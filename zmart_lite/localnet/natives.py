@@ -283,20 +283,26 @@ class ComputeBudgetProgram:
 HEAP_FRAME_BYTES_MIN = 32 * 1024
 HEAP_FRAME_BYTES_MAX = 256 * 1024
 COMPUTE_UNITS_MAX = 1_400_000
+MICRO_LAMPORTS = 1_000_000
+"""In a lamport."""
 LOADED_ACCOUNTS_DATA_BYTES_MAX = 64 * 1024 * 1024
 _BUDGET_FORMS = {1: struct.Struct("<xI"), 2: struct.Struct("<xI"), 3: struct.Struct("<xQ"), 4: struct.Struct("<xI")}
 
 
 class ComputeBudget(NamedTuple):
-    """What a transaction asked of the compute-budget program. The price is in micro-lamports per unit."""
+    """What a transaction asked for. The price is in micro-lamports per unit."""
 
     unit_limit: int
     unit_price: int
     loaded_data_bytes: int
+    fee_lamports: int | None = None
+    """The priority fee itself, which version 1 names in place of a price."""
 
     @property
     def priority_fee_lamports(self) -> int:
-        return (self.unit_limit * self.unit_price + 999_999) // 1_000_000
+        if self.fee_lamports is not None:
+            return self.fee_lamports
+        return -(-self.unit_limit * self.unit_price // MICRO_LAMPORTS)
 
 
 class InvalidComputeBudget(Exception):

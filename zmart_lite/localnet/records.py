@@ -12,14 +12,15 @@ failed ones included (``landed.meta.err``). Callbacks run inside the ledger, on 
 wait, must not raise, and put what takes longer on a queue. A block that was announced can vanish in a fork
 (``drop_blocks``, ``revert``); the slots of what replaces it are higher.
 
-Keys, hashes and signatures are raw bytes. Everything but ``VersionedTransaction`` is a plain value that msgspec packs
+Keys, hashes and signatures are raw bytes. Everything but the transaction itself is a plain value that msgspec packs
 for the journal.
 """
 
 from typing import Any
 
 import msgspec
-from solders.transaction import VersionedTransaction
+
+from zmart_lite.localnet.transactions import Transaction
 
 TransactionErr = str | dict[str, Any]
 """A TransactionError as JSON-RPC writes it: ``"BlockhashNotFound"``, ``{"InstructionError": [0, {"Custom": 6000}]}``"""
@@ -68,7 +69,7 @@ class LandedTransaction(msgspec.Struct, frozen=True, array_like=True):
     index: int
     position: int
     block_time: int
-    transaction: VersionedTransaction
+    transaction: Transaction
     account_keys: tuple[bytes, ...]
     meta: TransactionMeta
 

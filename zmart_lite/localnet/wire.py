@@ -7,13 +7,13 @@ from solders.hash import Hash
 from solders.message import MessageV0
 from solders.pubkey import Pubkey
 from solders.signature import Signature
-from solders.transaction import VersionedTransaction
 
 from zmart_lite.localnet.execution import Layout, lay_out
 from zmart_lite.localnet.params import INVALID_REQUEST, Config, RpcError, encode_base58, invalid
 from zmart_lite.localnet.parsed import parse_instruction
 from zmart_lite.localnet.records import InnerInstruction, LandedTransaction, TransactionErr, TransactionMeta
 from zmart_lite.localnet.runtime import Account
+from zmart_lite.localnet.transactions import MessageV1, Transaction, TransactionConfig
 
 RENT_EPOCH_EXEMPT = (1 << 64) - 1
 BASE58_DATA_BYTES_MAX = 128
@@ -90,15 +90,21 @@ def _stored_zstd(data: bytes) -> bytes:
     return bytes(frame)
 
 
-def version_json(transaction: VersionedTransaction) -> str | int:
-    return 0 if isinstance(transaction.message, MessageV0) else "legacy"
+def version_json(transaction: Transaction) -> str | int:
+    match transaction.message:
+        case MessageV0():
+            return 0
+        case MessageV1():
+            return 1
+        case _:
+            return "legacy"
 
 
 def status_json(err: TransactionErr | None) -> dict[str, Any]:
     return {"Ok": None} if err is None else {"Err": err}
 
 
-def transaction_json(transaction: VersionedTransaction, encoding: str) -> Any:
+def transaction_json(transaction: Transaction, encoding: str) -> Any:
     """An ``EncodedTransaction``."""
     match encoding:
         case "base64":
@@ -112,7 +118,7 @@ def transaction_json(transaction: VersionedTransaction, encoding: str) -> Any:
             return {"message": _message_json(transaction, encoding), "signatures": signatures}
 
 
-def _message_json(transaction: VersionedTransaction, encoding: str) -> dict[str, Any]:
+def _message_json(transaction: Transaction, encoding: str) -> dict[str, Any]:
     message = transaction.message
     layout = lay_out(message)
     parsed = encoding == "jsonParsed"
@@ -133,7 +139,19 @@ def _message_json(transaction: VersionedTransaction, encoding: str) -> dict[str,
         }
     if isinstance(message, MessageV0):
         shape["addressTableLookups"] = []
+    if isinstance(message, MessageV1):
+        shape["transactionConfig"] = _config_json(message.config)
     return shape
+
+
+def _config_json(config: TransactionConfig) -> dict[str, int | None]:
+    """A ``UiTransactionConfig``."""
+    return {
+        "computeUnitLimit": config.compute_unit_limit,
+        "heapSize": config.heap_bytes,
+        "loadedAccountsDataSizeLimit": config.loaded_data_bytes,
+        "priorityFee": config.priority_fee_lamports,
+    }
 
 
 def account_keys_json(layout: Layout) -> list[dict[str, Any]]:
