@@ -1,4 +1,4 @@
--- The whole schema of zmart-lite, as a new database gets it. An older database gets there by zmart_lite/store/migrations/.
+-- The whole schema of zmart-lite, as a new database gets it. An older database gets there by zmart_lite/store/engine/migrations/.
 --
 -- Written in the SQL that SQLite and Postgres share; the Postgres dialect replaces INTEGER PRIMARY KEY, BLOB and STRICT.
 --   * Public keys, market ids, hashes and signatures are BLOBs of raw bytes; text forms exist only at the edges.
@@ -601,7 +601,7 @@ CREATE INDEX audit_by_both ON audit (wallet, action, at_ms);
 
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Kept figures: what would otherwise be counted over all rows. Triggers keep them, so that no write can forget to; only
--- new events and trades, which come in bulk, are counted by whoever writes them (store/kept.py).
+-- new events and trades, which come in bulk, are counted by whoever writes them (store/log/kept.py).
 -- Sums of amounts are kept in two parts, high * 10^10 + low, each of which stays far below 2^63.
 -- (Triggers are in the words of SQLite; the Postgres dialect brings functions that do the same.)
 

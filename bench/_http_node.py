@@ -17,12 +17,13 @@ import uvloop
 from solders.keypair import Keypair
 
 from zmart_lite.api import list_endpoints, make_api
+from zmart_lite.api.application import NodeApplication
 from zmart_lite.api.context import ApiParts
-from zmart_lite.api.endpoints import Endpoint, Request
-from zmart_lite.api.middleware import Application
-from zmart_lite.api.parsers import CATEGORIES
-from zmart_lite.api.routing import RouteTable
-from zmart_lite.api.stream import StoredFeed
+from zmart_lite.api.contract.endpoints import Endpoint
+from zmart_lite.api.contract.parsers import CATEGORIES
+from zmart_lite.api.contract.request import Request
+from zmart_lite.api.contract.routing import RouteTable
+from zmart_lite.api.live.stored_feed import StoredFeed
 from zmart_lite.app.server import bind, make_server, serve
 from zmart_lite.chain.rpc import Rpc
 from zmart_lite.cli.serving import relax_collector
@@ -32,10 +33,10 @@ from zmart_lite.logs import configured
 from zmart_lite.models import MarketState
 from zmart_lite.ops import Background, Breakers, ChainClock, Health, Metrics
 from zmart_lite.push.hub import Hub
-from zmart_lite.store.amounts import u64_text
-from zmart_lite.store.db import Store, Tx, wall_clock_ms
-from zmart_lite.store.messages import FeedContext
-from zmart_lite.store.rows import RowSettings
+from zmart_lite.store.engine.amounts import u64_text
+from zmart_lite.store.engine.db import Store, Tx, wall_clock_ms
+from zmart_lite.store.publishing.messages import FeedContext
+from zmart_lite.store.views.rows import RowSettings
 
 PROGRAM = bytes([7]) * 32
 MARKETS, CREATORS, VOTERS, VOTED_MARKETS = 100_000, 1_000, 200, 4_000
@@ -175,7 +176,8 @@ async def run(folder: Path) -> None:
         ).open()
         await fill(store)
         api = make_api(make_parts(config, store))
-        app = Application(api, RouteTable([*list_endpoints(), *EMPTY_ENDPOINTS]))
+        app = NodeApplication(RouteTable([*list_endpoints(), *EMPTY_ENDPOINTS]))
+        app.attach(api)
         listening = bind("127.0.0.1", 0, "server.port")
         server = make_server(app, config)
         task = await serve(server, [listening])

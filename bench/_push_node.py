@@ -23,8 +23,8 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from bench.backfill import History, protocol_config
-from zmart_lite.api.auth import Tokens
-from zmart_lite.api.webhook import SOURCE, sort_items
+from zmart_lite.api.identity.auth import Tokens
+from zmart_lite.api.routes.webhook import SOURCE, sort_items
 from zmart_lite.app import Node
 from zmart_lite.app.server import EmbeddedServer, bind, serve
 from zmart_lite.cli.serving import relax_collector
@@ -32,8 +32,8 @@ from zmart_lite.config import Config, Limits, Secret
 from zmart_lite.jobs import Keys
 from zmart_lite.models import FeedMessage
 from zmart_lite.push.frames import envelope_of
-from zmart_lite.store import markets
-from zmart_lite.store.db import Tx
+from zmart_lite.store.engine.db import Tx
+from zmart_lite.store.state import markets
 
 CLIENTS_MAX = 12_000
 NEVER = 10**9

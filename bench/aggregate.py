@@ -16,7 +16,7 @@ from zmart_lite.jobs import Actions, Keys, Summary
 from zmart_lite.jobs.votes import Aggregator, VoteOptions
 from zmart_lite.models import GlobalConfig
 from zmart_lite.ops import Metrics
-from zmart_lite.store.db import Store, Tx
+from zmart_lite.store.engine.db import Store, Tx
 
 PROGRAM = bytes([7]) * 32
 NOW_S = 1_800_000_000

@@ -31,10 +31,10 @@ from zmart_lite.codec import Codec
 from zmart_lite.config import Config
 from zmart_lite.indexer.apply import apply_transactions
 from zmart_lite.models import ChainTransaction, GlobalConfig
-from zmart_lite.store import markets
-from zmart_lite.store.db import Store, Tx
-from zmart_lite.store.messages import FeedContext
-from zmart_lite.store.rows import RowSettings
+from zmart_lite.store.engine.db import Store, Tx
+from zmart_lite.store.publishing.messages import FeedContext
+from zmart_lite.store.state import markets
+from zmart_lite.store.views.rows import RowSettings
 
 PROGRAM = bytes(Pubkey.from_string("7h3gXfBfYFueFVLYyfL5Qo1QGsf4GQUfW96FKVgnUsJS"))
 SYSTEM = "11111111111111111111111111111111"

@@ -18,7 +18,7 @@ import uvloop
 from bench import Measurement, on_core, put_on_core
 from bench._http_node import EMPTY, MARKETS
 from bench._load import Load, NextRequest, each_once, get_request, load, post_request, repeating
-from zmart_lite.api.parsers import CATEGORIES
+from zmart_lite.api.contract.parsers import CATEGORIES
 from zmart_lite.models import MarketState
 
 READERS, VOTERS = 100, 50

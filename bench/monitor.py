@@ -12,7 +12,7 @@ from pathlib import Path
 from bench import Measurement
 from tests.jobs.devnet import World, devnet_world
 from zmart_lite.jobs.monitor import FINALIZE_SLACK_S, Monitor, MonitorOptions
-from zmart_lite.store import markets
+from zmart_lite.store.state import markets
 
 DUE = 1_000
 RUNS_MAX = 5

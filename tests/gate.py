@@ -3,7 +3,7 @@
 import asyncio
 import threading
 
-from zmart_lite.store.db import Store, Tx
+from zmart_lite.store.engine.db import Store, Tx
 
 
 class Gate:

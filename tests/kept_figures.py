@@ -3,9 +3,9 @@
 from typing import Any
 
 from zmart_lite.models import VoteType
-from zmart_lite.store import kept
-from zmart_lite.store.db import Tx
-from zmart_lite.store.kept import HOUR_S, MINUTE_S, MarketFigures, Volume
+from zmart_lite.store.engine.db import Tx
+from zmart_lite.store.log import kept
+from zmart_lite.store.log.kept import HOUR_S, MINUTE_S, MarketFigures, Volume
 
 NAMED = {
     "markets": "SELECT state, count(*) FROM markets WHERE known = 1 GROUP BY state",

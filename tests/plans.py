@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from pysqlite3 import dbapi2 as sqlite
 
-from zmart_lite.store import db
-from zmart_lite.store.db import Tx
+from zmart_lite.store.engine import db
+from zmart_lite.store.engine.db import Tx
 
 SMALL = frozenset(
     {

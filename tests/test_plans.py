@@ -4,7 +4,7 @@ import pytest
 
 from tests.indexer.projection import Database
 from tests.plans import Watch, watch
-from zmart_lite.store.db import Tx
+from zmart_lite.store.engine.db import Tx
 
 
 def objections_to(monkeypatch: pytest.MonkeyPatch, sql: str, *params: object) -> list[str]:

@@ -8,7 +8,9 @@ from zmart_lite import resources
 from zmart_lite.errors import StartupError
 
 
-@pytest.mark.parametrize("name", ["schema.sql", "zmart.toml", "static", "zmart_core.idl.json", "store/migrations"])
+@pytest.mark.parametrize(
+    "name", ["schema.sql", "zmart.toml", "static", "zmart_core.idl.json", "store/engine/migrations"]
+)
 def test_everything_that_is_shipped_is_found(name: str) -> None:
     assert resources.find(name).exists()
 

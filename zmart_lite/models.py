@@ -8,6 +8,9 @@ built.
 from enum import IntEnum
 from typing import NamedTuple
 
+SEVERITIES = ("LOW", "MEDIUM", "HIGH", "CRITICAL")
+"""Of alerts, the least first."""
+
 
 class MarketState(IntEnum):
     """The state byte of a market account."""

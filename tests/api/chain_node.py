@@ -18,9 +18,9 @@ from solders.transaction import Transaction, VersionedTransaction
 
 from tests.api.documented import check_documented
 from zmart_lite.api import create_app
-from zmart_lite.api.context import ApiParts, JobView
+from zmart_lite.api.context import ApiParts
+from zmart_lite.api.live.stored_feed import StoredFeed
 from zmart_lite.api.middleware import Application
-from zmart_lite.api.stream import StoredFeed
 from zmart_lite.app.hooks import IndexerAdapter
 from zmart_lite.chain import instructions
 from zmart_lite.chain.rpc import RetryPolicy, Rpc
@@ -31,11 +31,12 @@ from zmart_lite.indexer.service import Indexer, IndexerOptions
 from zmart_lite.localnet import Localnet, LocalnetOptions
 from zmart_lite.models import Commitment, FeedMessage, MarketAccount, VoteType
 from zmart_lite.ops import Background, Breakers, ChainClock, Health, Metrics
+from zmart_lite.ops.runs import JobView
 from zmart_lite.push.hub import Hub
-from zmart_lite.store import intents
-from zmart_lite.store.db import Row, Store, Tx
-from zmart_lite.store.messages import FeedContext
-from zmart_lite.store.rows import RowSettings
+from zmart_lite.store.engine.db import Row, Store, Tx
+from zmart_lite.store.publishing.messages import FeedContext
+from zmart_lite.store.state import intents
+from zmart_lite.store.views.rows import RowSettings
 
 Json = dict[str, Any]
 
@@ -123,7 +124,7 @@ class ChainNode:
     # HTTP
 
     def bearer(self, wallet: Keypair) -> dict[str, str]:
-        token, _ = self.app.api.auth.tokens.issue(bytes(wallet.pubkey()), self.parts.now_ms() // 1_000)
+        token, _ = self.app.state.api.auth.tokens.issue(bytes(wallet.pubkey()), self.parts.now_ms() // 1_000)
         return {"Authorization": f"Bearer {token}"}
 
     async def get(self, path: str, wallet: Keypair | None = None, /, **params: Any) -> httpx.Response:

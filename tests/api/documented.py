@@ -8,9 +8,9 @@ import jsonschema_rs
 import msgspec
 
 from zmart_lite.api import list_endpoints
-from zmart_lite.api.endpoints import Endpoint
-from zmart_lite.api.openapi import make_document
-from zmart_lite.api.routing import RouteTable
+from zmart_lite.api.contract.endpoints import Endpoint
+from zmart_lite.api.contract.routing import RouteTable
+from zmart_lite.api.openapi.document import make_document
 from zmart_lite.codec import Codec
 
 Json = dict[str, Any]

@@ -14,20 +14,22 @@ from solders.keypair import Keypair
 
 from tests.api.documented import check_documented
 from zmart_lite.api import create_app
-from zmart_lite.api.context import ApiParts, JobView
-from zmart_lite.api.stream import StoredFeed
+from zmart_lite.api.context import ApiParts
+from zmart_lite.api.live.stored_feed import StoredFeed
 from zmart_lite.chain.rpc import Rpc
 from zmart_lite.codec import Codec
 from zmart_lite.config import Auth, Config, Limits, Secret
 from zmart_lite.models import ChainEvent, MarketState, SharesBought, SharesSold
 from zmart_lite.ops import Background, Breakers, ChainClock, Health, Metrics
+from zmart_lite.ops.runs import JobView
 from zmart_lite.push.hub import Hub
-from zmart_lite.store import kept, positions, texts
-from zmart_lite.store.amounts import u64_text
-from zmart_lite.store.db import Store, Tx
-from zmart_lite.store.markets import wallet_key
-from zmart_lite.store.messages import FeedContext
-from zmart_lite.store.rows import RowSettings
+from zmart_lite.store.engine.amounts import u64_text
+from zmart_lite.store.engine.db import Store, Tx
+from zmart_lite.store.log import kept
+from zmart_lite.store.publishing.messages import FeedContext
+from zmart_lite.store.state import positions, texts
+from zmart_lite.store.state.markets import wallet_key
+from zmart_lite.store.views.rows import RowSettings
 
 PROGRAM = bytes([7]) * 32
 SERVICE_KEY = "a-service-key-of-thirty-two-bytes"
@@ -99,7 +101,7 @@ class ApiNode:
     def __init__(self, parts: ApiParts, times: Times) -> None:
         self.parts, self.times, self.store = parts, times, parts.store
         self.app = create_app(parts)
-        self.api = self.app.api
+        self.api = self.app.state.api
         self.http = self.client("127.0.0.1")
 
     def client(self, peer: str) -> httpx.AsyncClient:

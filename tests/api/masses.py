@@ -4,11 +4,12 @@ from typing import Any
 
 from tests.api.harness import ADMIN, ALICE, START_MS, START_S, ApiNode, P, key
 from zmart_lite.models import SharesBought
-from zmart_lite.store import alerts, chainlog, operations, positions, search, votes
-from zmart_lite.store.amounts import u64_text
-from zmart_lite.store.db import Tx
-from zmart_lite.store.markets import wallet_key
-from zmart_lite.store.operations import Audit
+from zmart_lite.store.engine.amounts import u64_text
+from zmart_lite.store.engine.db import Tx
+from zmart_lite.store.log import chainlog
+from zmart_lite.store.state import alerts, moderation, positions, search, votes
+from zmart_lite.store.state.markets import wallet_key
+from zmart_lite.store.state.moderation import Audit
 
 CATEGORIES = ("crypto", "politics", "sports")
 STATES = 7
@@ -146,7 +147,7 @@ def _operations(_: ApiNode, tx: Tx, rows: int) -> None:
         )
         chainlog.add_dead_letter(tx, "event", "odd", slot=number)
         act = Audit(key(ADMIN), ("job_run", "job_pause")[number % 2], "poll", None, {}, "ok", "r", "127.0.0.1")
-        operations.add_audit(tx, act)
+        moderation.add_audit(tx, act)
         tx.execute("INSERT INTO job_runs (job, started_ms, finished_ms, result) VALUES ('aggregate', 1, 2, 'ok')")
         tx.execute(
             "INSERT INTO snapshots (market, snapshot_date, cid, discussions_count, pinned, created_ms)"

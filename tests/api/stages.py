@@ -6,10 +6,10 @@ from typing import Any
 from solders.keypair import Keypair
 
 from tests.api.chain_node import SERVICE_KEY, TEXT, WEBHOOK_SECRET, ChainNode
-from tests.api.test_openapi import lived
+from tests.api.openapi.test_document import lived
 from zmart_lite.chain import instructions
-from zmart_lite.store import intents
-from zmart_lite.store.db import Tx
+from zmart_lite.store.engine.db import Tx
+from zmart_lite.store.state import intents
 
 Json = dict[str, Any]
 PROPOSAL_ROUTES = ("/api/votes/proposal", "/api/votes/proposal/{market}", "/api/markets/{id}/vote")

@@ -14,20 +14,21 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from zmart_lite.api import create_app
 from zmart_lite.api.context import ApiParts
-from zmart_lite.api.endpoints import Identity
-from zmart_lite.api.stream import StoredFeed, Streams
-from zmart_lite.api.wire import server_options
+from zmart_lite.api.contract.endpoints import Identity
+from zmart_lite.api.http.wire import server_options
+from zmart_lite.api.live.stored_feed import StoredFeed
+from zmart_lite.api.live.streams import Streams
 from zmart_lite.chain.rpc import Rpc
 from zmart_lite.codec import Codec
 from zmart_lite.config import Auth, Config, Push, Secret
 from zmart_lite.models import MarketState
 from zmart_lite.ops import Background, Breakers, ChainClock, Health, Metrics
 from zmart_lite.push.hub import Hub
-from zmart_lite.store import markets
-from zmart_lite.store.db import Store, Tx
-from zmart_lite.store.messages import FeedContext
-from zmart_lite.store.rows import RowSettings
-from zmart_lite.store.shown import address_text
+from zmart_lite.shown import address_text
+from zmart_lite.store.engine.db import Store, Tx
+from zmart_lite.store.publishing.messages import FeedContext
+from zmart_lite.store.state import markets
+from zmart_lite.store.views.rows import RowSettings
 
 PROGRAM = bytes([7]) * 32
 ADMIN, ALICE, BOB = bytes([201]) * 32, bytes([202]) * 32, bytes([203]) * 32
@@ -245,7 +246,7 @@ async def stream_node(
     store.on_commit = parts.hub.publish
     parts.hub.head = await StoredFeed(store).head()
     app = create_app(parts)
-    streams = app.api.streams
+    streams = app.state.api.streams
     streams.monotonic, streams.implicit_delay_s = times.monotonic_s, implicit_delay_s
     streams.sse_ping_interval_s = sse_ping_interval_s
     server = StoppingServer(

@@ -9,9 +9,10 @@ import pytest
 
 from tests.api.harness import SERVICE_KEY, ApiNode, api_node
 from zmart_lite.api import list_endpoints
-from zmart_lite.api.answers import ENTRY_BYTES, Answers, Place
-from zmart_lite.api.endpoints import Caching, Level, Reply
-from zmart_lite.store import paging
+from zmart_lite.api.answers import ENTRY_BYTES, Answers
+from zmart_lite.api.contract.endpoints import Caching, Level, Reply
+from zmart_lite.api.contract.request import Place
+from zmart_lite.store.engine import paging
 
 LIST = "/api/markets?limit=5"
 MARKET = f"/api/markets/{'01' * 32}"

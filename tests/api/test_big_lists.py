@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from tests.api.harness import ALICE, BOB, ApiNode, address, api_node
-from zmart_lite.store import lists
-from zmart_lite.store.db import Tx
-from zmart_lite.store.paging import list_page
+from zmart_lite.store.engine.db import Tx
+from zmart_lite.store.engine.paging import list_page
+from zmart_lite.store.views import lists
 
 TRADES = 40
 FILTERS = (

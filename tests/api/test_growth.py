@@ -12,9 +12,11 @@ import pytest
 from tests.api.harness import ADMIN, ALICE, SERVICE_KEY, START_MS, address, api_node
 from tests.api.masses import fill, market_id, signature, wallet
 from zmart_lite.api import list_endpoints
-from zmart_lite.store import db, lists, operations, people
-from zmart_lite.store.paging import list_page
-from zmart_lite.store.shown import address_text, signature_text
+from zmart_lite.shown import address_text, signature_text
+from zmart_lite.store.engine import db
+from zmart_lite.store.engine.paging import list_page
+from zmart_lite.store.state import people
+from zmart_lite.store.views import holdings, lists, operations
 
 FEW, MANY = 40, 400
 COUNTED = 15
@@ -120,13 +122,13 @@ def addresses() -> Iterator[str]:
 
 def smaller_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if what there is were far more than is ever counted, sorted or summed."""
-    monkeypatch.setattr("zmart_lite.store.paging.COUNT_MAX", COUNTED)
+    monkeypatch.setattr("zmart_lite.store.engine.paging.COUNT_MAX", COUNTED)
     monkeypatch.setattr(people, "COUNTED_MAX", COUNTED)
-    monkeypatch.setattr(people, "POSITIONS_SUMMED_MAX", COUNTED)
+    monkeypatch.setattr(holdings, "POSITIONS_SUMMED_MAX", COUNTED)
     monkeypatch.setattr(lists, "MARKETS_WALKED_OVER", COUNTED)
-    monkeypatch.setattr("zmart_lite.store.search.RARE_MAX", COUNTED)
-    monkeypatch.setattr("zmart_lite.store.summaries.LOOKED_AT_MAX", COUNTED)
-    monkeypatch.setattr("zmart_lite.store.chainlog.INBOX_COUNTED_MAX", COUNTED)
+    monkeypatch.setattr("zmart_lite.store.state.search.RARE_MAX", COUNTED)
+    monkeypatch.setattr("zmart_lite.store.views.summaries.LOOKED_AT_MAX", COUNTED)
+    monkeypatch.setattr("zmart_lite.store.log.chainlog.INBOX_COUNTED_MAX", COUNTED)
     for room in (lists, operations):
         monkeypatch.setattr(room, "list_page", partial(list_page, walk_over=COUNTED))
 

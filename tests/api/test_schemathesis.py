@@ -20,11 +20,11 @@ from schemathesis.checks import CHECKS, load_all_checks
 
 from tests.api.chain_node import ChainNode, chain_node
 from tests.api.documented import check_answer, document
+from tests.api.openapi.test_document import takes
 from tests.api.stages import Stages, headers_by_caller, staged
-from tests.api.test_openapi import takes
 from zmart_lite.api import list_endpoints
-from zmart_lite.api.endpoints import Endpoint, Level
-from zmart_lite.api.wire import server_options
+from zmart_lite.api.contract.endpoints import Endpoint, Level
+from zmart_lite.api.http.wire import server_options
 
 EXAMPLES = 6
 """Requests of each kind for each route: with about 110 routes, half a minute."""

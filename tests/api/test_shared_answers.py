@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.api.harness import ApiNode, api_node
-from zmart_lite.store import kept, summaries
+from zmart_lite.store.log import kept
+from zmart_lite.store.views import summaries
 
 COSTLY = ("/api/stats", "/api/markets/trending", "/api/markets/categories", "/metrics")
 

@@ -50,15 +50,15 @@ async def test_votes_and_reads_go_on(tmp_path: Path) -> None:
         assert (tally["likes"], tally["threshold_met"]) == (VOTERS, True)
         for _ in range(3):
             with pytest.raises(ChainError):
-                await node.jobs.run_to_end("aggregate")
-        assert node.breakers["vote_aggregation"].view().state == "open"
+                await node.parts.jobs.runner.run_to_end("aggregate")
+        assert node.parts.breakers["vote_aggregation"].view().state == "open"
         for path in ("", "/prices", "/trades", "/votes", "/stats", "/positions", "/price-history", "/discussions"):
             await api.get(f"/api/markets/{market_id}{path}")
         await unwell(node.url)
 
         await api.rpc("localnet_failNext", {"kind": None})
-        node.breakers["vote_aggregation"].reset()
-        await node.jobs.run_to_end("aggregate")
+        node.parts.breakers["vote_aggregation"].reset()
+        await node.parts.jobs.runner.run_to_end("aggregate")
         assert (await api.get(f"/api/markets/{market_id}"))["state"] == "APPROVED"
         await api.close()
 

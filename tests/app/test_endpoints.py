@@ -20,7 +20,7 @@ from zmart_lite.errors import StartupError
 from zmart_lite.jobs import Keys
 from zmart_lite.localnet import Localnet, LocalnetOptions
 from zmart_lite.logs import configured
-from zmart_lite.store import chainlog
+from zmart_lite.store.log import chainlog
 
 KEY = "hunter2-in-the-address"
 
@@ -54,7 +54,7 @@ async def test_the_second_address_serves_while_the_first_fails_and_no_key_is_sho
         with configured(Log(level="DEBUG", format="json", dir=str(logs))):
             node = await Node(settings, Keys(None, None)).start()
             try:
-                assert node.clock.known
+                assert node.parts.clock.known
                 async with httpx.AsyncClient(base_url=node.url) as client:
                     health: dict[str, Any] = {}
                     async with asyncio.timeout(20):
@@ -85,13 +85,13 @@ async def test_a_database_is_bound_to_the_cluster_that_is_reached_after_the_star
     settings = replace(settings, chain=replace(settings.chain, rpc_attempts_max=1))
     node = await Node(settings, Keys(None, None)).start()
     try:
-        assert await node.store.read(lambda tx: chainlog.find_meta(tx, "genesis_hash")) is None
-        assert node.rpc.genesis_hash is None
+        assert await node.parts.store.read(lambda tx: chainlog.find_meta(tx, "genesis_hash")) is None
+        assert node.parts.rpc.genesis_hash is None
     finally:
         await node.stop()
     node = await Node(config(tmp_path, "http://127.0.0.1:9", devnet.rpc_url), Keys(None, None)).start()
     try:
-        pinned = await node.store.read(lambda tx: chainlog.find_meta(tx, "genesis_hash"))
+        pinned = await node.parts.store.read(lambda tx: chainlog.find_meta(tx, "genesis_hash"))
         assert pinned is not None
     finally:
         await node.stop()
@@ -101,8 +101,8 @@ async def test_a_database_is_bound_to_the_cluster_that_is_reached_after_the_star
         # Out of reach at the start, and of another cluster when it answers: nothing of it is read.
         node = await Node(config(tmp_path, "http://127.0.0.1:9"), Keys(None, None)).start()
         try:
-            assert node.rpc.genesis_hash is not None
-            assert node.rpc.genesis_hash.hex() == pinned
+            assert node.parts.rpc.genesis_hash is not None
+            assert node.parts.rpc.genesis_hash.hex() == pinned
         finally:
             await node.stop()
 
@@ -123,7 +123,10 @@ async def test_a_subscription_brings_a_transaction_long_before_the_poller(devnet
                 chain.step()
                 for block in chain.blocks[-3:]:
                     for landed in block.transactions:
-                        found = await node.store.read(lambda tx, of=landed: tx.value(source, (of.signature,))) or found  # type: ignore[misc]
+                        found = (
+                            await node.parts.store.read(lambda tx, of=landed: tx.value(source, (of.signature,)))
+                            or found
+                        )  # type: ignore[misc]
                 await asyncio.sleep(0.01)
     finally:
         await node.stop()

@@ -13,7 +13,7 @@ from tests.test_ops import TestMetrics
 from zmart_lite.cli.serving import running
 from zmart_lite.config import Alerts, Config, Localnet, Secret, Server, Store
 from zmart_lite.errors import StartupError
-from zmart_lite.store.messages import raise_alert
+from zmart_lite.store.publishing.messages import raise_alert
 
 
 def config(folder: Path) -> Config:
@@ -39,8 +39,8 @@ async def scrape(url: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], floa
 async def test_the_page_is_live(tmp_path: Path) -> None:
     async with running(config(tmp_path)) as started:
         node = started.node
-        await node.jobs.run_to_end("alerts")
-        await node.store.write(lambda tx: raise_alert(tx, "event_undecodable", "HIGH", "?", subject="x"))
+        await node.parts.jobs.runner.run_to_end("alerts")
+        await node.parts.store.write(lambda tx: raise_alert(tx, "event_undecodable", "HIGH", "?", subject="x"))
         found = await scrape(node.url)
 
         def value(name: str, **labels: str) -> float:
@@ -57,7 +57,7 @@ async def test_the_page_is_live(tmp_path: Path) -> None:
         assert value("votes_pending", kind="proposal") == 0
         assert value("intents", status="sent") == 0
         assert value("aggregation_lag_seconds", kind="dispute") == 0
-        assert 0 < value("feed_offset") <= node.hub.head
+        assert 0 < value("feed_offset") <= node.parts.hub.head
         assert value("indexing_lag_slots") >= 0
         assert 0 <= value("event_loop_lag_seconds") < math.inf
         assert value("job_runs_total", job="alerts", result="ok") >= 1
@@ -66,7 +66,7 @@ async def test_the_page_is_live(tmp_path: Path) -> None:
 
 async def test_reading_the_page_often_reads_the_database_seldom(tmp_path: Path) -> None:
     async with running(config(tmp_path)) as started:
-        store, reads = started.node.store, 0
+        store, reads = started.node.parts.store, 0
         real = store.read
 
         async def counting(run):  # type: ignore[no-untyped-def]

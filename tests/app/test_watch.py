@@ -30,7 +30,7 @@ class Watched:
 
     def __init__(self, node: Node, api: Api, http: httpx.AsyncClient) -> None:
         self.node, self.api, self.http = node, api, http
-        self.watch = Watch(node)
+        self.watch = Watch(node.parts)
 
     async def health(self) -> Any:
         return (await self.http.get("/health")).json()
@@ -54,10 +54,10 @@ class Watched:
         """Run the job, once the run of the start has ended."""
 
         async def idle() -> bool:
-            return not any(view.running for view in await self.node.jobs.views() if view.name == "poll")
+            return not any(view.running for view in await self.node.parts.jobs.runner.views() if view.name == "poll")
 
         await self.api.until("nothing polled", idle)
-        await self.node.jobs.run_to_end("poll")
+        await self.node.parts.jobs.runner.run_to_end("poll")
 
 
 @asynccontextmanager
@@ -110,7 +110,7 @@ async def test_calls_for_requests_are_held_back_after_failures(seen: Watched) ->
     await seen.api.rpc("localnet_failNext", {"kind": None})
     assert "circuit breaker" in (await seen.until("solana-rpc", "degraded") or "")
     assert (await seen.http.get(balance)).json()["reason"] == "breaker_open"
-    seen.node.breakers["api"].reset()
+    seen.node.parts.breakers["api"].reset()
     assert await seen.until("solana-rpc", "ok") is None
     assert (await seen.http.get(balance)).status_code == 200
 
@@ -124,12 +124,12 @@ async def test_a_cluster_that_only_hangs_does_not_pass_for_well(seen: Watched, m
 
 
 async def test_paused_jobs_failed_runs_and_open_breakers(seen: Watched) -> None:
-    await seen.node.jobs.pause("monitor")
+    await seen.node.parts.jobs.runner.pause("monitor")
     assert await seen.service("market-monitor") == ("degraded", "its job is paused")
     said = await seen.health()
     assert (said["status"], said["services"]["market_monitor"]) == ("degraded", "error")
     assert said["unwell"] == [{"service": "market_monitor", "status": "degraded", "reason": "its job is paused"}]
-    await seen.node.jobs.resume("monitor")
+    await seen.node.parts.jobs.runner.resume("monitor")
     assert await seen.until("market-monitor", "ok") is None
 
     await seen.api.rpc("localnet_failNext", {"calls": 100_000, "kind": "503"})
@@ -146,9 +146,9 @@ async def test_paused_jobs_failed_runs_and_open_breakers(seen: Watched) -> None:
         (now + OPEN_FIRST_S, "degraded", "its circuit breaker lets one attempt through"),
     ):
         saved = SavedBreaker("open", FAILURES_TO_OPEN, 1, now, until, "It did not answer.")
-        seen.node.breakers.restore({"vote_aggregation": saved})
+        seen.node.parts.breakers.restore({"vote_aggregation": saved})
         assert await seen.service("vote-aggregator") == (status, reason)
-    seen.node.breakers["vote_aggregation"].reset()
+    seen.node.parts.breakers["vote_aggregation"].reset()
     assert await seen.service("vote-aggregator") == ("ok", None)
 
 
@@ -156,13 +156,13 @@ async def test_a_database_that_cannot_be_written_makes_the_node_unhealthy(seen: 
     # A commit that goes well would say that all is well: without a cluster next to nothing is committed.
     await seen.api.rpc("localnet_failNext", {"calls": 100_000, "kind": "503"})
     for _ in range(ROUNDS_MAX):
-        seen.node.store.failed = "disk I/O error"
+        seen.node.parts.store.failed = "disk I/O error"
         said = await seen.service("database")
         if said != ("ok", None):
             break
     assert said == ("error", "it cannot be written")
     assert (await seen.health())["status"] == "unhealthy"
-    seen.node.store.failed = None
+    seen.node.parts.store.failed = None
     assert await seen.service("database") == ("ok", None)
 
 
@@ -170,7 +170,7 @@ async def test_what_nobody_foresaw_does_not_end_the_watching(seen: Watched, monk
     async def broken() -> None:
         raise RuntimeError("nobody foresaw this")
 
-    monkeypatch.setattr(seen.node, "note_cluster", broken)
+    monkeypatch.setattr(seen.node.parts.pinning, "note_cluster", broken)
     assert await seen.until("solana-rpc", "error") == "the cluster does not answer as it should"
     monkeypatch.undo()
     assert await seen.until("solana-rpc", "ok") is None

@@ -15,8 +15,8 @@ from zmart_lite.cli.bars import Bars
 from zmart_lite.cli.beside import NodeAdmin
 from zmart_lite.demo.client import Api, Wallet
 from zmart_lite.jobs.webhook import WEBHOOK_PATH
-from zmart_lite.store import chainlog
-from zmart_lite.store.db import Store, Tx
+from zmart_lite.store.engine.db import Store, Tx
+from zmart_lite.store.log import chainlog
 
 LETTERS = 250
 MARKET = {

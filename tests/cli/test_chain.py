@@ -12,8 +12,8 @@ from solders.signature import Signature
 from tests.cli.process import write_config
 from tests.jobs.devnet import PROGRAM_ID, World, devnet_world
 from zmart_lite.cli import main
-from zmart_lite.store import chainlog
-from zmart_lite.store.db import Store
+from zmart_lite.store.engine.db import Store
+from zmart_lite.store.log import chainlog
 
 HOOK = "https://node.example/api/webhooks/helius"
 

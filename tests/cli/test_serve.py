@@ -14,7 +14,7 @@ from websockets.asyncio.client import connect
 from tests.cli.process import Process, node, run, write_config
 from zmart_lite.cli.serving import COLLECTED_AFTER, relax_collector
 from zmart_lite.demo.client import Api, Wallet
-from zmart_lite.store import migrate
+from zmart_lite.store.engine import migrate
 
 
 def test_an_unknown_setting_stops_the_start_with_one_line(tmp_path: Path) -> None:

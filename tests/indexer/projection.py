@@ -12,11 +12,12 @@ from zmart_lite.codec import Codec
 from zmart_lite.config import Config
 from zmart_lite.indexer.apply import Applied, Applier, Sourced, apply_transactions
 from zmart_lite.models import ChainTransaction
-from zmart_lite.store import chainlog, migrate
-from zmart_lite.store.chainlog import LogChange
-from zmart_lite.store.db import Row, Shared, Tx
-from zmart_lite.store.messages import FeedContext
-from zmart_lite.store.rows import RowSettings
+from zmart_lite.store.engine import migrate
+from zmart_lite.store.engine.db import Row, Shared, Tx
+from zmart_lite.store.log import chainlog
+from zmart_lite.store.log.chainlog import LogChange
+from zmart_lite.store.publishing.messages import FeedContext
+from zmart_lite.store.views.rows import RowSettings
 
 T = TypeVar("T")
 NOW_MS = 1_800_000_000_000

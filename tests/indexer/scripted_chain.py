@@ -21,9 +21,9 @@ from zmart_lite.chain.rpc import Rpc
 from zmart_lite.indexer.service import Indexer, IndexerOptions
 from zmart_lite.models import ChainTransaction, Commitment, SignatureInfo
 from zmart_lite.ops import ChainClock, Metrics
-from zmart_lite.store.chainlog import Delivery
-from zmart_lite.store.db import Store
-from zmart_lite.store.messages import FeedContext
+from zmart_lite.store.engine.db import Store
+from zmart_lite.store.log.chainlog import Delivery
+from zmart_lite.store.publishing.messages import FeedContext
 
 
 @dataclass

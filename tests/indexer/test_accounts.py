@@ -13,7 +13,7 @@ from tests.localnet.program_harness import ALICE, BACKEND, BOB
 from zmart_lite import models
 from zmart_lite.errors import RpcRefused, UndecodableData
 from zmart_lite.models import ChainTransaction
-from zmart_lite.store import markets
+from zmart_lite.store.state import markets
 
 
 async def test_a_marked_market_is_read_and_folded_from_its_account(tmp_path: Path) -> None:

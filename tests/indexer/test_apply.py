@@ -7,7 +7,7 @@ import pytest
 from tests.indexer.chain_log import ChainLog, market_id_of, signature_of, whole_life
 from tests.indexer.projection import Database, in_order
 from tests.indexer.walks import SEEDS, SOURCES, check_against_chain, shuffled, walk
-from zmart_lite.store import chainlog
+from zmart_lite.store.log import chainlog
 
 # The projection equals the chain
 

@@ -8,8 +8,8 @@ from tests.indexer.chain_log import ChainLog, active_market
 from tests.indexer.projection import CODEC, Database, in_order
 from tests.indexer.walks import SEEDS, check_against_chain, walk
 from tests.localnet.program_harness import BOB
-from zmart_lite.store import markets
-from zmart_lite.store.chainlog import LogChange
+from zmart_lite.store.log.chainlog import LogChange
+from zmart_lite.store.state import markets
 
 
 @pytest.mark.parametrize("seed", SEEDS)

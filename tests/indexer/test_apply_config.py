@@ -5,7 +5,7 @@ from tests.indexer.projection import Database, in_order
 from tests.indexer.walks import check_against_chain, emitted
 from tests.localnet.program_harness import ALICE, BOB
 from zmart_lite import models
-from zmart_lite.store import markets
+from zmart_lite.store.state import markets
 
 
 def test_a_config_change_that_comes_late_refolds_the_trades_behind_it() -> None:

@@ -11,7 +11,7 @@ from tests.localnet.program_harness import ALICE, BOB, CREATOR, EVE
 from tests.store.voting import add_vote
 from zmart_lite.drafts import MarketText, canonical_json, cid_v0
 from zmart_lite.models import VoteType
-from zmart_lite.store import markets, positions, texts, votes
+from zmart_lite.store.state import markets, positions, texts, votes
 
 # Texts
 

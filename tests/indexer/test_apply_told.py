@@ -8,7 +8,7 @@ from tests.indexer.walks import walk
 from tests.localnet.program_harness import ALICE, BOB, CREATOR, EVE, EVIDENCE_HASH, PROGRAM_ID, RESOLVER
 from zmart_lite.indexer.apply import Applier
 from zmart_lite.models import GlobalConfig, MarketAccount
-from zmart_lite.store import markets
+from zmart_lite.store.state import markets
 
 TOLD = {
     "MarketCreated": ["market_state"],

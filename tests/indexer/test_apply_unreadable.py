@@ -8,8 +8,8 @@ from tests.indexer.walks import emitted
 from tests.localnet.program_harness import ALICE, BOB, CREATOR, EVE, P
 from zmart_lite import models
 from zmart_lite.models import ChainEvent, ChainTransaction
-from zmart_lite.store import markets
-from zmart_lite.store.chainlog import LogChange
+from zmart_lite.store.log.chainlog import LogChange
+from zmart_lite.store.state import markets
 
 
 def test_an_undecodable_event_is_kept_told_and_its_market_read_again() -> None:

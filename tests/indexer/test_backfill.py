@@ -15,9 +15,9 @@ from zmart_lite.indexer.rebuild import rebuild
 from zmart_lite.indexer.service import IndexerOptions
 from zmart_lite.localnet.context import Fault
 from zmart_lite.ops import ChainClock, Metrics
-from zmart_lite.store import chainlog
-from zmart_lite.store.db import Store
-from zmart_lite.store.messages import FeedContext
+from zmart_lite.store.engine.db import Store
+from zmart_lite.store.log import chainlog
+from zmart_lite.store.publishing.messages import FeedContext
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from zmart_lite.chain.answers import SignatureStatus
 from zmart_lite.errors import RpcRefused, RpcUnavailable
 from zmart_lite.indexer import finality
 from zmart_lite.models import ChainTransaction
-from zmart_lite.store import chainlog, markets
+from zmart_lite.store.log import chainlog
+from zmart_lite.store.state import markets
 
 
 async def test_finality_is_noted_when_it_comes(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from zmart_lite.chain.rpc import RetryPolicy, Rpc
 from zmart_lite.errors import PlaceUnknown
 from zmart_lite.indexer.history import Place, enter_history, pages
 from zmart_lite.models import SignatureInfo
-from zmart_lite.store.db import Store
+from zmart_lite.store.engine.db import Store
 
 KEY, PAGE, LENGTH = bytes(32), 3, 10
 NUMBERS = range(LENGTH, 0, -1)

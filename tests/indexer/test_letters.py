@@ -12,9 +12,10 @@ from tests.localnet.program_harness import ALICE, PROGRAM_ID
 from zmart_lite.errors import RpcRefused, RpcUnavailable
 from zmart_lite.indexer import letters
 from zmart_lite.indexer.letters import Retried
-from zmart_lite.store import chainlog, messages
-from zmart_lite.store.chainlog import Delivery
-from zmart_lite.store.db import Tx
+from zmart_lite.store.engine.db import Tx
+from zmart_lite.store.log import chainlog
+from zmart_lite.store.log.chainlog import Delivery
+from zmart_lite.store.publishing import messages
 
 
 async def keep(here: Node, kind: str, signature: bytes | None, payload: bytes = b"{}", index: int | None = None) -> int:

@@ -10,8 +10,9 @@ from tests.localnet.program_harness import ALICE, BOB
 from zmart_lite.indexer.letters import Retried
 from zmart_lite.jobs.reconcile import Reconciliation
 from zmart_lite.models import ChainInstruction, ChainTransaction
-from zmart_lite.store import chainlog, markets
-from zmart_lite.store.chainlog import Delivery
+from zmart_lite.store.log import chainlog
+from zmart_lite.store.log.chainlog import Delivery
+from zmart_lite.store.state import markets
 
 OPEN = (None, None)
 READ = "the accounts it touched were read from the chain"

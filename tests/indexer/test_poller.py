@@ -11,7 +11,7 @@ from zmart_lite.errors import PlaceUnknown, RpcUnavailable
 from zmart_lite.indexer.history import STARTS_MAX
 from zmart_lite.indexer.poller import PollResult, poll
 from zmart_lite.models import SignatureInfo
-from zmart_lite.store import chainlog
+from zmart_lite.store.log import chainlog
 
 PAGE = 3
 """Rows of a page, so that a short chain has many of them."""

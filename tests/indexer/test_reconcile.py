@@ -9,8 +9,8 @@ from tests.jobs.devnet import World, devnet_world
 from zmart_lite.demo.accounts import differences
 from zmart_lite.jobs.reconcile import Reconciliation
 from zmart_lite.models import MarketState
-from zmart_lite.store import chainlog
-from zmart_lite.store.db import Row
+from zmart_lite.store.engine.db import Row
+from zmart_lite.store.log import chainlog
 
 
 @pytest.fixture

@@ -13,8 +13,9 @@ from zmart_lite.errors import RpcRefused, RpcUnavailable, UndecodableData
 from zmart_lite.indexer import apply, service
 from zmart_lite.indexer.service import RETRY_S_MAX, UNAVAILABLE_RETRY_S
 from zmart_lite.ops.rates import total_of
-from zmart_lite.store import chainlog, markets
-from zmart_lite.store.chainlog import Delivery
+from zmart_lite.store.log import chainlog
+from zmart_lite.store.log.chainlog import Delivery
+from zmart_lite.store.state import markets
 
 # Deliveries
 

@@ -9,9 +9,10 @@ from tests.indexer.scripted_chain import Node, ScriptedChain, node
 from tests.localnet.program_harness import ALICE, BOB, PROGRAM_ID, RESOLVER, P
 from zmart_lite.errors import RpcUnavailable
 from zmart_lite.models import ChainInstruction
-from zmart_lite.store import chainlog, markets
-from zmart_lite.store.chainlog import Delivery
-from zmart_lite.store.markets import Record
+from zmart_lite.store.log import chainlog
+from zmart_lite.store.log.chainlog import Delivery
+from zmart_lite.store.state import markets
+from zmart_lite.store.state.markets import Record
 
 
 def claimed() -> tuple[ChainLog, bytes, int]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from tests.indexer.chain_log import ChainLog, Walk, logs_of, signature_of
 from tests.indexer.projection import CODEC, Database
 from zmart_lite.models import ChainEvent, ChainTransaction
-from zmart_lite.store import markets, positions
+from zmart_lite.store.state import markets, positions
 
 SEEDS = range(8)
 STEPS = 90

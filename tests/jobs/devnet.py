@@ -21,11 +21,11 @@ from zmart_lite.jobs import Actions, Keys
 from zmart_lite.localnet import Localnet, LocalnetOptions
 from zmart_lite.models import Commitment, MarketAccount
 from zmart_lite.ops import ChainClock, Metrics
-from zmart_lite.store import markets
-from zmart_lite.store.db import Store
-from zmart_lite.store.markets import Record
-from zmart_lite.store.messages import FeedContext
-from zmart_lite.store.rows import RowSettings
+from zmart_lite.store.engine.db import Store
+from zmart_lite.store.publishing.messages import FeedContext
+from zmart_lite.store.state import markets
+from zmart_lite.store.state.markets import Record
+from zmart_lite.store.views.rows import RowSettings
 
 PROGRAM_ID = bytes([7]) * 32
 NOW_S = 1_800_000_000

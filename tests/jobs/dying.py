@@ -28,10 +28,10 @@ from zmart_lite.jobs import Actions, Keys
 from zmart_lite.jobs.votes import Aggregator, VoteOptions
 from zmart_lite.models import VoteType
 from zmart_lite.ops import ChainClock, Metrics
-from zmart_lite.store import markets, votes
-from zmart_lite.store.db import Store, Tx
-from zmart_lite.store.messages import FeedContext
-from zmart_lite.store.rows import RowSettings
+from zmart_lite.store.engine.db import Store, Tx
+from zmart_lite.store.publishing.messages import FeedContext
+from zmart_lite.store.state import markets, votes
+from zmart_lite.store.views.rows import RowSettings
 
 VOTERS = 10
 

@@ -13,7 +13,7 @@ from zmart_lite.errors import RpcUnavailable
 from zmart_lite.jobs import Actions, Keys
 from zmart_lite.jobs.actions import UNINDEXED_AFTER_S
 from zmart_lite.models import MarketState
-from zmart_lite.store import intents, markets
+from zmart_lite.store.state import intents, markets
 
 COUNTS = {"likes": 10, "dislikes": 1, "votes_until_ms": 0}
 

@@ -11,8 +11,8 @@ from zmart_lite.jobs.alerts import Sight, keep
 from zmart_lite.jobs.conditions import DAY_S, Condition, Rates
 from zmart_lite.models import MarketState
 from zmart_lite.ops import BreakerView
-from zmart_lite.store.db import Store
-from zmart_lite.store.watching import Stuck
+from zmart_lite.store.engine.db import Store
+from zmart_lite.store.views.watching import Stuck
 
 JUDGED = alerts.ALWAYS | alerts.BY_CHAIN_TIME | alerts.BY_CONFIG | {"balance_low", "cluster_changed"}
 ELSEWHERE = {

@@ -17,8 +17,8 @@ from zmart_lite.jobs.votes import Aggregator, VoteOptions
 from zmart_lite.jobs.webhook import WebhookView
 from zmart_lite.ops import Breakers, ChainClock
 from zmart_lite.push.hub import Hub
-from zmart_lite.store import alerts, markets
-from zmart_lite.store.db import Store
+from zmart_lite.store.engine.db import Store
+from zmart_lite.store.state import alerts, markets
 
 VOTING_S = 3 * DAY_S
 SOL = 10**9

@@ -11,9 +11,10 @@ from zmart_lite.errors import BackupFailed
 from zmart_lite.jobs.backup import OVERDUE_MS, BackupOptions, Backups, in_thread, judge_backups
 from zmart_lite.jobs.runner import Summary
 from zmart_lite.ops import Metrics
-from zmart_lite.store import backup, runs
-from zmart_lite.store.backup import Stop
-from zmart_lite.store.db import Store
+from zmart_lite.store.engine import backup
+from zmart_lite.store.engine.backup import Stop
+from zmart_lite.store.engine.db import Store
+from zmart_lite.store.state import runs
 
 START_MS = 1_800_000_000_000
 NIGHT_MS = 86_400_000

@@ -9,7 +9,7 @@ import pytest
 
 from zmart_lite.jobs.breakers import BreakerKeeper
 from zmart_lite.ops import Background, Breakers, Metrics
-from zmart_lite.store.db import Store
+from zmart_lite.store.engine.db import Store
 
 
 class Wall:

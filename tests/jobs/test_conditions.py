@@ -8,7 +8,7 @@ from zmart_lite.jobs import conditions
 from zmart_lite.jobs.conditions import DAY_S, Condition, JobHealth, Rates
 from zmart_lite.models import GlobalConfig, MarketState
 from zmart_lite.ops import BreakerView
-from zmart_lite.store.watching import Stuck
+from zmart_lite.store.views.watching import Stuck
 
 NOW = 1_800_000_000
 ID = bytes([7]) * 32

@@ -10,7 +10,7 @@ from zmart_lite import rules
 from zmart_lite.jobs import Summary
 from zmart_lite.jobs.monitor import FINALIZE_SLACK_S, Monitor, MonitorOptions
 from zmart_lite.models import MarketState, VoteType
-from zmart_lite.store import intents, markets, votes
+from zmart_lite.store.state import intents, markets, votes
 
 PERIOD_S = 259_200
 VOTING_S = 259_200

@@ -14,10 +14,10 @@ import pytest
 from zmart_lite.errors import StartupError
 from zmart_lite.jobs.notify import Notifier, NotifyOptions
 from zmart_lite.ops.targets import Message, targets_of
-from zmart_lite.store import alerts
-from zmart_lite.store.alerts import QUIET_S
-from zmart_lite.store.db import Store
-from zmart_lite.store.messages import raise_alert, resolve_alert
+from zmart_lite.store.engine.db import Store
+from zmart_lite.store.publishing.messages import raise_alert, resolve_alert
+from zmart_lite.store.state import alerts
+from zmart_lite.store.state.alerts import QUIET_S
 
 REMIND_S = 3_600
 START_MS = 1_700_000_000_000

@@ -5,8 +5,10 @@ from pathlib import Path
 from zmart_lite.config import Retention
 from zmart_lite.jobs.prune import Pruner
 from zmart_lite.jobs.runner import Summary
-from zmart_lite.store import messages, people, retention
-from zmart_lite.store.db import Store, Tx
+from zmart_lite.store.engine.db import Store, Tx
+from zmart_lite.store.log import retention
+from zmart_lite.store.publishing import messages
+from zmart_lite.store.state import people
 
 NOW_MS = 1_800_000_000_000
 COUNT = retention.BITE_ROWS + 7

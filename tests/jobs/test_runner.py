@@ -12,9 +12,9 @@ from zmart_lite.errors import Conflict, LeaseLost, RpcUnavailable
 from zmart_lite.jobs import Job, JobRunner, Summary
 from zmart_lite.jobs.runner import Params, tell_progress
 from zmart_lite.ops import Background, Breakers, Metrics
-from zmart_lite.store import leases
-from zmart_lite.store.db import Store
-from zmart_lite.store.leases import FencedStore
+from zmart_lite.store.engine import leases
+from zmart_lite.store.engine.db import Store
+from zmart_lite.store.engine.leases import FencedStore
 
 INTERVAL_S = 3_600
 

@@ -15,8 +15,9 @@ from zmart_lite.jobs.runner import Summary
 from zmart_lite.jobs.snapshots import SnapshotOptions, Snapshots
 from zmart_lite.ops import Metrics
 from zmart_lite.ops.breaker import CircuitBreaker
-from zmart_lite.store import discussions, plans, snapshots
-from zmart_lite.store.db import Store, Tx
+from zmart_lite.store.engine.db import Store, Tx
+from zmart_lite.store.publishing import discussions
+from zmart_lite.store.state import plans, snapshots
 
 START_MS = 1_800_000_000_000
 DAY_MS = 86_400_000

@@ -9,7 +9,7 @@ from tests.store.voting import add_vote
 from zmart_lite.jobs import Keys, Summary
 from zmart_lite.jobs.votes import Aggregator, VoteOptions
 from zmart_lite.models import MarketState, VoteType
-from zmart_lite.store import intents, markets, votes
+from zmart_lite.store.state import intents, markets, votes
 
 DAY_S = 86_400
 

@@ -14,8 +14,8 @@ from tests.page.browser import Browser, browser
 from zmart_lite.config import load
 from zmart_lite.localnet.node import DEFAULT_SEED, derive_keypair
 from zmart_lite.ops import SavedBreaker
-from zmart_lite.store import breakers, intents
-from zmart_lite.store.db import Store, Tx
+from zmart_lite.store.engine.db import Store, Tx
+from zmart_lite.store.state import breakers, intents
 
 AXE = Path(__file__).resolve().parent / "node_modules" / "axe-core" / "axe.min.js"
 NPM_S = 120

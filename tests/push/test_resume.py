@@ -11,14 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.push.sinks import Inbox
-from zmart_lite.api.stream import StoredFeed
+from zmart_lite.api.live.stored_feed import StoredFeed
 from zmart_lite.config import Push
 from zmart_lite.models import FeedMessage
 from zmart_lite.ops import Metrics
 from zmart_lite.push.channels import ALERTS, PUBLIC, Channel, channels_of
 from zmart_lite.push.hub import Hub
 from zmart_lite.push.subscriber import Subscriber
-from zmart_lite.store.db import Store, Tx
+from zmart_lite.store.engine.db import Store, Tx
 
 MARKETS = [bytes([number]) * 32 for number in (1, 2)]
 WALLET = bytes([9]) * 32

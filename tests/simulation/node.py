@@ -14,7 +14,7 @@ from tests.simulation.deliveries import SECRET, Post
 from tests.simulation.poison import OlderCodec
 from zmart_lite.api import create_app
 from zmart_lite.api.context import ApiParts
-from zmart_lite.api.stream import StoredFeed
+from zmart_lite.api.live.stored_feed import StoredFeed
 from zmart_lite.app.hooks import IndexerAdapter
 from zmart_lite.chain.rpc import RetryPolicy, Rpc
 from zmart_lite.codec import Codec
@@ -25,10 +25,10 @@ from zmart_lite.indexer.service import Indexer, IndexerOptions
 from zmart_lite.localnet import Localnet
 from zmart_lite.ops import Background, Breakers, ChainClock, Health, Metrics
 from zmart_lite.push.hub import Hub
-from zmart_lite.store import chainlog
-from zmart_lite.store.db import Store
-from zmart_lite.store.messages import FeedContext
-from zmart_lite.store.rows import RowSettings
+from zmart_lite.store.engine.db import Store
+from zmart_lite.store.log import chainlog
+from zmart_lite.store.publishing.messages import FeedContext
+from zmart_lite.store.views.rows import RowSettings
 
 START_MS = 1_800_000_000_000
 ATTEMPT_S, PATIENT_ATTEMPT_S = 0.25, 20.0

@@ -16,7 +16,7 @@ from tests.simulation.test_simulation import GENESIS_S, PROGRAM_ID
 from zmart_lite.localnet import Localnet, LocalnetOptions
 from zmart_lite.localnet.helius_payloads import raw_item
 from zmart_lite.localnet.records import LandedTransaction
-from zmart_lite.store.db import Store
+from zmart_lite.store.engine.db import Store
 
 pytestmark = pytest.mark.simulation
 
@@ -26,13 +26,13 @@ from pathlib import Path
 from zmart_lite.chain.rpc import RetryPolicy, Rpc
 from zmart_lite.codec import Codec
 from zmart_lite.config import Config
-from zmart_lite.api.webhook import keep, sort_items
+from zmart_lite.api.routes.webhook import keep, sort_items
 from zmart_lite.indexer.service import Indexer, IndexerOptions
 from zmart_lite.ops import ChainClock, Metrics
-from zmart_lite.store import chainlog
-from zmart_lite.store.db import Store
-from zmart_lite.store.messages import FeedContext
-from zmart_lite.store.rows import RowSettings
+from zmart_lite.store.log import chainlog
+from zmart_lite.store.engine.db import Store
+from zmart_lite.store.publishing.messages import FeedContext
+from zmart_lite.store.views.rows import RowSettings
 
 async def main():
     folder, program, items = Path(sys.argv[1]), bytes.fromhex(sys.argv[2]), json.loads(Path(sys.argv[3]).read_text())

@@ -7,7 +7,7 @@ from tests.simulation.chain import SimulatedChain
 from zmart_lite.chain.events import parse_logs
 from zmart_lite.codec import event_name
 from zmart_lite.demo.accounts import differences
-from zmart_lite.store.db import Store, Tx
+from zmart_lite.store.engine.db import Store, Tx
 
 
 async def compare(chain: SimulatedChain, store: Store) -> list[str]:

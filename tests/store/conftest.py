@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from zmart_lite.store.db import Store
+from zmart_lite.store.engine.db import Store
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from zmart_lite.store import backup
-from zmart_lite.store.restore import restore
+from zmart_lite.store.engine import backup
+from zmart_lite.store.engine.restore import restore
 
 STEPS = frozenset({"os.rename", "os.link", "os.remove", "open"})
 NOW_MS = 1_800_000_000_000

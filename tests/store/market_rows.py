@@ -6,8 +6,8 @@ from zmart_lite.codec import event_name
 from zmart_lite.indexer.fold import event_time
 from zmart_lite.indexer.new_rows import NewRows
 from zmart_lite.models import ChainEvent, ChainTransaction, MarketState, UserPosition
-from zmart_lite.store import markets, positions
-from zmart_lite.store.db import Tx
+from zmart_lite.store.engine.db import Tx
+from zmart_lite.store.state import markets, positions
 
 ALICE, BOB, EVE = bytes([21]) * 32, bytes([22]) * 32, bytes([23]) * 32
 

@@ -1,6 +1,6 @@
 """Small units of work."""
 
-from zmart_lite.store.db import Tx
+from zmart_lite.store.engine.db import Tx
 
 
 def add_wallet(tx: Tx, number: int) -> int:

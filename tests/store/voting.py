@@ -1,9 +1,10 @@
 """A vote through the node as rows, without telling anybody."""
 
 from zmart_lite.models import VoteType
-from zmart_lite.store import kept, votes
-from zmart_lite.store.db import Tx
-from zmart_lite.store.votes import NewVote, Tally
+from zmart_lite.store.engine.db import Tx
+from zmart_lite.store.log import kept
+from zmart_lite.store.state import votes
+from zmart_lite.store.state.votes import NewVote, Tally
 
 
 def add_vote(tx: Tx, market: int, wallet: int, kind: VoteType, vote: bool) -> tuple[int, Tally]:

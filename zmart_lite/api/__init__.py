@@ -4,7 +4,20 @@ from dataclasses import replace
 from functools import cache, partial
 from types import ModuleType
 
-from zmart_lite.api import (
+from zmart_lite.api.answers import Answers
+from zmart_lite.api.application import NodeApplication
+from zmart_lite.api.context import ApiParts, Shared, Traffic
+from zmart_lite.api.contract.endpoints import Endpoint
+from zmart_lite.api.contract.pages import Cursors
+from zmart_lite.api.contract.routing import RouteTable
+from zmart_lite.api.http.files import Shipped
+from zmart_lite.api.http.proxies import ClientAddresses
+from zmart_lite.api.identity.auth import Authenticator
+from zmart_lite.api.identity.limits import Limiter
+from zmart_lite.api.instance import Api
+from zmart_lite.api.live.streams import Streams
+from zmart_lite.api.openapi.document import render
+from zmart_lite.api.routes import (
     actions,
     admin,
     admin_chain,
@@ -25,23 +38,13 @@ from zmart_lite.api import (
     votes,
     webhook,
 )
-from zmart_lite.api.answers import Answers
-from zmart_lite.api.auth import Authenticator
-from zmart_lite.api.ballot_box import BallotBox
-from zmart_lite.api.context import Api, ApiParts, Traffic
-from zmart_lite.api.endpoints import Endpoint
-from zmart_lite.api.limits import Limiter
-from zmart_lite.api.middleware import Application
-from zmart_lite.api.pages import Cursors
-from zmart_lite.api.pages_static import Shipped
-from zmart_lite.api.proxies import ClientAddresses
-from zmart_lite.api.routing import RouteTable
 from zmart_lite.codec import Codec
 from zmart_lite.errors import RpcUnavailable
-from zmart_lite.store.known_markets import KnownMarkets
-from zmart_lite.store.rows import RowSettings
+from zmart_lite.store.publishing.ballot_box import BallotBox
+from zmart_lite.store.views.known_markets import KnownMarkets
+from zmart_lite.store.views.rows import RowSettings
 
-__all__ = ["Api", "ApiParts", "Application", "create_app", "list_endpoints", "make_api"]
+__all__ = ["Api", "ApiParts", "NodeApplication", "create_app", "list_endpoints", "make_api", "make_table"]
 
 MODULES: tuple[ModuleType, ...] = (
     status,
@@ -79,36 +82,38 @@ ANY_PROGRAM = bytes(32)
 def _document(embedded_devnet: bool, version: str, public_url: str) -> Shipped:
     # The IDL is part of the package: every program id has the same.
     endpoints = list_endpoints(embedded_devnet=embedded_devnet)
-    return openapi.render(endpoints, Codec(ANY_PROGRAM).idl, version, public_url)
+    return render(endpoints, Codec(ANY_PROGRAM).idl, version, public_url)
 
 
 def make_api(parts: ApiParts) -> Api:
     """What requests share, made from the node's parts. Raises StartupError for an unusable key."""
-    # Only what requests cause stands behind this breaker; the node's own work asks the cluster by itself.
+    config, secret = parts.config, parts.jwt_secret
+    # Only what requests cause stands behind this breaker; the node's own work asks the cluster by itself. And no
+    # handler has any use for the key of the sessions.
     guarded = parts.rpc.guarded(partial(parts.breakers["api"].guard, RpcUnavailable))
-    parts = replace(parts, rpc=guarded)
-    config = parts.config
-    auth = Authenticator(config, parts.jwt_secret, parts.store, parts.now_ms)
+    parts = replace(parts, rpc=guarded, jwt_secret=b"")
+    auth = Authenticator(config, secret, parts.store, parts.now_ms)
     addresses = ClientAddresses(config.server.trusted_proxies)
     limits = Limiter(config.limits, parts.metrics, lambda: parts.now_ms() / 1_000)
-    return Api(
-        parts=parts,
+    streams, cursors = Streams(parts, auth, addresses, limits), Cursors(secret)
+    document = _document(config.embedded_devnet, parts.version, config.server.public_url)
+    shared = Shared(
         rows=RowSettings.of(config, parts.codec),
-        auth=auth,
-        limits=limits,
-        cursors=Cursors(parts.jwt_secret),
-        addresses=addresses,
         traffic=Traffic(parts.now_ms),
-        streams=stream.Streams(parts, auth, addresses, limits),
-        answers=Answers(parts.store, is_shared=config.store.is_postgres),
         markets=KnownMarkets(parts.store.changes, is_shared=config.store.is_postgres),
         ballots=BallotBox(parts.store, parts.feed, parts.background, parts.metrics),
-        document=_document(config.embedded_devnet, parts.version, config.server.public_url),
+        services={type(service): service for service in (auth, limits, streams, cursors, document)},
     )
+    answers = Answers(parts.store, is_shared=config.store.is_postgres)
+    return Api(parts, shared, auth, limits, cursors, addresses, streams, answers)
 
 
-def create_app(parts: ApiParts) -> Application:
-    """The ASGI application, for HTTP and WebSockets."""
-    api = make_api(parts)
-    table = RouteTable(list_endpoints(embedded_devnet=parts.config.embedded_devnet))
-    return Application(api, table, api.streams.websocket)
+def make_table(*, embedded_devnet: bool = False) -> RouteTable:
+    return RouteTable(list_endpoints(embedded_devnet=embedded_devnet))
+
+
+def create_app(parts: ApiParts) -> NodeApplication:
+    """The ASGI application of a node whose parts are at work: a Starlette application, for HTTP and WebSockets."""
+    app = NodeApplication(make_table(embedded_devnet=parts.config.embedded_devnet))
+    app.attach(make_api(parts))
+    return app

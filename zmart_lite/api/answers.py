@@ -1,29 +1,22 @@
 """Finished answers of public reads, kept until one of the tables they were made of changes.
 
 The same few pages are asked for again and again, and most of the time nothing in them has changed. A kept answer costs
-neither a question to the database nor its encoding. Nothing here can be stale: see :mod:`zmart_lite.store.changes`.
+neither a question to the database nor its encoding. Nothing here can be stale: see
+:mod:`zmart_lite.store.engine.changes`.
 """
 
 from collections import OrderedDict
-from typing import NamedTuple
 
-from zmart_lite.api.endpoints import Caching, Reply, Request
-from zmart_lite.store.changes import Version
-from zmart_lite.store.db import Store
+from zmart_lite.api.contract.endpoints import Caching, Reply
+from zmart_lite.api.contract.request import Place, Request
+from zmart_lite.store.engine.changes import Version
+from zmart_lite.store.engine.db import Store
 
 BYTES_MAX = 64 * 1024 * 1024
 ENTRY_BYTES = 1_024
 """What a kept answer costs besides its body: many small ones, asked for with ever new parameters, cost mostly this."""
 QUERY_BYTES_MAX = 512
 """Longer queries are hardly asked for again."""
-
-
-class Place(NamedTuple):
-    """Where an answer may be kept: what was asked, and the tables as they were before it was made."""
-
-    path: str
-    query: bytes
-    version: Version
 
 
 class Answers:

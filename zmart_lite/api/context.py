@@ -1,11 +1,11 @@
-"""What the API is given by the composition root, and what it makes of it once for all requests."""
+"""What the API is given by the composition root, and what all its requests share. It knows none of the API's rooms."""
 
 import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from zmart_lite.chain.rpc import Rpc
 from zmart_lite.chain.tx import Landed
@@ -13,46 +13,16 @@ from zmart_lite.codec import Codec
 from zmart_lite.config import Config
 from zmart_lite.errors import ZmartError
 from zmart_lite.ops import Background, Breakers, ChainClock, Health, Metrics
+from zmart_lite.ops.runs import JobView
 from zmart_lite.push.hub import Hub
-from zmart_lite.store.db import Row, Store
-from zmart_lite.store.known_markets import KnownMarkets
-from zmart_lite.store.messages import FeedContext
-from zmart_lite.store.rows import RowSettings
-
-if TYPE_CHECKING:
-    from zmart_lite.api.answers import Answers
-    from zmart_lite.api.auth import Authenticator
-    from zmart_lite.api.ballot_box import BallotBox
-    from zmart_lite.api.limits import Limiter
-    from zmart_lite.api.pages import Cursors
-    from zmart_lite.api.pages_static import Shipped
-    from zmart_lite.api.proxies import ClientAddresses
-    from zmart_lite.api.stream import Streams
-
+from zmart_lite.store.engine.db import Row, Store
+from zmart_lite.store.publishing.ballot_box import BallotBox
+from zmart_lite.store.publishing.messages import FeedContext
+from zmart_lite.store.views.known_markets import KnownMarkets
+from zmart_lite.store.views.rows import RowSettings
 
 REMEMBERED_MS = 1_000
 """Age up to which figures of the whole node are not read anew, however many ask."""
-
-
-class JobView(NamedTuple):
-    """A job at one moment, as /status and the admin API show it. Times are unix milliseconds."""
-
-    name: str
-    schedule: str
-    paused: bool
-    running: bool
-    holder: str | None
-    last_started_ms: int | None
-    last_finished_ms: int | None
-    last_result: str | None
-    last_error: str | None
-    last_duration_ms: int | None
-    next_run_ms: int | None
-    runs: int
-    failures: int
-    summary: Mapping[str, Any]
-    progress: Mapping[str, Any] | None = None
-    """Phase, done and total of the run that is going on, if it tells."""
 
 
 class JobHooks(Protocol):
@@ -219,29 +189,22 @@ class Traffic:
 
 
 @dataclass(frozen=True, slots=True)
-class Api:
-    """One API instance: its parts, and what is derived from them once."""
+class Shared:
+    """What requests of one API instance have in common, besides the node's parts."""
 
-    parts: ApiParts
     rows: RowSettings
-    auth: "Authenticator"
-    limits: "Limiter"
-    cursors: "Cursors"
-    addresses: "ClientAddresses"
     traffic: Traffic
-    streams: "Streams"
-    answers: "Answers"
     markets: KnownMarkets
-    ballots: "BallotBox"
+    ballots: BallotBox
+    services: Mapping[type[Any], object]
+    """Parts of the API by their class, for those who know the class: see ``Request.service``."""
     figures: Remembered = field(default_factory=Remembered)
     status: Remembered = field(default_factory=Remembered)
-    costly: "defaultdict[str, Remembered]" = field(default_factory=lambda: defaultdict(Remembered))
+    costly: defaultdict[str, Remembered] = field(default_factory=lambda: defaultdict(Remembered))
     """Answers that are the same for all and look at much of the database, by the name of their route."""
     webhook: WebhookCounts = field(default_factory=WebhookCounts)
     selling: Selling = field(default_factory=Selling)
-    deliveries: "dict[bytes, asyncio.Task[Landed | ZmartError]]" = field(default_factory=dict)
+    deliveries: dict[bytes, asyncio.Task[Landed | ZmartError]] = field(default_factory=dict)
     """Relayed transactions on their way, by signature."""
-    document: "Shipped | None" = None
-    """The OpenAPI document."""
     protocol_turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while a change of the protocol's config is decided: the pause is a toggle."""

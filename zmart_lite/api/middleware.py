@@ -11,13 +11,15 @@ import time
 
 import msgspec
 from prometheus_client import Counter, Histogram
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
-from zmart_lite.api.checks import API_PREFIX, ClientGone, answer
-from zmart_lite.api.context import Api
-from zmart_lite.api.endpoints import Caching, Level, Reply, Request, Stream
-from zmart_lite.api.errors import error_reply
-from zmart_lite.api.headers import (
+from zmart_lite.api.checks import API_PREFIX, answer
+from zmart_lite.api.contract.body import ClientGone
+from zmart_lite.api.contract.endpoints import Caching, Level, Reply, Stream
+from zmart_lite.api.contract.errors import error_reply
+from zmart_lite.api.contract.request import Request
+from zmart_lite.api.contract.routing import RouteTable, allowed_methods
+from zmart_lite.api.http.headers import (
     PREFLIGHT,
     REQUEST_ID,
     CommonHeaders,
@@ -28,8 +30,8 @@ from zmart_lite.api.headers import (
     lines_of,
     pairs_of,
 )
-from zmart_lite.api.routing import RouteTable, allowed_methods
-from zmart_lite.api.wire import whole_answer
+from zmart_lite.api.http.wire import whole_answer
+from zmart_lite.api.instance import Api
 from zmart_lite.errors import NotFound
 from zmart_lite.logs import AccessLog, request_id
 
@@ -46,12 +48,11 @@ encode_json = msgspec.json.Encoder().encode
 
 
 class Application:
-    """Serves HTTP by the route table and hands WebSockets on. ``websocket`` is an ASGI application for those."""
+    """Answers HTTP requests by the route table."""
 
-    def __init__(self, api: Api, table: RouteTable, websocket: ASGIApp | None = None) -> None:
+    def __init__(self, api: Api, table: RouteTable) -> None:
         self.api = api
         self.table = table
-        self._websocket = websocket
         self._common = CommonHeaders(api.parts.config.server)
         self._ids_prefix, self._ids = os.urandom(4).hex(), itertools.count(1)
         """Request ids: of this start of the node, and counted."""
@@ -60,17 +61,7 @@ class Application:
         """The series of each method, route and status, looked up once."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            await self._http(scope, receive, send)
-        elif scope["type"] == "websocket" and self._websocket is not None:
-            await self._websocket(scope, receive, send)
-        elif scope["type"] == "lifespan":
-            await _lifespan(receive, send)
-        else:
-            await send({"type": "websocket.close", "code": 1000})
-
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(self.api, scope, receive)
+        request = Request(self.api.parts, self.api.shared, scope, receive)
         request.started = time.perf_counter()
         peer = scope.get("client")
         request.address = self.api.addresses.of(peer[0] if peer else None, scope["headers"])
@@ -90,7 +81,7 @@ class Application:
         try:
             if request.method == "OPTIONS":
                 return await self._options(request, send)
-            result = await answer(request, self.table)
+            result = await answer(self.api, request, self.table)
             if isinstance(result, Stream):
                 return await self._stream(request, result, send)
             body = result.body if isinstance(result.body, bytes) else encode_json(result.body)
@@ -182,7 +173,7 @@ class Application:
             )
         observed[0].inc()
         observed[1].observe(seconds)
-        self.api.traffic.count(status)
+        self.api.shared.traffic.count(status)
         path, duration_ms = request.path[:PATH_LOGGED_MAX], round(seconds * 1_000, 2)
         self._access_log.note(request.request_id, request.method, path, status, duration_ms, request.address)
 
@@ -207,12 +198,3 @@ def _cache_control(request: Request, reply: Reply) -> bytes:
         and request.path.startswith(API_PREFIX)
     )
     return PUBLIC if is_public else NO_STORE
-
-
-async def _lifespan(receive: Receive, send: Send) -> None:
-    """Parts are started and stopped by the composition root; servers that ask get their answers."""
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return

@@ -2,15 +2,12 @@
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
 
+from zmart_lite.app.parts import Parts
 from zmart_lite.errors import StoreUnavailable
 from zmart_lite.jobs.conditions import STUCK_LOW_S, STUCK_MEDIUM_S
-from zmart_lite.store import figures
-from zmart_lite.store.figures import Figures
-
-if TYPE_CHECKING:
-    from zmart_lite.app.node import Node
+from zmart_lite.store.views import figures
+from zmart_lite.store.views.figures import Figures
 
 logger = logging.getLogger(__name__)
 
@@ -22,10 +19,10 @@ BREAKER_STATES = {"closed": 0, "half_open": 1, "open": 2}
 
 
 class Gauges:
-    """:meth:`refresh` before the page is rendered; :meth:`run` is a task of the node."""
+    """:meth:`refresh` before the page is rendered; :meth:`run` is a task of the parts."""
 
-    def __init__(self, node: "Node") -> None:
-        self._node = node
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
         self._read_at: float | None = None
         self._worst_lag_s = 0.0
         self._reading = asyncio.Lock()
@@ -45,9 +42,9 @@ class Gauges:
         async with self._reading:
             if self._read_at is not None and now - self._read_at < READ_EVERY_S:
                 return
-            chain_now = self._node.chain_now()
+            chain_now = self._parts.chain_now()
             try:
-                found = await self._node.store.read(
+                found = await self._parts.store.read(
                     lambda tx: figures.read_figures(tx, chain_now - STUCK_LOW_S, chain_now - STUCK_MEDIUM_S)
                 )
             except StoreUnavailable as error:
@@ -57,23 +54,23 @@ class Gauges:
         self._from_database(found)
 
     def _from_memory(self) -> None:
-        node, metrics = self._node, self._node.metrics
+        parts, metrics = self._parts, self._parts.metrics
         metrics.event_loop_lag_seconds.set(self._worst_lag_s)
         self._worst_lag_s = 0.0
-        metrics.feed_offset.set(node.hub.head)
-        metrics.store_queue_length.set(node.store.queue_length)
-        for state, count in node.store.connections().items():
+        metrics.feed_offset.set(parts.hub.head)
+        metrics.store_queue_length.set(parts.store.queue_length)
+        for state, count in parts.store.connections().items():
             metrics.database_connections.labels(state).set(count)
-        for endpoint in node.rpc.endpoints():
+        for endpoint in parts.rpc.endpoints():
             metrics.rpc_endpoint_serving.labels(str(endpoint.number)).set(endpoint.is_serving)
             metrics.rpc_endpoint_failures.labels(str(endpoint.number)).set(endpoint.failures)
-        for view in node.breakers.views():
+        for view in parts.breakers.views():
             metrics.circuit_breaker_state.labels(view.name).set(BREAKER_STATES[view.state])
-        for kind, lag_s in node.aggregation_lag_s().items():
+        for kind, lag_s in parts.jobs.aggregation_lag_s().items():
             metrics.aggregation_lag_seconds.labels(kind).set(lag_s)
 
     def _from_database(self, found: Figures) -> None:
-        metrics = self._node.metrics
+        metrics = self._parts.metrics
         for gauge, values in (
             (metrics.markets, found.markets),
             (metrics.votes_pending, found.votes_pending),
@@ -86,4 +83,4 @@ class Gauges:
                 gauge.labels(label).set(value)
         metrics.dead_letters.set(found.dead_letters)
         oldest = found.oldest_waiting_slot
-        metrics.indexing_lag_slots.set(0 if oldest is None else max(0, self._node.clock.slot - oldest))
+        metrics.indexing_lag_slots.set(0 if oldest is None else max(0, self._parts.clock.slot - oldest))

@@ -6,12 +6,13 @@ None of these rooms may import the other; only the composition root sees both si
 from collections.abc import Mapping
 from typing import Any
 
-from zmart_lite.api.context import JobView, Resynced
+from zmart_lite.api.context import Resynced
 from zmart_lite.indexer import Indexer
 from zmart_lite.jobs import Actions, JobRunner
 from zmart_lite.ops import Background
-from zmart_lite.store import intents, markets
-from zmart_lite.store.db import Row, Store, Tx
+from zmart_lite.ops.runs import JobView
+from zmart_lite.store.engine.db import Row, Store, Tx
+from zmart_lite.store.state import intents, markets
 
 
 class IndexerAdapter:
@@ -41,10 +42,7 @@ class JobAdapter:
         self._runner = runner
 
     async def views(self) -> list[JobView]:
-        return [
-            JobView(*view[:-1], None if view.progress is None else view.progress._asdict())
-            for view in await self._runner.views()
-        ]
+        return await self._runner.views()
 
     async def run(
         self, name: str, *, market_id: bytes | None = None, dry_run: bool = False, from_slot: int | None = None

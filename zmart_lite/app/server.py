@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 import uvicorn
 from starlette.types import ASGIApp
 
-from zmart_lite.api.crowd import Crowd
-from zmart_lite.api.wire import server_options
+from zmart_lite.api.http.crowd import Crowd
+from zmart_lite.api.http.wire import server_options
 from zmart_lite.config import Config
 from zmart_lite.errors import StartupError
 

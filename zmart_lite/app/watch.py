@@ -3,15 +3,12 @@
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING
 
+from zmart_lite.app.parts import Parts
 from zmart_lite.errors import ChainError, StoreUnavailable, UndecodableData
 from zmart_lite.ops import BreakerView
 from zmart_lite.ops.health import Number, Status
-from zmart_lite.store.backup import size_of_contents, size_on_disk
-
-if TYPE_CHECKING:
-    from zmart_lite.app.node import Node
+from zmart_lite.store.engine.backup import size_of_contents, size_on_disk
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +18,7 @@ PROBE_S = 8.0
 FINALITY_EVERY = 5
 """Rounds between two looks at finality: a cluster finalises every few hundred milliseconds, some 13 s behind."""
 AUTHORITY_EVERY = 60
-"""Rounds between two readings of what seldom changes: the protocol's config, the version of the RPC node."""
+"""Rounds between two readings of what seldom changes: the protocol's config, the version of the RPC parts."""
 SETTLE_EVERY = 15
 SIZE_EVERY = 5
 JOB_OF_SERVICE = {
@@ -40,10 +37,10 @@ NEED_BACKEND_KEY = frozenset({"vote_aggregator", "market_monitor"})
 
 
 class Watch:
-    """A task of the node; everything in it is repeated, and nothing in it may end the node."""
+    """A task of the node; everything in it is repeated, and nothing in it may end the parts."""
 
-    def __init__(self, node: "Node") -> None:
-        self._node = node
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
         self._last_height = 0
         self._round = 0
         self._solana_core: str | None = None
@@ -62,7 +59,7 @@ class Watch:
         """One round: look at the cluster, for as long as that does not keep the reports waiting, and report."""
         if self._looking is None:
             self._asked_at = time.monotonic()
-            self._looking = self._node.background.start(self._try_to_look(), "look")
+            self._looking = self._parts.background.start(self._try_to_look(), "look")
         await asyncio.wait({self._looking}, timeout=INTERVAL_S)
         if self._looking.done():
             self._judge(self._looking.exception() or self._looking.result())
@@ -88,114 +85,114 @@ class Watch:
 
     async def _look(self) -> None:
         """One reading of the clock; now and then finality, and what a slot that went back means."""
-        node = self._node
+        parts = self._parts
         if self._round % SIZE_EVERY == 0:
-            self._size_bytes = await node.store.read(size_of_contents)
-        reading = await node.rpc.get_clock()
+            self._size_bytes = await parts.store.read(size_of_contents)
+        reading = await parts.rpc.get_clock()
         self._asked_at = None
-        node.clock.observe(reading.slot, reading.unix_timestamp)
-        await node.note_cluster()
-        if node.config.embedded_devnet:
+        parts.clock.observe(reading.slot, reading.unix_timestamp)
+        await parts.pinning.note_cluster()
+        if parts.config.embedded_devnet:
             await self._look_for_revert()
         self._round += 1
         if self._round % FINALITY_EVERY == 0:
-            await node.indexer.follow_finality()
-            await node.actions.follow_finality()
+            await parts.indexer.follow_finality()
+            await parts.jobs.actions.follow_finality()
         if self._round % SETTLE_EVERY == 1:
             self._settle_soon()
         if self._round % AUTHORITY_EVERY == 1:
-            self._solana_core = await node.rpc.get_version()
-            await node.indexer.read_config()
+            self._solana_core = await parts.rpc.get_version()
+            await parts.indexer.read_config()
 
     def _settle_soon(self) -> None:
         """Have the node's transactions taken up that a crash left or a fork undid, whether or not the jobs run."""
         if self._settling is None or self._settling.done():
-            self._settling = self._node.background.start(self._settle(), "settle")
+            self._settling = self._parts.background.start(self._settle(), "settle")
 
     async def _settle(self) -> None:
         try:
-            await self._node.actions.settle(planned_by_jobs=False)
+            await self._parts.jobs.actions.settle(planned_by_jobs=False)
         except (ChainError, StoreUnavailable) as error:
             logger.warning("transactions that are under way wait: %s", error)
 
     async def _look_for_revert(self) -> None:
         """The devnet's slots only grow; its block height falls when it drops blocks or goes back to a snapshot."""
-        node = self._node
-        height = await node.rpc.get_block_height()
+        parts = self._parts
+        height = await parts.rpc.get_block_height()
         if height < self._last_height:
-            node.clock.forget()
-            retracted = await node.indexer.retract_reverted()
+            parts.clock.forget()
+            retracted = await parts.indexer.retract_reverted()
             logger.warning("the devnet went back to block %d: %d transactions retracted", height, retracted)
         self._last_height = height
 
     def _report_rpc(self, error: str | None) -> None:
         """The way to the cluster. Addresses are told by their number only: they may hold keys."""
-        node, endpoints = self._node, self._node.rpc.endpoints()
+        parts, endpoints = self._parts, self._parts.rpc.endpoints()
         status, reason = self._rpc_status(error)
         numbers: dict[str, Number] = {
-            "slot": node.clock.slot,
+            "slot": parts.clock.slot,
             "solana_core": self._solana_core,
             "reason": reason,
             "endpoint": next(each.number for each in endpoints if each.is_serving),
             "endpoints": len(endpoints),
             "endpoints_failing": sum(each.failures > 0 or each.is_foreign for each in endpoints),
         }
-        node.health.report("solana_rpc", status, numbers, error)
+        parts.health.report("solana_rpc", status, numbers, error)
 
     def _rpc_status(self, error: str | None) -> tuple[Status, str | None]:
         """The breaker is that of calls that requests cause; the node's own are not held back by it."""
         if error is not None:
             return "error", "the cluster does not answer as it should"
-        breaker = self._node.breakers["api"].view().state
+        breaker = self._parts.breakers["api"].view().state
         if breaker == "closed":
             return "ok", None
         return "degraded", "calls for requests are held back after failures: the circuit breaker api is not closed"
 
     def _report(self) -> None:
-        node = self._node
-        node.breakers.notice()
+        parts = self._parts
+        parts.breakers.notice()
         self._report_database()
         self._report_push()
         for service, breaker in BREAKER_OF_SERVICE.items():
             off = self._why_off(service)
             if off is None:
-                self._report_service(service, node.breakers[breaker].view())
+                self._report_service(service, parts.breakers[breaker].view())
             else:
-                node.health.report(service, "disabled", {"reason": off})
-        node.metrics.store_queue_length.set(node.store.queue_length)
+                parts.health.report(service, "disabled", {"reason": off})
+        parts.metrics.store_queue_length.set(parts.store.queue_length)
 
     def _report_push(self) -> None:
-        node = self._node
-        counts = node.hub.counts()
-        full = counts.websocket + counts.sse >= node.config.push.connections_max
+        parts = self._parts
+        counts = parts.hub.counts()
+        full = counts.websocket + counts.sse >= parts.config.push.connections_max
         reason = "no more connections fit (push.connections_max)" if full else None
-        node.health.report("websocket", "degraded" if full else "ok", {**counts._asdict(), "reason": reason})
+        parts.health.report("websocket", "degraded" if full else "ok", {**counts._asdict(), "reason": reason})
 
     def _why_off(self, service: str) -> str | None:
         """Why a service is not meant to run; None if it is."""
-        node = self._node
-        if service in NEED_BACKEND_KEY and node.keys.backend is None:
+        parts = self._parts
+        if service in NEED_BACKEND_KEY and parts.keys.backend is None:
             return "no backend key is configured (chain.backend_keypair)"
-        if service == "ipfs" and node.ipfs is None:
+        if service == "ipfs" and parts.ipfs is None:
             return "neither Pinata nor Kubo is configured"
         name = JOB_OF_SERVICE[service]
-        return None if node.jobs.is_enabled(name) else "it is switched off by the configuration"
+        return None if parts.jobs.runner.is_enabled(name) else "it is switched off by the configuration"
 
     def _report_database(self) -> None:
-        node = self._node
-        failed = node.store.failed
+        parts = self._parts
+        failed = parts.store.failed
         reason = "it cannot be written" if failed else None
-        numbers: dict[str, Number] = {"queue": node.store.queue_length, "reason": reason}
+        numbers: dict[str, Number] = {"queue": parts.store.queue_length, "reason": reason}
         try:
             numbers["size_bytes"] = self._size_bytes
-            numbers["disk_bytes"] = size_on_disk(node.config.store.sqlite_path)
+            numbers["disk_bytes"] = size_on_disk(parts.config.store.sqlite_path)
         except OSError as error:
             logger.warning("the database's size is unknown: %s", error)
-        node.health.report("database", "error" if failed else "ok", numbers, failed)
+        parts.health.report("database", "error" if failed else "ok", numbers, failed)
 
     def _report_service(self, service: str, breaker: BreakerView) -> None:
         """A service with the reason why it is not well; what exactly failed is for the log and the doctor."""
-        jobs = self._node.jobs
+        jobs = self._parts.jobs.runner
         status: Status = "ok"
         reason, error = None, breaker.last_error
         name = JOB_OF_SERVICE.get(service)
@@ -208,4 +205,4 @@ class Watch:
             status, reason = "degraded", "its job is paused"
         elif found is not None and found.error is not None:
             status, reason, error = "degraded", "its last run failed", found.error
-        self._node.health.report(service, status, {"breaker": breaker.state, "reason": reason}, error)
+        self._parts.health.report(service, status, {"breaker": breaker.state, "reason": reason}, error)

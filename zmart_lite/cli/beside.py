@@ -12,7 +12,7 @@ import click
 import httpx
 from solders.pubkey import Pubkey
 
-from zmart_lite.api.auth import Tokens, jwt_secret
+from zmart_lite.api.identity.auth import Tokens, jwt_secret
 from zmart_lite.app.node import LOOPBACK_OF_ANY
 from zmart_lite.cli.bars import Bars
 from zmart_lite.config import Config

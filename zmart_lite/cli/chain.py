@@ -14,7 +14,7 @@ from typing import TypeVar
 import click
 from solders.pubkey import Pubkey
 
-from zmart_lite.app.node import indexer_options, pin
+from zmart_lite.app.pinning import pin
 from zmart_lite.chain.helius import Ensured, HeliusClient, WebhookRegistration
 from zmart_lite.chain.rpc import RetryPolicy, Rpc
 from zmart_lite.cli import letters
@@ -29,11 +29,12 @@ from zmart_lite.indexer.backfill import Backfill, Backfilled
 from zmart_lite.indexer.letters import Retried
 from zmart_lite.indexer.rebuild import Rebuilt, rebuild
 from zmart_lite.indexer.reconcile import Reconciled
+from zmart_lite.indexer.service import IndexerOptions
 from zmart_lite.jobs.webhook import wanted_webhook
 from zmart_lite.ops import ChainClock, Metrics
-from zmart_lite.store.db import Store, wall_clock_ms
-from zmart_lite.store.messages import FeedContext
-from zmart_lite.store.rows import RowSettings
+from zmart_lite.store.engine.db import Store, wall_clock_ms
+from zmart_lite.store.publishing.messages import FeedContext
+from zmart_lite.store.views.rows import RowSettings
 
 Load = Callable[[Path | None], Config]
 T = TypeVar("T")
@@ -158,7 +159,7 @@ async def _opened(
         policy = RetryPolicy(timeout_s=config.chain.rpc_timeout_s, attempts_max=config.chain.rpc_attempts_max)
         rpc = Rpc(addresses, policy)
         stack.push_async_callback(rpc.close)
-        yield Indexer(store, codec, rpc, clock, Metrics(), feed, indexer_options(config)), feed
+        yield Indexer(store, codec, rpc, clock, Metrics(), feed, IndexerOptions.of(config)), feed
 
 
 async def _on_chain(indexer: Indexer, config: Config) -> None:

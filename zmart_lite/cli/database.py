@@ -15,10 +15,10 @@ from zmart_lite.config import Config
 from zmart_lite.errors import BackupFailed, DatabaseInUse, StartupError
 from zmart_lite.jobs.backup import BackupOptions, Backups
 from zmart_lite.ops import Metrics
-from zmart_lite.store import backup
-from zmart_lite.store.backup import Contents
-from zmart_lite.store.db import Store, lock_database, wall_clock_ms
-from zmart_lite.store.restore import REPLACED_KEPT, restore
+from zmart_lite.store.engine import backup
+from zmart_lite.store.engine.backup import Contents
+from zmart_lite.store.engine.db import Store, lock_database, wall_clock_ms
+from zmart_lite.store.engine.restore import REPLACED_KEPT, restore
 
 Load = Callable[[Path | None], Config]
 

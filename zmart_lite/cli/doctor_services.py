@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from zmart_lite import ipfs
-from zmart_lite.api.webhook import PATHS
+from zmart_lite.api.routes.webhook import PATHS
 from zmart_lite.app.server import bind
 from zmart_lite.chain.helius import SWITCHED_OFF, HeliusClient
 from zmart_lite.cli.beside import node_url
@@ -17,7 +17,7 @@ from zmart_lite.config import Config
 from zmart_lite.errors import ChainError, DatabaseInUse, IpfsError, StartupError
 from zmart_lite.jobs.webhook import WEBHOOK_PATH, wanted_webhook
 from zmart_lite.ops.targets import Target, targets_of
-from zmart_lite.store.db import lock_database
+from zmart_lite.store.engine.db import lock_database
 
 TIMEOUT_S = 5.0
 

@@ -8,8 +8,9 @@ import click
 
 from zmart_lite.cli.operating import URL, on_database_or_node
 from zmart_lite.config import Config
-from zmart_lite.store import chainlog, operations
-from zmart_lite.store.db import Tx
+from zmart_lite.store.engine.db import Tx
+from zmart_lite.store.log import chainlog
+from zmart_lite.store.views import operations
 
 Load = Callable[[Path | None], Config]
 

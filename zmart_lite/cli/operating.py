@@ -13,9 +13,9 @@ from zmart_lite.cli.serving import run_job
 from zmart_lite.config import Config
 from zmart_lite.errors import DatabaseInUse, NotFound
 from zmart_lite.ops.targets import Message, targets_of
-from zmart_lite.store import runs
-from zmart_lite.store.db import Store, Tx
-from zmart_lite.store.shown import optional_time_ms
+from zmart_lite.shown import optional_time_ms
+from zmart_lite.store.engine.db import Store, Tx
+from zmart_lite.store.state import runs
 
 Load = Callable[[Path | None], Config]
 T = TypeVar("T")

@@ -88,7 +88,7 @@ async def _dev(config: Config, *, empty: bool) -> int:
         async with running(sped_up(fresh(config, folder)), genesis_time=genesis_time, devnet_admin=True) as started:
             serving.print_banner(started)
             if not empty:
-                started.node.background.start(_fill(started), "showcase")
+                started.node.parts.background.start(_fill(started), "showcase")
             await stop.wait()
     return 0
 
@@ -169,11 +169,13 @@ async def _compare(started: Running, listener: Listener, console: Console) -> No
 
     node, localnet = started.node, started.localnet
     assert localnet is not None  # noqa: S101
-    compared, found = await differences(node.store, node.codec, localnet.rpc_url)
+    compared, found = await differences(node.parts.store, node.parts.codec, localnet.rpc_url)
     if found:
         raise DemoFailed("Database and chain differ: " + "; ".join(found))
     console.print(f"[green]✓[/] {compared} fields of config, markets and positions equal the chain's accounts")
-    rows = await node.store.read(lambda tx: tx.all("SELECT feed_offset, type, listed FROM feed ORDER BY feed_offset"))
+    rows = await node.parts.store.read(
+        lambda tx: tx.all("SELECT feed_offset, type, listed FROM feed ORDER BY feed_offset")
+    )
     public = [row["feed_offset"] for row in rows if row["listed"] and row["type"] in PUBLIC_TYPES]
     streamed = [message["offset"] for message in listener.streamed if message["type"] not in ("subscribed", "reset")]
     if streamed != public:

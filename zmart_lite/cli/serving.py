@@ -23,7 +23,7 @@ from zmart_lite.config import Config, Secret, cautions, hidden_texts, read_keypa
 from zmart_lite.jobs import Keys, Summary
 from zmart_lite.localnet import Localnet, LocalnetOptions  # noqa: TID251 - the one place that starts it
 from zmart_lite.logs import configured
-from zmart_lite.store.db import lock_database
+from zmart_lite.store.engine.db import lock_database
 
 logger = logging.getLogger(__name__)
 

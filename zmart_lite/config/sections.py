@@ -20,6 +20,7 @@ from zmart_lite.config.values import (
     setting,
     ws_url,
 )
+from zmart_lite.models import SEVERITIES
 
 EXPLORERS = ("https://explorer.solana.com", "https://solscan.io", "https://solana.fm")
 """Their pages show a cluster of one's own, which a browser then asks."""
@@ -29,7 +30,6 @@ PUBLIC_RPC = {
     "testnet": "https://api.testnet.solana.com",
     "mainnet": "https://api.mainnet-beta.solana.com",
 }
-SEVERITIES = ("LOW", "MEDIUM", "HIGH", "CRITICAL")
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 DATABASE_FILE = "zmart.db"

@@ -16,8 +16,8 @@ from solders.pubkey import Pubkey
 from zmart_lite.chain.anchor import anchor_program
 from zmart_lite.codec import Codec
 from zmart_lite.models import GlobalConfig, MarketAccount, UserPosition
-from zmart_lite.store import markets, positions
-from zmart_lite.store.db import Store, Tx
+from zmart_lite.store.engine.db import Store, Tx
+from zmart_lite.store.state import markets, positions
 
 CONSTANT = ("reserved", "bump")
 """Fields without a meaning of their own."""

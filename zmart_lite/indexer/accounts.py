@@ -15,9 +15,10 @@ from zmart_lite.errors import ChainError, RpcRefused, RpcUnavailable, Undecodabl
 from zmart_lite.indexer.apply import Applier
 from zmart_lite.indexer.writer import LogWriter
 from zmart_lite.models import Commitment, GlobalConfig, MarketAccount, UserPosition
-from zmart_lite.store import markets, messages, positions
-from zmart_lite.store.chainlog import LogChange
-from zmart_lite.store.db import Tx
+from zmart_lite.store.engine.db import Tx
+from zmart_lite.store.log.chainlog import LogChange
+from zmart_lite.store.publishing import messages
+from zmart_lite.store.state import markets, positions
 
 logger = logging.getLogger(__name__)
 

@@ -21,9 +21,11 @@ from zmart_lite.indexer.places import Place, facts_in, place_of
 from zmart_lite.indexer.projection import Projection, is_in_baseline, is_incomplete
 from zmart_lite.indexer.touched import touched_by
 from zmart_lite.models import ChainEvent, ChainTransaction, LoggedEvent, ParsedLogs
-from zmart_lite.store import chainlog, markets, messages, texts
-from zmart_lite.store.db import Tx
-from zmart_lite.store.markets import Record
+from zmart_lite.store.engine.db import Tx
+from zmart_lite.store.log import chainlog
+from zmart_lite.store.publishing import messages
+from zmart_lite.store.state import markets, texts
+from zmart_lite.store.state.markets import Record
 
 PART = 2_000
 """Transactions between two looks whether others wait for the database: some 0.2 s."""

@@ -16,8 +16,8 @@ from zmart_lite.errors import ChainError, PlaceUnknown, RpcRefused
 from zmart_lite.indexer.history import STARTS_MAX, Page, Place, enter, pages
 from zmart_lite.indexer.service import Indexer
 from zmart_lite.indexer.writer import LogWriter
-from zmart_lite.store import chainlog
-from zmart_lite.store.db import Tx
+from zmart_lite.store.engine.db import Tx
+from zmart_lite.store.log import chainlog
 
 logger = logging.getLogger(__name__)
 

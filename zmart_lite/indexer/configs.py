@@ -15,8 +15,10 @@ from zmart_lite.indexer.fold import FactsMissing
 from zmart_lite.indexer.places import Place, facts_in, place_of
 from zmart_lite.models import ChainEvent
 from zmart_lite.rules import FeeRates
-from zmart_lite.store import chainlog, markets, messages, positions
-from zmart_lite.store.db import Tx
+from zmart_lite.store.engine.db import Tx
+from zmart_lite.store.log import chainlog
+from zmart_lite.store.publishing import messages
+from zmart_lite.store.state import markets, positions
 
 
 class ConfigLog:

@@ -19,9 +19,11 @@ from zmart_lite.indexer.accounts import Accounts
 from zmart_lite.indexer.apply import facts_for
 from zmart_lite.indexer.writer import LogWriter
 from zmart_lite.models import ChainTransaction, Commitment
-from zmart_lite.store import chainlog, intents, markets, messages
-from zmart_lite.store.chainlog import Delivery, LogChange
-from zmart_lite.store.db import Row, Tx
+from zmart_lite.store.engine.db import Row, Tx
+from zmart_lite.store.log import chainlog
+from zmart_lite.store.log.chainlog import Delivery, LogChange
+from zmart_lite.store.publishing import messages
+from zmart_lite.store.state import intents, markets
 
 logger = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ from typing import NamedTuple
 from zmart_lite.chain.rpc import SIGNATURES_PER_PAGE_MAX, Rpc
 from zmart_lite.errors import PlaceUnknown
 from zmart_lite.models import SignatureInfo
-from zmart_lite.store import chainlog
-from zmart_lite.store.chainlog import Delivery
-from zmart_lite.store.db import Store, Tx
+from zmart_lite.store.engine.db import Store, Tx
+from zmart_lite.store.log import chainlog
+from zmart_lite.store.log.chainlog import Delivery
 
 logger = logging.getLogger(__name__)
 

@@ -8,9 +8,10 @@ from zmart_lite.codec import Codec
 from zmart_lite.indexer import fold
 from zmart_lite.indexer.fold import TRADES, Holding
 from zmart_lite.models import ChainEvent, ChainTransaction, SharesBought, SharesSold, UserPosition
-from zmart_lite.store import chainlog, markets, positions
-from zmart_lite.store.db import Row, Tx
-from zmart_lite.store.markets import Record
+from zmart_lite.store.engine.db import Row, Tx
+from zmart_lite.store.log import chainlog
+from zmart_lite.store.state import markets, positions
+from zmart_lite.store.state.markets import Record
 
 Key = tuple[int, int]
 """A position's market and wallet."""

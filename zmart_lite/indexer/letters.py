@@ -17,9 +17,11 @@ from zmart_lite.indexer.finality import FETCHES_MAX
 from zmart_lite.indexer.touched import touched_by
 from zmart_lite.indexer.writer import LogWriter
 from zmart_lite.models import ChainTransaction, Commitment, MarketAccount
-from zmart_lite.store import chainlog, markets, messages
-from zmart_lite.store.chainlog import Delivery, LogChange
-from zmart_lite.store.db import Row, Tx
+from zmart_lite.store.engine.db import Row, Tx
+from zmart_lite.store.log import chainlog
+from zmart_lite.store.log.chainlog import Delivery, LogChange
+from zmart_lite.store.publishing import messages
+from zmart_lite.store.state import markets
 
 BATCH = 100
 """Letters read at once; their transactions are fetched side by side."""

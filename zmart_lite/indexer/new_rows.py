@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 
 from zmart_lite.models import ChainTransaction
-from zmart_lite.store import chainlog
-from zmart_lite.store.db import Tx
+from zmart_lite.store.engine.db import Tx
+from zmart_lite.store.log import chainlog
 
 
 class NewRows:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, cast
 
 import msgspec
 
-from zmart_lite.store.db import Row
+from zmart_lite.store.engine.db import Row
 
 
 class Place(NamedTuple):

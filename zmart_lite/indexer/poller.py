@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from zmart_lite.chain.rpc import SIGNATURES_PER_PAGE_MAX, Rpc
 from zmart_lite.indexer.history import enter_history
-from zmart_lite.store import chainlog
-from zmart_lite.store.db import Store
+from zmart_lite.store.engine.db import Store
+from zmart_lite.store.log import chainlog
 
 
 class PollResult(NamedTuple):

@@ -17,10 +17,11 @@ from zmart_lite.indexer.known import Key, Known
 from zmart_lite.indexer.new_rows import NewRows
 from zmart_lite.indexer.places import Place
 from zmart_lite.models import ChainEvent, VoteType
-from zmart_lite.store import intents, markets, messages, positions, texts, votes
-from zmart_lite.store.amounts import u64_text
-from zmart_lite.store.db import Tx
-from zmart_lite.store.markets import Record
+from zmart_lite.store.engine.amounts import u64_text
+from zmart_lite.store.engine.db import Tx
+from zmart_lite.store.publishing import messages
+from zmart_lite.store.state import intents, markets, positions, texts, votes
+from zmart_lite.store.state.markets import Record
 
 CLAIMS = (models.WinningsClaimed, models.WinningsClaimedLegacy)
 TradeEvent = models.SharesBought | models.SharesSold

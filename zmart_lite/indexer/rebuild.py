@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 from zmart_lite.indexer.apply import Applier
 from zmart_lite.indexer.configs import ConfigLog
 from zmart_lite.indexer.writer import LogWriter
-from zmart_lite.store import markets, messages, positions
-from zmart_lite.store.db import Tx
+from zmart_lite.store.engine.db import Tx
+from zmart_lite.store.publishing import messages
+from zmart_lite.store.state import markets, positions
 
 MARKETS_PER_COMMIT = 50
 ASIDE = frozenset({"id", "updated_ms", "source", "incomplete_slot", "resync_tried_ms"})

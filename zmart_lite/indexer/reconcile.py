@@ -16,8 +16,9 @@ from zmart_lite.indexer.history import enter_history
 from zmart_lite.indexer.writer import LogWriter
 from zmart_lite.models import ChainAccount, GlobalConfig, MarketAccount, UserPosition
 from zmart_lite.ops.metrics import Metrics
-from zmart_lite.store import markets, messages, positions
-from zmart_lite.store.db import Row, Tx
+from zmart_lite.store.engine.db import Row, Tx
+from zmart_lite.store.publishing import messages
+from zmart_lite.store.state import markets, positions
 
 logger = logging.getLogger(__name__)
 

@@ -13,6 +13,7 @@ from zmart_lite.chain.events import events_of
 from zmart_lite.chain.rpc import ACCOUNTS_PER_CALL_MAX, SIGNATURES_PER_PAGE_MAX, Rpc
 from zmart_lite.chain.webhook import parse_payload
 from zmart_lite.codec import Codec
+from zmart_lite.config import Config
 from zmart_lite.errors import ChainError, RequestError, RpcUnavailable, StoreUnavailable, UndecodableData
 from zmart_lite.indexer.accounts import Accounts, Difference
 from zmart_lite.indexer.apply import Applied, Sourced
@@ -24,9 +25,11 @@ from zmart_lite.indexer.writer import LogWriter
 from zmart_lite.models import ChainTransaction, GlobalConfig
 from zmart_lite.ops.clock import ChainClock
 from zmart_lite.ops.metrics import Metrics
-from zmart_lite.store import chainlog, markets, messages
-from zmart_lite.store.chainlog import Delivery
-from zmart_lite.store.db import Row, Store, Tx
+from zmart_lite.store.engine.db import Row, Store, Tx
+from zmart_lite.store.log import chainlog
+from zmart_lite.store.log.chainlog import Delivery
+from zmart_lite.store.publishing import messages
+from zmart_lite.store.state import markets
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +78,17 @@ class IndexerOptions(NamedTuple):
     """Accounts compared at once."""
     deep_forks: bool = False
     """Whether even finalised transactions may vanish: true on the embedded devnet only."""
+
+    @classmethod
+    def of(cls, config: Config) -> "IndexerOptions":
+        return cls(
+            start_slot=config.indexer.start_slot,
+            batch_size=config.indexer.batch_size,
+            attempts_max=config.indexer.attempts_max,
+            retry_delay_s=config.indexer.retry_delay_s,
+            accounts_per_call=config.reconcile.batch_size,
+            deep_forks=config.embedded_devnet,
+        )
 
 
 class Indexer:

@@ -11,9 +11,11 @@ from zmart_lite.errors import ChainError, StoreUnavailable
 from zmart_lite.indexer.apply import Applied, Applier, Sourced, apply_transactions
 from zmart_lite.models import ChainTransaction, Commitment
 from zmart_lite.ops.metrics import Metrics
-from zmart_lite.store import chainlog, markets, messages
-from zmart_lite.store.chainlog import LogChange
-from zmart_lite.store.db import Store, Tx
+from zmart_lite.store.engine.db import Store, Tx
+from zmart_lite.store.log import chainlog
+from zmart_lite.store.log.chainlog import LogChange
+from zmart_lite.store.publishing import messages
+from zmart_lite.store.state import markets
 
 logger = logging.getLogger(__name__)
 

@@ -23,9 +23,10 @@ from zmart_lite.errors import SimulationFailed, TransactionExpired, TransactionF
 from zmart_lite.jobs.together import together
 from zmart_lite.models import Commitment, VoteType
 from zmart_lite.ops.metrics import Metrics
-from zmart_lite.store import intents, messages
-from zmart_lite.store.db import Row, Tx
-from zmart_lite.store.leases import UnitsOfWork
+from zmart_lite.store.engine.db import Row, Tx
+from zmart_lite.store.engine.leases import UnitsOfWork
+from zmart_lite.store.publishing import messages
+from zmart_lite.store.state import intents
 
 logger = logging.getLogger(__name__)
 

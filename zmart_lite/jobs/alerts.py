@@ -25,10 +25,13 @@ from zmart_lite.models import GlobalConfig
 from zmart_lite.ops import Breakers, ChainClock, Metrics
 from zmart_lite.ops.rates import Growth, total_of
 from zmart_lite.push.hub import Hub
-from zmart_lite.store import alerts, chainlog, markets, messages, watching
-from zmart_lite.store.db import Row, Tx
-from zmart_lite.store.leases import JobStore
-from zmart_lite.store.watching import Stuck
+from zmart_lite.store.engine.db import Row, Tx
+from zmart_lite.store.engine.leases import JobStore
+from zmart_lite.store.log import chainlog
+from zmart_lite.store.publishing import messages
+from zmart_lite.store.state import alerts, markets
+from zmart_lite.store.views import watching
+from zmart_lite.store.views.watching import Stuck
 
 logger = logging.getLogger(__name__)
 

@@ -14,10 +14,11 @@ from typing import NamedTuple, TypeVar
 from zmart_lite.errors import BackupFailed
 from zmart_lite.jobs.runner import Params, Summary
 from zmart_lite.ops.metrics import Metrics
-from zmart_lite.store import backup, messages
-from zmart_lite.store.backup import Backup, Stop
-from zmart_lite.store.db import Tx
-from zmart_lite.store.leases import JobStore
+from zmart_lite.store.engine import backup
+from zmart_lite.store.engine.backup import Backup, Stop
+from zmart_lite.store.engine.db import Tx
+from zmart_lite.store.engine.leases import JobStore
+from zmart_lite.store.publishing import messages
 
 logger = logging.getLogger(__name__)
 

@@ -6,8 +6,9 @@ import logging
 from zmart_lite.errors import StoreUnavailable
 from zmart_lite.jobs import conditions
 from zmart_lite.ops import Background, Breakers, BreakerView, Metrics, SavedBreaker
-from zmart_lite.store import alerts, breakers, messages
-from zmart_lite.store.db import Store, Tx
+from zmart_lite.store.engine.db import Store, Tx
+from zmart_lite.store.publishing import messages
+from zmart_lite.store.state import alerts, breakers
 
 logger = logging.getLogger(__name__)
 

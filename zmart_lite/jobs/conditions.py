@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from zmart_lite.jobs.webhook import WebhookView
 from zmart_lite.models import GlobalConfig
 from zmart_lite.ops.breaker import BreakerView
-from zmart_lite.store.watching import Stuck
+from zmart_lite.store.views.watching import Stuck
 
 DAY_S = 86_400
 STUCK_LOW_S = 7 * DAY_S

@@ -10,7 +10,7 @@ from zmart_lite.indexer import Indexer
 from zmart_lite.indexer.backfill import Backfill, Progress
 from zmart_lite.indexer.rebuild import rebuild
 from zmart_lite.jobs.runner import Params, Summary, tell_progress
-from zmart_lite.store import messages
+from zmart_lite.store.publishing import messages
 
 logger = logging.getLogger(__name__)
 

@@ -17,11 +17,12 @@ from zmart_lite.jobs.actions import AT_ONCE, FAILED_RETRY_S, Actions
 from zmart_lite.jobs.runner import Params, Summary
 from zmart_lite.jobs.together import together
 from zmart_lite.models import GlobalConfig, MarketState, VoteType
-from zmart_lite.store import due, positions, votes
-from zmart_lite.store.db import Tx
-from zmart_lite.store.leases import UnitsOfWork
-from zmart_lite.store.markets import Record
-from zmart_lite.store.votes import Tally
+from zmart_lite.store.engine.db import Tx
+from zmart_lite.store.engine.leases import UnitsOfWork
+from zmart_lite.store.state import positions, votes
+from zmart_lite.store.state.markets import Record
+from zmart_lite.store.state.votes import Tally
+from zmart_lite.store.views import due
 
 logger = logging.getLogger(__name__)
 

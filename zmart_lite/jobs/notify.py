@@ -12,9 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from zmart_lite.errors import StoreUnavailable
+from zmart_lite.models import SEVERITIES
 from zmart_lite.ops.targets import Message, Target
-from zmart_lite.store import alerts
-from zmart_lite.store.db import Row, Store, Tx
+from zmart_lite.store.engine.db import Row, Store, Tx
+from zmart_lite.store.state import alerts
 
 logger = logging.getLogger(__name__)
 
@@ -137,7 +138,7 @@ class Notifier:
 
 def compose(rows: Sequence[Row], node: str) -> Message:
     """One message for all alerts that are new or still open, the most severe first."""
-    ranked = sorted(rows, key=lambda row: -alerts.SEVERITIES.index(row["severity"]))
+    ranked = sorted(rows, key=lambda row: -SEVERITIES.index(row["severity"]))
     lines = [f"[{row['severity']}] {row['alert_type']}{_subject(row)}: {row['message']}{_seen(row)}" for row in ranked]
     worst = ranked[0]["severity"] if ranked else ""
     what = f"{ranked[0]['alert_type']}{_subject(ranked[0])}" if len(ranked) == 1 else f"{len(ranked)} alerts"

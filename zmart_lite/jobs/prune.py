@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from zmart_lite.config import Retention
 from zmart_lite.jobs.runner import Params, Summary
-from zmart_lite.store import retention
-from zmart_lite.store.db import Tx
-from zmart_lite.store.leases import UnitsOfWork
+from zmart_lite.store.engine.db import Tx
+from zmart_lite.store.engine.leases import UnitsOfWork
+from zmart_lite.store.log import retention
 
 logger = logging.getLogger(__name__)
 

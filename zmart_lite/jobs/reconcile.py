@@ -4,8 +4,8 @@ from zmart_lite.errors import ChainError
 from zmart_lite.indexer import Indexer
 from zmart_lite.indexer.reconcile import Reconciled
 from zmart_lite.jobs.runner import Params, Summary
-from zmart_lite.store import chainlog
-from zmart_lite.store.db import Store
+from zmart_lite.store.engine.db import Store
+from zmart_lite.store.log import chainlog
 
 LETTERS_MAX = 50
 """Dead letters tried again in one run."""

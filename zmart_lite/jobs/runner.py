@@ -26,10 +26,12 @@ from zmart_lite.errors import ChainError, Conflict, LeaseLost, NotFound, StoreUn
 from zmart_lite.jobs.conditions import JobHealth
 from zmart_lite.ops.breaker import Breakers
 from zmart_lite.ops.metrics import Metrics
+from zmart_lite.ops.runs import JobView, Progress
 from zmart_lite.ops.tasks import Background
-from zmart_lite.store import leases, runs
-from zmart_lite.store.db import Store, Tx
-from zmart_lite.store.leases import Lease
+from zmart_lite.store.engine import leases
+from zmart_lite.store.engine.db import Store, Tx
+from zmart_lite.store.engine.leases import Lease
+from zmart_lite.store.state import runs
 
 logger = logging.getLogger(__name__)
 
@@ -63,14 +65,6 @@ class Summary(NamedTuple):
 
 
 Params = Mapping[str, Any]
-
-
-class Progress(NamedTuple):
-    """How far a long run came: ``done`` of ``total`` in a phase of that name."""
-
-    phase: str
-    done: int
-    total: int
 
 
 def _untold(_: Progress) -> None:
@@ -123,27 +117,6 @@ class Job(NamedTuple):
     def _turn_before(self, now_ms: int) -> int:
         hour_ms = (self.at_hour_utc or 0) * HOUR_MS
         return (now_ms - hour_ms) // DAY_MS * DAY_MS + hour_ms
-
-
-class JobView(NamedTuple):
-    """A job at one moment. Times are unix milliseconds."""
-
-    name: str
-    schedule: str
-    paused: bool
-    running: bool
-    holder: str | None
-    last_started_ms: int | None
-    last_finished_ms: int | None
-    last_result: str | None
-    last_error: str | None
-    last_duration_ms: int | None
-    next_run_ms: int | None
-    runs: int
-    failures: int
-    summary: Mapping[str, Any]
-    progress: Progress | None
-    """Of the run that is going on, if it tells."""
 
 
 class _Going(NamedTuple):

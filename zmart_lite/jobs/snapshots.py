@@ -15,10 +15,11 @@ from zmart_lite.ipfs import Service
 from zmart_lite.jobs.runner import Params, Summary
 from zmart_lite.ops.breaker import CircuitBreaker
 from zmart_lite.ops.metrics import Metrics
-from zmart_lite.store import messages, plans, snapshots
-from zmart_lite.store.db import Row, Tx
-from zmart_lite.store.leases import UnitsOfWork
-from zmart_lite.store.snapshots import Document
+from zmart_lite.store.engine.db import Row, Tx
+from zmart_lite.store.engine.leases import UnitsOfWork
+from zmart_lite.store.publishing import messages
+from zmart_lite.store.state import plans, snapshots
+from zmart_lite.store.state.snapshots import Document
 
 logger = logging.getLogger(__name__)
 

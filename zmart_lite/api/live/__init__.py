@@ -1,0 +1,3 @@
+"""Connections that stay open: WebSocket and event streams, their commands, snapshots and resuming. Plain requests do
+not belong here.
+"""

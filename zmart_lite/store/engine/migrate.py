@@ -1,0 +1,71 @@
+"""Brings a database to the schema of this version.
+
+A new database gets ``schema.sql`` whole; an older one gets the files of ``migrations/`` it lacks, each in one
+transaction with the record of it. A test builds a database both ways and compares.
+"""
+
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from zmart_lite import resources
+from zmart_lite.errors import StartupError
+
+MIGRATION_NAME = re.compile(r"(\d{4})_\w+\.sql")
+
+
+class Migration(NamedTuple):
+    version: int
+    path: Path
+
+
+def list_migrations() -> list[Migration]:
+    """All migrations by version. Raises StartupError for a gap or a malformed name: the installation is damaged."""
+    folder = resources.find("store/engine/migrations")
+    found: list[Migration] = []
+    for path in sorted(folder.glob("*.sql")):
+        match = MIGRATION_NAME.fullmatch(path.name)
+        if match is None or int(match[1]) != len(found) + 1:
+            raise StartupError(f"The migration {path.name} is out of order; install zmart-lite again.")
+        found.append(Migration(int(match[1]), path))
+    if not found:
+        raise StartupError("The migrations are missing; install zmart-lite again.")
+    return found
+
+
+def schema_version(connection: Any) -> int:
+    """0 for an empty database."""
+    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone() is None:
+        return 0
+    row = connection.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()
+    if row is None or not row[0].isdecimal():
+        raise StartupError("The database is not one of zmart-lite; set store.dir to an empty folder.")
+    return int(row[0])
+
+
+def migrate(connection: Any) -> None:
+    """Create or upgrade the schema. Raises StartupError for a database of a newer version, which is left untouched."""
+    migrations = list_migrations()
+    latest = migrations[-1].version
+    version = schema_version(connection)
+    if version > latest:
+        raise StartupError(
+            f"The database has schema version {version}, this zmart-lite knows {latest}."
+            " Start the newer version, or restore an older backup."
+        )
+    if version == 0:
+        _apply(connection, resources.read_text("schema.sql"), latest)
+        return
+    for migration in migrations[version:]:
+        _apply(connection, migration.path.read_text(encoding="utf-8"), migration.version)
+
+
+def _apply(connection: Any, script: str, version: int) -> None:
+    """One script and the record of its version, atomically."""
+    record = f"INSERT OR REPLACE INTO meta (key, value) VALUES ('schema_version', '{version}');"
+    try:
+        connection.executescript(f"BEGIN IMMEDIATE;\n{script}\n{record}\nCOMMIT;")
+    except Exception:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
