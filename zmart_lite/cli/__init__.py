@@ -1,4 +1,7 @@
-"""The command line: alone reads arguments, prints, exits, and starts the embedded devnet beside the node."""
+"""The command line: alone reads arguments, prints, exits, and starts the embedded devnet beside the node.
+
+What a command needs is imported when it is called: ``zmart-lite --version`` reads neither the node nor its libraries.
+"""
 
 import sys
 from pathlib import Path
@@ -6,12 +9,11 @@ from pathlib import Path
 import click
 
 from zmart_lite import __version__
-from zmart_lite.cli import chain, database, devnet, doctor, operating, playing, serving
-from zmart_lite.cli.top import Commands, load_config
-from zmart_lite.config import Config, to_plain_toml, to_toml
+from zmart_lite.cli.parts import PartedCommands
+from zmart_lite.cli.top import load_config
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=PartedCommands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="zmart-lite")
 @click.option(
     "--config",
@@ -29,6 +31,8 @@ def main(ctx: click.Context, config_path: Path | None) -> None:
 @click.pass_obj
 def serve(config_path: Path | None) -> None:
     """Run the node; with chain.cluster = "localnet", the embedded devnet beside it."""
+    from zmart_lite.cli import serving
+
     serving.serve(load_config(config_path))
 
 
@@ -37,6 +41,8 @@ def serve(config_path: Path | None) -> None:
 @click.pass_obj
 def dev(config_path: Path | None, empty: bool) -> None:
     """Run the node on a fresh devnet with demo markets in every state; nothing is kept."""
+    from zmart_lite.cli import playing
+
     playing.dev(load_config(config_path), empty=empty)
 
 
@@ -44,6 +50,8 @@ def dev(config_path: Path | None, empty: bool) -> None:
 @click.pass_obj
 def demo(config_path: Path | None) -> None:
     """Play a market's whole life in under a minute, and check every figure at the end."""
+    from zmart_lite.cli import playing
+
     sys.exit(playing.demo(load_config(config_path)))
 
 
@@ -51,6 +59,8 @@ def demo(config_path: Path | None) -> None:
 @click.pass_obj
 def selftest(config_path: Path | None) -> None:
     """Boot everything on free ports, take one market from its creation to a claim, and exit 0."""
+    from zmart_lite.cli import playing
+
     sys.exit(playing.selftest(load_config(config_path)))
 
 
@@ -63,6 +73,8 @@ def config() -> None:
 @click.pass_obj
 def show_config(config_path: Path | None) -> None:
     """Print the settings in force; secrets are masked."""
+    from zmart_lite.config import to_plain_toml
+
     click.echo(to_plain_toml(load_config(config_path)), nl=False)
 
 
@@ -77,11 +89,6 @@ def check_config(config_path: Path | None) -> None:
 @config.command("defaults")
 def default_config() -> None:
     """Print a zmart.toml with every setting, its default and what it means."""
+    from zmart_lite.config import Config, to_toml
+
     click.echo(to_toml(Config()), nl=False)
-
-
-database.add_commands(main, load_config)
-chain.add_commands(main, load_config)
-devnet.add_commands(main, load_config)
-doctor.add_commands(main, load_config)
-operating.add_commands(main, load_config)

@@ -8,12 +8,14 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from zmart_lite.config import Config, hidden_texts, load
 from zmart_lite.errors import ZmartError
-from zmart_lite.logs import MASK
+
+if TYPE_CHECKING:
+    from zmart_lite.config import Config
 
 DEFAULT_FILE = Path("zmart.toml")
 HIDDEN = "zmart_lite.hidden"
@@ -40,8 +42,10 @@ class Commands(click.Group):
         sys.exit(1)
 
 
-def load_config(path: Path | None) -> Config:
+def load_config(path: Path | None) -> "Config":
     """The configuration from ``--config``, else from zmart.toml in this folder if there is one."""
+    from zmart_lite.config import hidden_texts, load
+
     if path is None and os.path.lexists(DEFAULT_FILE):
         path = DEFAULT_FILE
     config = load(path, os.environ)
@@ -50,6 +54,8 @@ def load_config(path: Path | None) -> Config:
 
 
 def masked(text: str, hidden: Sequence[str]) -> str:
+    from zmart_lite.logs import MASK
+
     for each in hidden:
         text = text.replace(each, MASK)
     return text

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-import apprise
-
 from zmart_lite.errors import StartupError
 
 logger = logging.getLogger(__name__)
@@ -17,7 +15,8 @@ logger = logging.getLogger(__name__)
 TELL_SECRETS = ("apprise", "urllib3", "requests")
 """Loggers that show whole addresses at the level DEBUG."""
 HTTP_PORT, HTTPS_PORT, SMTP_PORT = 80, 443, 25
-KINDS = {"info": apprise.NotifyType.INFO, "good": apprise.NotifyType.SUCCESS, "bad": apprise.NotifyType.FAILURE}
+KINDS = {"info": "info", "good": "success", "bad": "failure"}
+"""apprise's names for the kinds of messages."""
 
 
 class Message(NamedTuple):
@@ -32,6 +31,9 @@ class Target:
     """One configured address. Raises StartupError for one that apprise does not know."""
 
     def __init__(self, url: str, number: int) -> None:
+        # A tenth of the time that a node takes to start, which those without targets save.
+        import apprise
+
         # Without a title these services would show apprise's own name and picture.
         asset = apprise.AppriseAsset(app_id="zmart-lite", app_desc="zmart-lite", async_mode=False)
         service: Any = apprise.Apprise.instantiate(url, asset=asset, suppress_exceptions=True)
