@@ -19,7 +19,7 @@ from zmart_lite.cli.serving import running
 from zmart_lite.config import Config
 from zmart_lite.demo.client import Api, Wallet
 from zmart_lite.errors import RpcUnavailable
-from zmart_lite.localnet.context import API_VERSION
+from zmart_lite.localnet.releases import NEWEST
 from zmart_lite.ops.breaker import FAILURES_TO_OPEN, OPEN_FIRST_S, SavedBreaker
 
 ROUNDS_MAX = 200
@@ -82,7 +82,7 @@ async def test_everything_is_well_and_what_is_off_says_why(seen: Watched) -> Non
     assert await seen.service("ipfs") == ("disabled", "neither Pinata nor Kubo is configured")
     said = await seen.health()
     assert (said["status"], said["unwell"]) == ("healthy", [])
-    assert (await seen.api.get("/status"))["versions"]["solana_core"] == API_VERSION
+    assert (await seen.api.get("/status"))["versions"]["solana_core"] == NEWEST.version
     sizes = await seen.api.get("/health/database")
     assert 0 < sizes["size_bytes"] < sizes["disk_bytes"]
 

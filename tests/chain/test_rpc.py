@@ -18,7 +18,7 @@ from zmart_lite.chain.answers import VERSION_CHARACTERS_MAX
 from zmart_lite.chain.rpc import PROOF_S, DataSize, Memcmp, RetryPolicy, Rpc
 from zmart_lite.errors import RpcRefused, RpcUnavailable, SimulationFailed, Unavailable, UndecodableData
 from zmart_lite.localnet import Localnet, LocalnetOptions
-from zmart_lite.localnet.context import API_VERSION
+from zmart_lite.localnet.releases import NEWEST
 from zmart_lite.models import Commitment, GlobalConfig
 from zmart_lite.ops.breaker import CircuitBreaker
 
@@ -441,7 +441,7 @@ async def _use_history(net: Localnet, rpc: Rpc) -> None:
     assert clock.unix_timestamp >= 1_700_000_000
     assert clock.slot <= await rpc.get_slot()
     assert len(await rpc.get_genesis_hash()) == 32
-    assert await rpc.get_version() == API_VERSION
+    assert await rpc.get_version() == NEWEST.version
     latest = await rpc.get_latest_blockhash()
     assert await rpc.is_blockhash_valid(latest.blockhash)
     assert latest.last_valid_block_height > await rpc.get_block_height(Commitment.FINALIZED)

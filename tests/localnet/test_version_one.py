@@ -123,7 +123,7 @@ async def test_what_is_beyond_its_limits_is_refused(devnet: Devnet) -> None:
     assert error["message"].startswith("failed to deserialize VersionedTransaction: it ends after 31 bytes")
     whole = version_one.signed([devnet.alice], [to_bob(devnet)], bytes(32), **ENOUGH)
     wrong = b64encode(whole[:-1] + bytes([whole[-1] ^ 1])).decode()
-    assert (await devnet.error("sendTransaction", wrong, SEND))["code"] == -32003
+    assert (await devnet.error("sendTransaction", wrong, SEND))["data"]["err"] == "SignatureFailure"
 
 
 async def test_its_fee_is_told_before(devnet: Devnet) -> None:

@@ -22,6 +22,7 @@ from zmart_lite.app import Node
 from zmart_lite.config import Config, Secret, cautions, hidden_texts, read_keypair
 from zmart_lite.jobs import Keys, Summary
 from zmart_lite.localnet import Localnet, LocalnetOptions  # noqa: TID251 - the one place that starts it
+from zmart_lite.localnet.releases import RELEASES  # noqa: TID251 - likewise
 from zmart_lite.logs import configured
 from zmart_lite.store.engine.db import lock_database
 
@@ -150,6 +151,7 @@ def _localnet_options(
         rpc_port=config.localnet.port,
         slot_ms=config.localnet.slot_ms,
         strict=config.localnet.strict,
+        release=RELEASES[config.localnet.api],
         ledger_path=ledger_path,
         genesis_time=genesis_time,
         hosts=config.localnet.hosts,

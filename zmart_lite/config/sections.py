@@ -24,6 +24,7 @@ from zmart_lite.models import SEVERITIES
 
 EXPLORERS = ("https://explorer.solana.com", "https://solscan.io", "https://solana.fm")
 """Their pages show a cluster of one's own, which a browser then asks."""
+LOCALNET_APIS = ("3.0", "3.1", "4.0", "4.2", "4.4")
 CLUSTERS = ("localnet", "devnet", "testnet", "mainnet")
 PUBLIC_RPC = {
     "devnet": "https://api.devnet.solana.com",
@@ -409,6 +410,7 @@ class Localnet:
     )
     slot_ms: int = setting(400, "Length of a slot. 0 = a slot per transaction.", low=0, high=60_000)
     persist: bool = setting(True, "Whether `serve` keeps the chain in store.dir.")
+    api: str = setting("4.4", "The release of Agave whose answers it gives.", choices=LOCALNET_APIS)
     strict: bool = setting(False, "Whether sell_shares aborts as the deployed program does, instead of paying out.")
 
 

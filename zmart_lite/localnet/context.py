@@ -9,10 +9,8 @@ from solders.keypair import Keypair
 from zmart_lite.codec import Codec
 from zmart_lite.localnet.ledger import Bank, Ledger
 from zmart_lite.localnet.params import MIN_CONTEXT_SLOT_NOT_REACHED, Config, RpcError
+from zmart_lite.localnet.releases import Release
 from zmart_lite.models import Commitment
-
-API_VERSION = "3.0.10"
-"""The release of the cluster's RPC whose answers these are."""
 
 
 @dataclass(slots=True)
@@ -36,6 +34,11 @@ class RpcContext:
     faults: deque[Fault] = field(default_factory=deque)
     airdrops: int = 0
 
+    @property
+    def release(self) -> Release:
+        """The release of the cluster's RPC whose answers these are."""
+        return self.ledger.options.release
+
     def bank(self, config: Config, default: Commitment = Commitment.FINALIZED, name: str = "commitment") -> Bank:
         """The bank that a call asks for. Raises :class:`RpcError` where its ``minContextSlot`` lies ahead."""
         bank = self.ledger.bank(config.commitment(name, default))
@@ -47,4 +50,4 @@ class RpcContext:
 
 
 def with_context(bank: Bank, value: Any) -> dict[str, Any]:
-    return {"context": {"apiVersion": API_VERSION, "slot": bank.slot}, "value": value}
+    return {"context": {"apiVersion": bank.release.version, "slot": bank.slot}, "value": value}

@@ -21,6 +21,7 @@ from zmart_lite.localnet.failures import TransactionRefused
 from zmart_lite.localnet.history import TRANSACTIONS_MAX, History
 from zmart_lite.localnet.journal import Journal, SavedChain
 from zmart_lite.localnet.records import Block, LandedTransaction
+from zmart_lite.localnet.releases import NEWEST, Release
 from zmart_lite.localnet.runtime import Account, Clock
 from zmart_lite.localnet.transactions import Transaction
 from zmart_lite.models import Commitment
@@ -45,6 +46,7 @@ class LedgerOptions:
     confirmed_lag: int = 1
     finalized_lag: int = 32
     transactions_max: int = TRANSACTIONS_MAX
+    release: Release = NEWEST
 
     @property
     def on_demand(self) -> bool:
@@ -76,6 +78,10 @@ class Bank:
     blockhash: bytes
     blockhash_height: int
     _ledger: "Ledger"
+
+    @property
+    def release(self) -> Release:
+        return self._ledger.options.release
 
     @property
     def clock(self) -> Clock:

@@ -5,7 +5,7 @@ from typing import Any
 from solders.hash import Hash
 
 from zmart_lite.localnet.clock import SLOTS_PER_EPOCH
-from zmart_lite.localnet.context import API_VERSION, RpcContext, with_context
+from zmart_lite.localnet.context import RpcContext, with_context
 from zmart_lite.localnet.execution import compute_budget, lay_out
 from zmart_lite.localnet.params import (
     BLOCK_NOT_AVAILABLE,
@@ -39,8 +39,8 @@ def get_health(_context: RpcContext, _params: Params) -> Any:
     return "ok"
 
 
-def get_version(_context: RpcContext, _params: Params) -> Any:
-    return {"feature-set": 3_604_001_754, "solana-core": API_VERSION}
+def get_version(context: RpcContext, _params: Params) -> Any:
+    return {"feature-set": 3_604_001_754, "solana-core": context.release.version}
 
 
 def get_genesis_hash(context: RpcContext, _params: Params) -> Any:
@@ -239,8 +239,10 @@ def get_vote_accounts(_context: RpcContext, _params: Params) -> Any:
 
 def get_cluster_nodes(context: RpcContext, _params: Params) -> Any:
     rpc, pubsub = (str(context.info.get(name, "")).rpartition("/")[2] for name in ("rpc", "pubsub"))
+    client = {"clientId": "Agave"} if context.release.has(4, 0) else {}
     return [
-        {
+        client
+        | {
             "featureSet": 3_604_001_754,
             "gossip": None,
             "pubkey": str(context.identity.pubkey()),
@@ -248,7 +250,7 @@ def get_cluster_nodes(context: RpcContext, _params: Params) -> Any:
             "rpc": rpc,
             "shredVersion": 1,
             "tpu": None,
-            "version": API_VERSION,
+            "version": context.release.version,
         }
     ]
 

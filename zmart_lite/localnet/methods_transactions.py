@@ -26,6 +26,7 @@ from zmart_lite.localnet.ledger import BLOCKHASH_AGE_MAX, Bank
 from zmart_lite.localnet.methods_chain import check_version, confirmed_at_least, encoding_or_config
 from zmart_lite.localnet.natives import MEMO_ID, MEMO_V1_ID
 from zmart_lite.localnet.params import (
+    FILTER_TRANSACTION_NOT_FOUND,
     PREFLIGHT_FAILURE,
     SIGNATURE_VERIFICATION_FAILURE,
     Config,
@@ -91,12 +92,12 @@ def decode_wire(text: str, encoding: str, what: str) -> bytes:
     return data
 
 
-def read_transaction(params: Params, config: Config) -> Transaction:
+def read_transaction(context: RpcContext, params: Params, config: Config) -> Transaction:
     """The transaction of a send or simulate call, well-formed. Raises :class:`RpcError`."""
     encoding = config.choice("encoding", TRANSACTION_ENCODINGS, "base58")
     data = decode_wire(params.text(0), encoding, "VersionedTransaction")
     try:
-        transaction = read_transaction_bytes(data)
+        transaction = read_transaction_bytes(data, version_max=1 if context.release.has(4, 2) else 0)
     except ValueError as exc:
         raise invalid(f"failed to deserialize VersionedTransaction: {exc}") from None
     message = transaction.message
@@ -113,28 +114,40 @@ def read_transaction(params: Params, config: Config) -> Transaction:
     return transaction
 
 
-def check_signatures(transaction: Transaction) -> None:
-    """Raises :class:`RpcError` unless every signature is right."""
+def is_signed(transaction: Transaction) -> bool:
+    """Whether every signature is right."""
     results = transaction.verify_with_results()
-    if len(results) != transaction.message.header.num_required_signatures or not all(results):
+    return len(results) == transaction.message.header.num_required_signatures and all(results)
+
+
+def _wrong_signature(context: RpcContext, transaction: Transaction) -> TransactionErr | None:
+    """The error of a simulation that checks signatures; None where they are right.
+
+    Raises :class:`RpcError` as releases before 3.1 do.
+    """
+    if is_signed(transaction):
+        return None
+    if not context.release.has(3, 1):
         raise RpcError(SIGNATURE_VERIFICATION_FAILURE, "Transaction signature verification failure")
+    return "SignatureFailure"
 
 
 def send_transaction(context: RpcContext, params: Params) -> Any:
     config = params.config(1)
-    transaction = read_transaction(params, config)
-    check_signatures(transaction)
+    transaction = read_transaction(context, params, config)
     bank = context.bank(config, name="preflightCommitment")
     if not config.flag("skipPreflight"):
         _preflight(context, transaction, bank)
     # What cannot land is taken by a cluster, too, and answered with its signature: leaders drop it without a trace.
     with suppress(TransactionRefused):
-        context.ledger.submit(transaction)
+        if is_signed(transaction):
+            context.ledger.submit(transaction)
     return str(transaction.signatures[0])
 
 
 def _preflight(context: RpcContext, transaction: Transaction, bank: Bank) -> None:
-    simulated = _simulate(context, transaction, bank, check_blockhash=True)
+    wrong = _wrong_signature(context, transaction)
+    simulated = _Simulated(wrong, None) if wrong else _simulate(context, transaction, bank, check_blockhash=True)
     if simulated.err is None:
         return
     data = {
@@ -169,14 +182,15 @@ def _simulate(context: RpcContext, transaction: Transaction, bank: Bank, check_b
 
 def simulate_transaction(context: RpcContext, params: Params) -> Any:
     config = params.config(1)
-    transaction = read_transaction(params, config)
+    transaction = read_transaction(context, params, config)
     bank = context.bank(config)
     replace = config.flag("replaceRecentBlockhash")
+    wrong = None
     if config.flag("sigVerify"):
         if replace:
             raise invalid("sigVerify may not be used with replaceRecentBlockhash")
-        check_signatures(transaction)
-    simulated = _simulate(context, transaction, bank, check_blockhash=not replace)
+        wrong = _wrong_signature(context, transaction)
+    simulated = _Simulated(wrong, None) if wrong else _simulate(context, transaction, bank, check_blockhash=not replace)
     outcome = simulated.outcome
     value: dict[str, Any] = {
         "accounts": _simulated_accounts(config, bank, simulated),
@@ -279,11 +293,21 @@ def get_signatures_for_address(context: RpcContext, params: Params) -> Any:
     confirmed_at_least(config)
     bank = context.bank(config)
     before, until = config.signature("before"), config.signature("until")
-    first = _position(context, bank, before)
+    first, last = _position(context, bank, before), _position(context, bank, until)
     if before is not None and first is None:
-        return []
-    # A cluster ignores an `until` that it does not know, and so must whoever pages here expect it.
-    return _history_page(context, bank, key, (first, _position(context, bank, until)), limit)
+        return _unknown_place(context, before)
+    rows = _history_page(context, bank, key, (first, last), limit)
+    if until is not None and last is None:
+        # Before 4.0 a cluster ignores an `until` that it does not know, and so must whoever pages here expect it.
+        _unknown_place(context, until)
+    return rows
+
+
+def _unknown_place(context: RpcContext, signature: bytes) -> list[Any]:
+    """The answer about a place that the node does not know. Raises :class:`RpcError` since 4.0."""
+    if context.release.has(4, 0):
+        raise RpcError(FILTER_TRANSACTION_NOT_FOUND, f"Transaction {signature_text(signature)} not found")
+    return []
 
 
 def _position(context: RpcContext, bank: Bank, signature: bytes | None) -> int | None:
@@ -312,8 +336,12 @@ def _history_row(context: RpcContext, landed: LandedTransaction) -> dict[str, An
         "memo": _memo(landed),
         "signature": signature_text(landed.signature),
         "slot": landed.slot,
-        "transactionIndex": landed.index,
-    }
+    } | _place(context, landed)
+
+
+def _place(context: RpcContext, landed: LandedTransaction) -> dict[str, int]:
+    """Where in its block a transaction stands, which is told since 4.0."""
+    return {"transactionIndex": landed.index} if context.release.has(4, 0) else {}
 
 
 def _memo(landed: LandedTransaction) -> str | None:
@@ -342,8 +370,7 @@ def get_transaction(context: RpcContext, params: Params) -> Any:
         "meta": meta_json(landed, encoding),
         "slot": landed.slot,
         "transaction": transaction_json(landed.transaction, encoding),
-        "transactionIndex": landed.index,
-    }
+    } | _place(context, landed)
     return shape if version is None else shape | {"version": version_json(landed.transaction)}
 
 

@@ -42,6 +42,7 @@ from zmart_lite.localnet.natives import (
 )
 from zmart_lite.localnet.program import ZmartProgram
 from zmart_lite.localnet.pubsub import Pubsub
+from zmart_lite.localnet.releases import NEWEST, Release
 from zmart_lite.localnet.rpc import build_app
 from zmart_lite.localnet.runtime import SYSTEM_PROGRAM_ID, Account, rent_exempt_minimum
 from zmart_lite.models import Commitment, GlobalConfig
@@ -87,6 +88,7 @@ class LocalnetOptions:
     seed: bytes = DEFAULT_SEED
     finalized_lag: int = 32
     transactions_max: int = TRANSACTIONS_MAX
+    release: Release = NEWEST
     hosts: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
     webhook_key: str | None = field(default=None, repr=False)
@@ -208,7 +210,10 @@ class Localnet:
             self._genesis(),
             secrets.token_bytes(32),
             LedgerOptions(
-                options.slot_ms, finalized_lag=options.finalized_lag, transactions_max=options.transactions_max
+                options.slot_ms,
+                finalized_lag=options.finalized_lag,
+                transactions_max=options.transactions_max,
+                release=options.release,
             ),
             journal,
         )
@@ -260,6 +265,7 @@ class Localnet:
             "admin": str(self.admin.pubkey()),
             "backend": str(self.backend.pubkey()),
             "feeWallet": str(self.fee_wallet.pubkey()),
+            "api": self.options.release.version,
             "programId": str(Pubkey(self.options.program_id)),
             "pubsub": self.ws_url,
             "rpc": self.rpc_url,

@@ -15,7 +15,7 @@ import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from zmart_lite.localnet.clock import CLOCK_ID
-from zmart_lite.localnet.context import API_VERSION, RpcContext
+from zmart_lite.localnet.context import RpcContext
 from zmart_lite.localnet.ledger import Bank
 from zmart_lite.localnet.methods_accounts import AccountFilters
 from zmart_lite.localnet.params import (
@@ -59,8 +59,9 @@ class _Closed(Exception):
 class _Connection:
     """One client: its subscriptions and the messages that wait for it."""
 
-    def __init__(self, websocket: WebSocket) -> None:
+    def __init__(self, websocket: WebSocket, api_version: str) -> None:
         self.websocket = websocket
+        self.api_version = api_version
         self.subscriptions: dict[int, _Subscription] = {}
         self.unsettled: list[_Subscription] = []
         self._queue: asyncio.Queue[str] = asyncio.Queue(QUEUE_MAX)
@@ -111,7 +112,7 @@ class _Subscription:
         self.connection.push(_encode({"jsonrpc": "2.0", "method": f"{self.kind}Notification", "params": params}))
 
     def notify_at(self, slot: int, value: Any) -> None:
-        self.notify({"context": {"apiVersion": API_VERSION, "slot": slot}, "value": value})
+        self.notify({"context": {"apiVersion": self.connection.api_version, "slot": slot}, "value": value})
 
 
 class Pubsub:
@@ -135,7 +136,7 @@ class Pubsub:
             await websocket.close(TRY_AGAIN_LATER)
             return
         await websocket.accept()
-        connection = _Connection(websocket)
+        connection = _Connection(websocket, self._ledger.options.release.version)
         self._connections.add(connection)
         codes: list[int | None] = []
         try:

@@ -216,9 +216,9 @@ class _Reader:
         )
 
 
-def read_transaction_bytes(data: bytes) -> Transaction:
-    """A transaction of any version from its wire form. Raises ``ValueError`` where it is none."""
-    if data[:1] == bytes([VERSION_ONE]):
+def read_transaction_bytes(data: bytes, version_max: int = 1) -> Transaction:
+    """A transaction of a version up to that from its wire form. Raises ``ValueError`` where it is none."""
+    if version_max and data[:1] == bytes([VERSION_ONE]):
         return TransactionV1.from_bytes(data)
     return VersionedTransaction.from_bytes(data)
 
