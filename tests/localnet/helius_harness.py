@@ -6,7 +6,7 @@ import socket
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import httpx
 import msgspec
@@ -175,11 +175,9 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(app: Starlette) -> AsyncIterator[str]:
+async def serving(app: Starlette, ws: Literal["none", "auto"] = "none") -> AsyncIterator[str]:
     """The address of the application on a free port of this machine."""
-    server = _Server(
-        uvicorn.Config(app, port=0, log_config=None, lifespan="off", ws="none", timeout_graceful_shutdown=1)
-    )
+    server = _Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off", ws=ws, timeout_graceful_shutdown=1))
     task = asyncio.get_running_loop().create_task(server.serve())
     await server.ready.wait()
     port = server.servers[0].sockets[0].getsockname()[1]

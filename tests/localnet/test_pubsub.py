@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
@@ -15,10 +16,13 @@ from solders.rpc.responses import AccountNotification, LogsNotification, Signatu
 from solders.signature import Signature
 from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
+from starlette.applications import Starlette
+from starlette.routing import WebSocketRoute
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as raw_connect
 from websockets.exceptions import ConnectionClosed
 
+from tests.localnet.helius_harness import serving
 from tests.localnet.rpc_harness import PROGRAM_ID, Devnet, running
 from zmart_lite.localnet import pubsub
 from zmart_lite.localnet.clock import CLOCK_ID
@@ -62,6 +66,9 @@ class Subscriber:
         message = await self.next()
         assert message["params"]["subscription"] == subscription, message
         return message["params"]["result"]
+
+    async def quietly(self, body: str) -> None:
+        await self._socket.send(body)
 
     async def nothing_waits(self) -> bool:
         """Whether no notification came before the answer to a call made now."""
@@ -247,11 +254,48 @@ async def test_slots_and_roots(devnet: Devnet, subscriber: Subscriber) -> None:
         ("logsSubscribe", ["some"], -32602),
         ("slotUnsubscribe", [99], -32602),
         ("blockSubscribe", ["all"], -32601),
+        ("blockUnsubscribe", [1], -32601),
+        ("voteSubscribe", [], -32601),
+        ("voteUnsubscribe", [1], -32601),
         ("getSlot", [], -32601),
     ],
 )
 async def test_refusals(subscriber: Subscriber, method: str, params: list[Any], code: int) -> None:
     assert (await subscriber.call(method, *params))["code"] == code
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "thing"),
+    [
+        ("accountSubscribe", ["nope"], "pubkey"),
+        ("programSubscribe", ["0" * 32], "pubkey"),
+        ("logsSubscribe", [{"mentions": ["nope"]}], "mentions"),
+        ("signatureSubscribe", ["1" * 32], "signature"),
+    ],
+)
+async def test_wrong_keys_are_named(subscriber: Subscriber, method: str, params: list[Any], thing: str) -> None:
+    refused = await subscriber.call(method, *params)
+    assert refused == {"code": -32602, "message": f"Invalid Request: Invalid {thing} provided"}
+
+
+async def test_notifications_are_not_answered_and_no_id_is_lost(subscriber: Subscriber) -> None:
+    await subscriber.quietly('{"jsonrpc":"2.0","method":"ping"}')
+    await subscriber.quietly('{"jsonrpc":"2.0","method":"slotSubscribe"}')
+    await subscriber.quietly('[{"jsonrpc":"2.0","method":"ping"},{"jsonrpc":"2.0","method":"accountSubscribe"}]')
+    assert await subscriber.nothing_waits()
+    for body in (
+        '{"jsonrpc":"2.0","id":"a","method":"slotSubscribe","params":{}}',
+        '{"jsonrpc":"2.0","id":"a","method":"slotSubscribe","params":5}',
+        '{"jsonrpc":"2.0","id":"a","method":5}',
+        '{"jsonrpc":"1.0","id":"a","method":"slotSubscribe"}',
+        '{"jsonrpc":"2.0","id":"a","method":"slotSubscribe","more":1}',
+        '{"id":"a"}',
+    ):
+        assert (await subscriber.send(body))["id"] == "a", body
+
+
+async def test_the_version_is_told_here_too(devnet: Devnet, subscriber: Subscriber) -> None:
+    assert await subscriber.call("getVersion") == await devnet.call("getVersion")
 
 
 async def test_malformed_messages(subscriber: Subscriber) -> None:
@@ -263,12 +307,75 @@ async def test_malformed_messages(subscriber: Subscriber) -> None:
     assert ["result" in each for each in batch] == [True, False]
 
 
-async def test_unsubscribing_must_name_the_kind(devnet: Devnet, subscriber: Subscriber) -> None:
+async def test_unsubscribing_goes_by_the_number(devnet: Devnet, subscriber: Subscriber) -> None:
     number = await subscriber.call("slotSubscribe")
-    assert (await subscriber.call("rootUnsubscribe", number))["code"] == -32602
-    assert await subscriber.call("slotUnsubscribe", number) is True
+    assert await subscriber.call("rootUnsubscribe", number) is True
+    refused = await subscriber.call("slotUnsubscribe", number)
+    assert refused == {"code": -32602, "message": "Invalid subscription id."}
     devnet.net.ledger.seal_block()
     assert await subscriber.nothing_waits()
+
+
+async def test_slots_are_told_step_by_step(devnet: Devnet, subscriber: Subscriber) -> None:
+    devnet.net.ledger.options = LedgerOptions(slot_ms=400)
+    number = await subscriber.call("slotsUpdatesSubscribe")
+    ledger = devnet.net.ledger
+    slot = ledger.open_slot
+    ledger.submit(payment(devnet, 5))
+    ledger.submit(payment(devnet, 10**18))
+    ledger.seal_block()
+    told = [await subscriber.result(number) for _ in range(6)]
+    assert all(abs(each.pop("timestamp") / 1000 - time.time()) < 3_600 for each in told)
+    stats = {
+        "maxTransactionsPerEntry": 1,
+        "numFailedTransactions": 1,
+        "numSuccessfulTransactions": 1,
+        "numTransactionEntries": 2,
+    }
+    assert told == [
+        {"type": "completed", "slot": slot},
+        {"type": "frozen", "slot": slot, "stats": stats},
+        {"type": "firstShredReceived", "slot": slot + 1},
+        {"type": "createdBank", "slot": slot + 1, "parent": slot},
+        {"type": "optimisticConfirmation", "slot": slot},
+        {"type": "root", "slot": slot - 31},
+    ]
+    assert await subscriber.call("slotsUpdatesUnsubscribe", number) is True
+
+
+def test_an_allowance_is_spent_and_comes_back() -> None:
+    now = [0.0]
+    allowance = pubsub.Allowance(lambda: now[0])
+    allowance.spend(pubsub.CALLS_AT_ONCE)
+    assert allowance.lacking_s == 0
+    allowance.spend(pubsub.CALLS_PER_S)
+    assert allowance.lacking_s == 1
+    now[0] += 10_000
+    allowance.spend(pubsub.CALLS_AT_ONCE + 1)
+    assert 0 < allowance.lacking_s < 1
+
+
+async def test_a_client_that_asks_without_pause_is_read_from_later(devnet: Devnet) -> None:
+    """web3.js repeats a refused subscription as soon as it hears of the refusal."""
+    waited: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        waited.append(seconds)
+
+    throttled = pubsub.Pubsub(devnet.net.context, pause, lambda: 0.0)
+    app = Starlette(routes=[WebSocketRoute("/", throttled.serve)])
+    refusals = pubsub.CALLS_AT_ONCE // (pubsub.REFUSED_COST + 1)
+    async with serving(app, ws="auto") as url, raw_connect(url.replace("http", "ws")) as socket:
+        eager = Subscriber(socket)
+        for _ in range(refusals):
+            assert (await eager.call("blockSubscribe", "all"))["code"] == -32601
+        assert waited == []
+        for _ in range(3):
+            await eager.call("blockSubscribe", "all")
+        # What was asked for before the second answer came is waited for before the third is read.
+        assert len(waited) >= 2
+        assert waited[0] > 0
+        throttled.close()
 
 
 async def test_subscriptions_are_bounded(subscriber: Subscriber, monkeypatch: pytest.MonkeyPatch) -> None:

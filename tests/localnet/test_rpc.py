@@ -127,7 +127,8 @@ async def test_malformed_requests(devnet: Devnet) -> None:
         (b"[" * 40_000, -32700),
         (b"[]", -32600),
         (b"5", -32600),
-        (b'{"id":1}', -32600),
+        (b'{"id":true}', -32600),
+        (b'{"method":"getHealth"}', -32600),
     ):
         answer = (await devnet.http.post(url, content=body, headers=headers)).json()
         assert (answer["jsonrpc"], answer["error"]["code"], answer["id"]) == ("2.0", code, None)

@@ -40,6 +40,10 @@ class ChainClock:
     def now_s(self) -> int:
         return self._offset_s if self.frozen else int(self._wall()) + self._offset_s
 
+    def wall_ms(self) -> int:
+        """Milliseconds of the machine's own time: when the node did something, wherever the chain's clock stands."""
+        return int(self._wall() * 1000)
+
     def advance(self, seconds: int) -> None:
         self._offset_s += seconds
 

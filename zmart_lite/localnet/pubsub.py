@@ -1,28 +1,27 @@
-"""Solana pubsub over WebSocket: account, program, logs, signature, slot and root subscriptions.
+"""Solana pubsub over WebSocket: account, program, logs, signature, slot, slots-updates and root subscriptions.
 
 Notifications follow the ledger's observers: *processed* ones come with the transaction, the others when its block
 reaches their commitment. Blocks that vanish later are not taken back, as on a cluster; accounts are then sent again in
-their older version.
+their older version. Block and vote subscriptions are refused, as by every node without the switches for them.
 """
 
 import asyncio
+import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from zmart_lite.localnet import jsonrpc
 from zmart_lite.localnet.clock import CLOCK_ID
 from zmart_lite.localnet.context import RpcContext
 from zmart_lite.localnet.ledger import Bank
 from zmart_lite.localnet.methods_accounts import AccountFilters
+from zmart_lite.localnet.methods_chain import get_version
 from zmart_lite.localnet.params import (
     INTERNAL_ERROR,
-    INVALID_REQUEST,
-    METHOD_NOT_FOUND,
-    PARSE_ERROR,
     Params,
     RpcError,
     invalid,
@@ -42,10 +41,12 @@ QUEUE_MAX = 8_192
 SEND_TIMEOUT_S = 10
 CLOSE_TIMEOUT_S = 1
 BATCH_MAX = 100
+CALLS_AT_ONCE = 2_000
+"""Room for every subscription of a connection, and as many again after it was lost."""
+CALLS_PER_S = 100
+REFUSED_COST = 20
 GOING_AWAY = 1001
 TRY_AGAIN_LATER = 1013
-
-_encode = msgspec.json.Encoder().encode
 
 
 class _Closed(Exception):
@@ -59,9 +60,8 @@ class _Closed(Exception):
 class _Connection:
     """One client: its subscriptions and the messages that wait for it."""
 
-    def __init__(self, websocket: WebSocket, api_version: str) -> None:
+    def __init__(self, websocket: WebSocket) -> None:
         self.websocket = websocket
-        self.api_version = api_version
         self.subscriptions: dict[int, _Subscription] = {}
         self.unsettled: list[_Subscription] = []
         self._queue: asyncio.Queue[str] = asyncio.Queue(QUEUE_MAX)
@@ -109,17 +109,47 @@ class _Subscription:
 
     def notify(self, result: Any) -> None:
         params = {"result": result, "subscription": self.number}
-        self.connection.push(_encode({"jsonrpc": "2.0", "method": f"{self.kind}Notification", "params": params}))
+        self.connection.push(jsonrpc.encode({"jsonrpc": "2.0", "method": f"{self.kind}Notification", "params": params}))
 
     def notify_at(self, slot: int, value: Any) -> None:
-        self.notify({"context": {"apiVersion": self.connection.api_version, "slot": slot}, "value": value})
+        self.notify({"context": {"slot": slot}, "value": value})
+
+
+class Allowance:
+    """How much one connection may ask: ``CALLS_AT_ONCE``, and ``CALLS_PER_S`` more as time passes.
+
+    A call that is refused counts ``REFUSED_COST`` fold, because clients ask again at once, hundreds of times a second.
+    Whoever asks more is read from later; nothing is lost.
+    """
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._left: float = CALLS_AT_ONCE
+        self._counted_at = monotonic()
+
+    def spend(self, cost: int) -> None:
+        now = self._monotonic()
+        self._left = min(self._left + (now - self._counted_at) * CALLS_PER_S, CALLS_AT_ONCE) - cost
+        self._counted_at = now
+
+    @property
+    def lacking_s(self) -> float:
+        """Seconds until the next call may be read; not above 0 where it may at once."""
+        return -self._left / CALLS_PER_S
 
 
 class Pubsub:
     """All subscriptions of one devnet. Its ``serve`` is the WebSocket endpoint."""
 
-    def __init__(self, context: RpcContext) -> None:
+    def __init__(
+        self,
+        context: RpcContext,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._context = context
         self._ledger = context.ledger
+        self._pause, self._monotonic = pause, monotonic
         self._connections: set[_Connection] = set()
         self._keyed: dict[tuple[str, bytes | None], dict[int, _Subscription]] = defaultdict(dict)
         self._numbers = 0
@@ -136,7 +166,7 @@ class Pubsub:
             await websocket.close(TRY_AGAIN_LATER)
             return
         await websocket.accept()
-        connection = _Connection(websocket, self._ledger.options.release.version)
+        connection = _Connection(websocket)
         self._connections.add(connection)
         codes: list[int | None] = []
         try:
@@ -164,51 +194,51 @@ class Pubsub:
             self._remove(subscription)
 
     async def _receive_all(self, connection: _Connection) -> None:
+        allowance = Allowance(self._monotonic)
         while True:
             message = await connection.websocket.receive()
             if message["type"] == "websocket.disconnect":
                 raise _Closed(None)
             text = message.get("text")
-            answer = self._answer(connection, (message.get("bytes") or b"") if text is None else text.encode())
-            if answer is not None:
-                connection.push(_encode(answer))
+            answer = self._answer(
+                connection, allowance, (message.get("bytes") or b"") if text is None else text.encode()
+            )
+            if answer:
+                connection.push(answer)
             self._settle_landed(connection)
+            if (wait_s := allowance.lacking_s) > 0:
+                await self._pause(wait_s)
 
-    def _answer(self, connection: _Connection, body: bytes) -> Any:
-        try:
-            request = msgspec.json.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return _failure(None, RpcError(PARSE_ERROR, "Parse error"))
-        if not isinstance(request, list):
-            return self._answer_one(connection, request)
-        if not request or len(request) > BATCH_MAX:
-            return _failure(None, RpcError(INVALID_REQUEST, "Invalid request"))
-        return [self._answer_one(connection, each) for each in request]
+    def _answer(self, connection: _Connection, allowance: "Allowance", body: bytes) -> bytes:
+        def call(name: str, params: Any) -> Any:
+            try:
+                found = self._call(connection, name, params)
+            except RpcError:
+                allowance.spend(REFUSED_COST)
+                raise
+            allowance.spend(1)
+            return found
 
-    def _answer_one(self, connection: _Connection, request: Any) -> dict[str, Any]:
-        match request:
-            case {"jsonrpc": "2.0", "method": str(name)} if isinstance(request.get("params"), list | None):
-                params = Params(request.get("params") or [])
-            case _:
-                return _failure(None, RpcError(INVALID_REQUEST, "Invalid request"))
-        try:
-            return {"jsonrpc": "2.0", "result": self._call(connection, name, params), "id": request.get("id")}
-        except RpcError as error:
-            return _failure(request.get("id"), error)
+        allowance.spend(1)
+        return jsonrpc.answer(body, call, BATCH_MAX)
 
-    def _call(self, connection: _Connection, name: str, params: Params) -> Any:
+    def _call(self, connection: _Connection, name: str, params: Any) -> Any:
         subscribe = _SUBSCRIBERS.get(name)
         if subscribe is not None:
             if len(connection.subscriptions) >= SUBSCRIPTIONS_MAX:
-                raise RpcError(INTERNAL_ERROR, f"Too many subscriptions; max {SUBSCRIPTIONS_MAX}")
-            return self._add(subscribe(self._numbers + 1, connection, params))
+                text = "Internal Error: Subscription refused. Node subscription limit reached"
+                raise RpcError(INTERNAL_ERROR, text)
+            return self._add(subscribe(self._numbers + 1, connection, jsonrpc.positional(params)))
         if name in _UNSUBSCRIBERS:
-            subscription = connection.subscriptions.get(params.u64(0))
-            if subscription is None or subscription.kind != _UNSUBSCRIBERS[name]:
+            # A cluster takes the number of any kind.
+            subscription = connection.subscriptions.get(jsonrpc.positional(params).u64(0))
+            if subscription is None:
                 raise invalid("Invalid subscription id.")
             self._remove(subscription)
             return True
-        raise RpcError(METHOD_NOT_FOUND, "Method not found")
+        if name == "getVersion":
+            return get_version(self._context, jsonrpc.positional(params))
+        raise jsonrpc.unknown_method()
 
     def _add(self, subscription: _Subscription) -> int:
         self._numbers = subscription.number
@@ -256,6 +286,7 @@ class Pubsub:
         for landed in block.transactions:
             self._tell_logs(landed, commitment)
             self._tell_signature(landed, commitment)
+        self._tell_slot_updates(block.slot, "root" if commitment is Commitment.FINALIZED else "optimisticConfirmation")
         if commitment is Commitment.FINALIZED:
             for subscription in list(self._keyed.get(("root", None), {}).values()):
                 subscription.notify(block.slot)
@@ -263,9 +294,19 @@ class Pubsub:
     def _on_slot(self, slot: int, parent: int, root: int) -> None:
         if not self._keyed:
             return
+        self._tell_slot_updates(parent, "completed")
+        block = self._ledger.history.block(parent)
+        if block is not None:
+            self._tell_slot_updates(parent, "frozen", stats=_block_stats(block))
+        self._tell_slot_updates(slot, "firstShredReceived")
+        self._tell_slot_updates(slot, "createdBank", parent=parent)
         for subscription in list(self._keyed.get(("slot", None), {}).values()):
             subscription.notify({"parent": parent, "root": root, "slot": slot})
         self._tell_accounts([CLOCK_ID], self._ledger.bank(Commitment.PROCESSED), Commitment.PROCESSED)
+
+    def _tell_slot_updates(self, slot: int, kind: str, **more: Any) -> None:
+        for subscription in list(self._keyed.get(("slotsUpdates", None), {}).values()):
+            subscription.notify({"slot": slot, "timestamp": self._ledger.clock.wall_ms(), "type": kind, **more})
 
     def _on_rollback(self, changed: frozenset[bytes], reaching: Commitment) -> None:
         if not self._keyed:
@@ -312,8 +353,15 @@ def _notify_account(subscription: _Subscription, slot: int, account: Account, ke
     subscription.notify_at(slot, shape if key is None else {"account": shape, "pubkey": pubkey_text(key)})
 
 
-def _failure(request_id: Any, error: RpcError) -> dict[str, Any]:
-    return {"jsonrpc": "2.0", "error": {"code": error.code, "message": error.message}, "id": request_id}
+def _block_stats(block: Block) -> dict[str, int]:
+    """A ``SlotTransactionStats``: here each transaction is an entry of its own."""
+    failed = sum(landed.failed for landed in block.transactions)
+    return {
+        "maxTransactionsPerEntry": min(len(block.transactions), 1),
+        "numFailedTransactions": failed,
+        "numSuccessfulTransactions": len(block.transactions) - failed,
+        "numTransactionEntries": len(block.transactions),
+    }
 
 
 async def _close_quietly(websocket: WebSocket, code: int) -> None:
@@ -325,13 +373,21 @@ async def _close_quietly(websocket: WebSocket, code: int) -> None:
         return
 
 
+def _key(text: Any, thing: str) -> bytes:
+    """The bytes of a pubkey or signature, refused in the words of the pubsub service."""
+    try:
+        return read_signature(text) if thing == "signature" else read_pubkey(text)
+    except RpcError:
+        raise invalid(f"Invalid Request: Invalid {thing} provided") from None
+
+
 def _account(number: int, connection: _Connection, params: Params) -> _Subscription:
-    key, config = params.pubkey(0), params.config(1)
+    key, config = _key(params.text(0), "pubkey"), params.config(1)
     return _Subscription(number, connection, "account", config.commitment(), key, AccountForm.of(config))
 
 
 def _program(number: int, connection: _Connection, params: Params) -> _Subscription:
-    key, config = params.pubkey(0), params.config(1)
+    key, config = _key(params.text(0), "pubkey"), params.config(1)
     form, filters = AccountForm.of(config), AccountFilters.of(config)
     return _Subscription(number, connection, "program", config.commitment(), key, form, filters)
 
@@ -342,7 +398,7 @@ def _logs(number: int, connection: _Connection, params: Params) -> _Subscription
         case "all" | "allWithVotes":
             pass
         case {"mentions": [mentioned]}:
-            key = read_pubkey(mentioned)
+            key = _key(mentioned, "mentions")
         case {"mentions": [*_]}:
             raise invalid("Invalid Request: Only 1 address supported")
         case _:
@@ -351,13 +407,17 @@ def _logs(number: int, connection: _Connection, params: Params) -> _Subscription
 
 
 def _signature(number: int, connection: _Connection, params: Params) -> _Subscription:
-    key, config = read_signature(params.text(0)), params.config(1)
+    key, config = _key(params.text(0), "signature"), params.config(1)
     received = config.flag("enableReceivedNotification")
     return _Subscription(number, connection, "signature", config.commitment(), key, tell_received=received)
 
 
 def _slot(number: int, connection: _Connection, _params: Params) -> _Subscription:
     return _Subscription(number, connection, "slot", Commitment.PROCESSED)
+
+
+def _slots_updates(number: int, connection: _Connection, _params: Params) -> _Subscription:
+    return _Subscription(number, connection, "slotsUpdates", Commitment.PROCESSED)
 
 
 def _root(number: int, connection: _Connection, _params: Params) -> _Subscription:
@@ -371,5 +431,6 @@ _SUBSCRIBERS: dict[str, Callable[[int, _Connection, Params], _Subscription]] = {
     "rootSubscribe": _root,
     "signatureSubscribe": _signature,
     "slotSubscribe": _slot,
+    "slotsUpdatesSubscribe": _slots_updates,
 }
-_UNSUBSCRIBERS = {name.replace("Subscribe", "Unsubscribe"): name.removesuffix("Subscribe") for name in _SUBSCRIBERS}
+_UNSUBSCRIBERS = frozenset(name.replace("Subscribe", "Unsubscribe") for name in _SUBSCRIBERS)
