@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from solders.pubkey import Pubkey
 
 from zmart_lite.chain import events
-from zmart_lite.chain.events import ProgramInstruction, events_of, parse_logs, program_instructions
+from zmart_lite.chain.events import ProgramInstruction, events_of, is_whole, parse_logs, program_instructions
 from zmart_lite.codec import Codec
 from zmart_lite.models import (
     ChainEvent,
@@ -85,8 +85,56 @@ def test_both_layouts_of_a_claim_are_read() -> None:
     assert found(call_of(PROGRAM, 1, f"Program data: {base64_of(legacy)}")) == [legacy]
 
 
+def calls(*names: str) -> tuple[ChainInstruction, ...]:
+    """Calls of our program, top-level or inner, in order of execution; "?" is an instruction of another version."""
+    data = {name: CODEC._instructions[name][0] if name != "?" else b"\xff" * 8 for name in names}
+    return tuple(ChainInstruction(CODEC.program_id, (), data[name]) for name in names)
+
+
+UNKNOWN_DATA = f"Program data: {b64encode(bytes(12)).decode()}"
+
+
 def test_no_logs_hold_no_events() -> None:
+    """Which is all there is to tell of a transaction that does not call the program, and too little of any other."""
     assert parse_logs(CODEC, []) == ((), True)
+    assert events_of(CODEC, transaction(logs=())) == ((), True)
+    budget = call_of("ComputeBudget111111111111111111111111111111", 1)
+    for logs in ((), tuple(budget)):
+        assert events_of(CODEC, transaction(logs=logs, instructions=calls("buy_shares"))) == ((), False)
+        assert not is_whole(CODEC, transaction(logs=logs, instructions=calls("buy_shares")))
+
+
+@pytest.mark.parametrize(
+    ("names", "lines", "complete"),
+    [
+        ("buy_shares", [DATA], True),
+        ("buy_shares", [OTHER_DATA], False),
+        ("buy_shares", [UNKNOWN_DATA], True),
+        ("buy_shares buy_shares", [DATA], False),
+        ("buy_shares buy_shares", [DATA, DATA], True),
+        ("buy_shares emergency_pause", [DATA, DATA], False),
+        ("buy_shares emergency_pause", [OTHER_DATA, DATA], True),
+        ("buy_shares ?", [DATA], True),
+        ("? buy_shares", [UNKNOWN_DATA], True),
+        ("? buy_shares", [], False),
+        ("", [DATA], True),
+    ],
+)
+def test_every_call_needs_its_event(names: str, lines: list[str], complete: bool) -> None:
+    logs = tuple(line for data in lines for line in (IN, data, OUT))
+    parsed = events_of(CODEC, transaction(logs=logs, instructions=calls(*names.split())))
+    assert (len(parsed.events), parsed.complete) == (len(lines), complete)
+
+
+@given(st.lists(st.sampled_from([DATA, OTHER_DATA]), max_size=5), st.data())
+def test_no_event_can_be_left_out_unnoticed(lines: list[str], data: st.DataObject) -> None:
+    """Of a transaction that is told whole, any lines of any calls may be missing, the runtime's own or the data's."""
+    names = ["buy_shares" if line == DATA else "emergency_pause" for line in lines]
+    whole = [line for data_line in lines for line in (IN, data_line, OUT)]
+    left = [line for line in whole if data.draw(st.booleans())]
+    parsed = events_of(CODEC, transaction(logs=tuple(left), instructions=calls(*names)))
+    assert not parsed.complete or len(parsed.events) == len(lines)
+    assert parsed.complete or left != whole
 
 
 @given(st.lists(st.sampled_from([PROGRAM, SYSTEM, FORGER]), max_size=9), st.data())

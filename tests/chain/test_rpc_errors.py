@@ -11,6 +11,7 @@ from tests.chain.scripted_rpc import Reply, ScriptedRpc, Time, error, result, va
 from zmart_lite.chain.rpc import TRANSACTION_VERSION_MAX, RetryPolicy, Rpc
 from zmart_lite.chain.rpc_errors import TABLE, ErrorCode, Remedy, remedy_for, version_refused
 from zmart_lite.errors import ChainError, NodeLacks, PlaceUnknown, RpcRefused, RpcUnavailable
+from zmart_lite.models import ChainTransaction
 
 KEY, SIGNATURE = bytes(range(32)), bytes(range(64))
 TEXT = str(Signature.from_bytes(SIGNATURE))
@@ -194,3 +195,18 @@ async def test_a_version_refused_for_good_is_a_refusal(servers: list[ScriptedRpc
             await rpc.get_transaction(SIGNATURE, KEY)
     assert servers[0].asked("getTransaction") == 1
     assert version_refused(-32602, "Transaction version (3) is not supported") is None
+
+
+async def test_an_answer_that_is_not_enough_has_the_other_nodes_asked(servers: list[ScriptedRpc], time: Time) -> None:
+    """The last node to be asked does not know the transaction, or does not answer: the first one's word stands."""
+    first, second = servers
+    without = told(0) | {"meta": {"err": None, "logMessages": []}}
+
+    def is_enough(found: ChainTransaction) -> bool:
+        return bool(found.logs)
+
+    first.on("getTransaction", result(without))
+    second.on("getTransaction", result(told(0)), result(without), result(None), Reply(b"", 503))
+    async with connect(time, first, second) as rpc:
+        found = [await rpc.get_transaction(SIGNATURE, KEY, is_enough=is_enough) for _ in range(4)]
+    assert [each is not None and each.logs for each in found] == [("x",), None, None, None]

@@ -55,7 +55,7 @@ class ScriptedChain:
         return each._replace(index_in_block=index, slot=self.moved.get(each.signature, each.slot))
 
     async def get_transaction(
-        self, signature: bytes, program_id: bytes, commitment: Commitment = Commitment.CONFIRMED
+        self, signature: bytes, program_id: bytes, commitment: Commitment = Commitment.CONFIRMED, **_: object
     ) -> ChainTransaction | None:
         self._ask("get_transaction")
         assert program_id == PROGRAM_ID

@@ -38,7 +38,7 @@ async def test_what_the_cluster_refuses_to_tell_of_comes_to_an_end(tmp_path: Pat
     chain = ScriptedChain(log, finalized_slot=log.slot)
     fetch, statuses = chain.get_transaction, chain.get_signature_statuses
 
-    async def refused(*_: Any) -> ChainTransaction | None:
+    async def refused(*_: Any, **__: Any) -> ChainTransaction | None:
         chain.asked["refused"] += 1
         raise RpcRefused("Transaction version (300) is not supported.", -32015)
 
@@ -74,7 +74,7 @@ async def test_what_cannot_be_checked_does_not_hold_up_what_comes_behind_it(
     blocked = {each.signature for each in log.transactions[:7]}
     fetch = chain.get_transaction
 
-    async def refused(signature: bytes, *args: Any) -> ChainTransaction | None:
+    async def refused(signature: bytes, *args: Any, **_: Any) -> ChainTransaction | None:
         if signature in blocked:
             raise RpcRefused("This node has no such old transaction.")
         return await fetch(signature, *args)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.indexer.chain_log import ChainLog, Walk, active_market, whole_life
 from tests.localnet.program_harness import ALICE, BOB, CREATOR, EVIDENCE_HASH, RESOLVER, P
 from zmart_lite import models, rules
-from zmart_lite.chain.events import events_of, program_instructions
+from zmart_lite.chain.events import INSTRUCTION_OF_EVENT, events_of, program_instructions
 from zmart_lite.indexer import fold
 from zmart_lite.indexer.fold import FactsMissing, Holding, TradedMarket
 from zmart_lite.models import ChainEvent, ChainTransaction, GlobalConfig, MarketAccount, MarketState
@@ -54,7 +54,7 @@ class Folded:
         assert len(parsed.events) == len(calls)
         for logged, call in zip(parsed.events, calls, strict=True):
             assert logged.event is not None
-            assert fold.INSTRUCTION_OF_EVENT[type(logged.event).__name__] == call.name
+            assert INSTRUCTION_OF_EVENT[type(logged.event).__name__] == call.name
             self.fold(logged.event, fold.facts_of(call.name, call.args, call.accounts) or {})
 
     def fold(self, event: ChainEvent, facts: dict[str, object]) -> None:
@@ -111,7 +111,7 @@ def test_the_walks_reach_everything() -> None:
         for transaction in log.transactions:
             events |= {type(logged.event).__name__ for logged in events_of(log.codec, transaction).events}
         states |= {log.market(market_id).state for market_id in log.market_ids if log.exists(market_id)}
-    assert events == set(fold.INSTRUCTION_OF_EVENT)
+    assert events == set(INSTRUCTION_OF_EVENT)
     assert states >= {MarketState.ACTIVE, MarketState.FINALIZED}
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.indexer.chain_log import PROGRAM_ID, ChainLog, active_market
-from tests.indexer.scripted_chain import Node, ScriptedChain, node
+from tests.indexer.scripted_chain import Node, ScriptedChain, node, webhook_item
 from tests.localnet.program_harness import ALICE, BOB
 from zmart_lite.indexer.letters import Retried
 from zmart_lite.jobs.reconcile import Reconciliation
@@ -160,3 +160,35 @@ async def test_an_instruction_of_another_layout_stays_open_for_an_upgrade(tmp_pa
         await here.indexer.letters.retry_all()
         assert await ends(here) == [(1, READ)]
         assert await ends(here, "transaction") == [OPEN]
+
+
+BUDGET = "ComputeBudget111111111111111111111111111111"
+
+
+@pytest.mark.parametrize("lines", [(), (f"Program {BUDGET} invoke [1]", f"Program {BUDGET} success")])
+@pytest.mark.parametrize("payload", [True, False])
+async def test_a_call_without_its_event_is_not_complete_and_stays_open_until_it_is_told(
+    tmp_path: Path, lines: tuple[str, ...], payload: bool
+) -> None:
+    """Not cut by the runtime: a node left the lines out, so that another one, or the same later, may have them."""
+    log, market_id = life()
+    whole = log.transactions[-1]
+    log.transactions[-1] = whole._replace(logs=lines)
+    async with node(tmp_path, ScriptedChain(log)) as here:
+        everything = [
+            Delivery(each.signature, each.slot, webhook_item(each) if payload else None) for each in log.transactions
+        ]
+        await here.indexer.accept(everything, "webhook")
+        await here.work()
+        assert await here.alerts() == ["event_undecodable"]
+        record = await here.store.read(lambda tx: markets.find_record(tx, market_id))
+        assert record is not None
+        assert markets.account_of(record, 0)._replace(bump=0) == log.market(market_id)._replace(bump=0)
+        await finalize(here)
+        assert await here.indexer.letters.retry_all() == Retried(1, 0)
+        assert await ends(here) == [OPEN]
+        log.transactions[-1] = whole
+        assert await here.indexer.letters.retry_all() == Retried(1, 1)
+        assert await ends(here) == [(1, chainlog.INDEXED)]
+        assert await here.value("SELECT count(*) FROM trades") == 1
+        assert await here.alerts() == []

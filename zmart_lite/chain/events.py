@@ -12,13 +12,14 @@ programs, and raise on lines they do not expect. This one believes only what the
 
 from binascii import Error as Base64Error
 from binascii import a2b_base64
+from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from solders.pubkey import Pubkey
 
-from zmart_lite.codec import Codec
+from zmart_lite.codec import Codec, event_name
 from zmart_lite.errors import UndecodableData
 from zmart_lite.models import ChainTransaction, LoggedEvent, ParsedLogs
 
@@ -30,6 +31,28 @@ INVOKE_DEPTHS = {f"[{depth}]": depth for depth in range(1, 65)}
 """Printed depths. The runtime allows 5, 9 with its next limit; the rest is room."""
 ENDED = 0
 FRAMES_KNOWN_MAX = 1_024
+
+INSTRUCTION_OF_EVENT = {
+    "GlobalConfigInitialized": "initialize_global_config",
+    "MarketCreated": "create_market",
+    "ProposalVoteSubmitted": "submit_proposal_vote",
+    "ProposalAggregated": "aggregate_proposal_votes",
+    "ProposalApproved": "approve_proposal",
+    "MarketActivated": "activate_market",
+    "SharesBought": "buy_shares",
+    "SharesSold": "sell_shares",
+    "MarketResolved": "resolve_market",
+    "DisputeInitiated": "initiate_dispute",
+    "DisputeVoteSubmitted": "submit_dispute_vote",
+    "DisputeAggregated": "aggregate_dispute_votes",
+    "MarketFinalized": "finalize_market",
+    "WinningsClaimed": "claim_winnings",
+    "LiquidityWithdrawn": "withdraw_liquidity",
+    "ConfigUpdated": "update_global_config",
+    "ProtocolPauseStatusChanged": "emergency_pause",
+    "MarketCancelled": "cancel_market",
+}
+"""The instruction that emits each event; every instruction emits exactly one."""
 
 _frames_known: dict[str, tuple[str, int]] = {}
 """Lines already taken apart. Nearly all of them repeat, a handful of programs at a handful of depths, and looking one
@@ -47,14 +70,32 @@ class ProgramInstruction(NamedTuple):
 def events_of(codec: Codec, transaction: ChainTransaction) -> ParsedLogs:
     """The program's events in a transaction.
 
-    None, and complete, if it failed, since its data lines describe reverted state. A transaction whose source carried
-    no logs is incomplete.
+    None, and complete, if it failed, since its data lines describe reverted state. Complete means that every call of
+    ours that it makes has its event: a source that carried no logs, or not all of them, has not told everything.
     """
     if transaction.failed:
         return ParsedLogs((), complete=True)
     if transaction.logs is None:
         return ParsedLogs((), complete=False)
-    return parse_logs(codec, transaction.logs)
+    parsed = parse_logs(codec, transaction.logs)
+    if parsed.complete and not _has_all_events(codec, transaction, parsed.events):
+        return parsed._replace(complete=False)
+    return parsed
+
+
+def _has_all_events(codec: Codec, transaction: ChainTransaction, events: Sequence[LoggedEvent]) -> bool:
+    """Whether each call of a known instruction has an event of its kind; one that cannot be decoded may be any."""
+    names = [codec.instruction_by_discriminator(each.data) for each in transaction.instructions]
+    told = [None if each.event is None else INSTRUCTION_OF_EVENT[event_name(each.event)] for each in events]
+    if names == told:
+        return True
+    missing = Counter(name for name in names if name is not None) - Counter(name for name in told if name is not None)
+    return missing.total() <= told.count(None)
+
+
+def is_cut(transaction: ChainTransaction) -> bool:
+    """Whether the runtime itself has cut the logs, so that no node has more of them."""
+    return TRUNCATION_MARK in (transaction.logs or ())
 
 
 def parse_logs(codec: Codec, logs: Sequence[str]) -> ParsedLogs:
@@ -62,6 +103,7 @@ def parse_logs(codec: Codec, logs: Sequence[str]) -> ParsedLogs:
 
     ``complete`` is False where the runtime truncated the logs and where invocations do not add up (an end without a
     beginning, a skipped depth, no end): then events may be missing, but none of those returned is another program's.
+    Whether lines are missing altogether only the calls can tell (:func:`events_of`).
     Data that is not an event of the IDL is kept with the reason, and counts in the numbering.
     """
     own, known = _address_text(codec.program_id), _frames_known.get

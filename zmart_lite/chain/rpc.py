@@ -439,20 +439,39 @@ class Rpc:
         return await self.call("getSignaturesForAddress", params, answers.signatures, confirm=confirm)
 
     async def get_transaction(
-        self, signature: bytes, program_id: bytes, commitment: Commitment = Commitment.CONFIRMED
+        self,
+        signature: bytes,
+        program_id: bytes,
+        commitment: Commitment = Commitment.CONFIRMED,
+        *,
+        is_enough: Callable[[ChainTransaction], bool] = lambda _: True,
     ) -> ChainTransaction | None:
         """The transaction with its instructions for ``program_id``; None where it is not known at that commitment.
 
-        One of a version that is newer than this program is read as far as it is laid out as the known ones are. Raises
+        One of a version that is newer than this program is read as far as it is laid out as the known ones are. An
+        answer that is not enough (without logs, say) counts only if no address has a better one. Raises
         UndecodableData for an answer that does not describe a transaction.
         """
+        best: ChainTransaction | None = None
 
         def read(raw: answers.Raw) -> ChainTransaction | None:
             answer = msgspec.json.decode(raw)
             return None if answer is None else transaction_of_rpc(answer, program_id)
 
-        config = _at(commitment) | {"encoding": "json"}
-        return await self._of_any_version("getTransaction", [str(Signature.from_bytes(signature)), config], read)
+        async def confirm(found: ChainTransaction | None, endpoint: Endpoint, _: float) -> None:
+            nonlocal best
+            is_better = best is None if found is None else is_enough(found)
+            if not is_better:
+                best = found or best
+                raise NodeLacks(f"The RPC node {endpoint.host} does not tell the whole of a transaction.")
+
+        params = [str(Signature.from_bytes(signature)), _at(commitment) | {"encoding": "json"}]
+        try:
+            return await self._of_any_version("getTransaction", params, read, confirm)
+        except NodeLacks:
+            if best is None:
+                raise
+            return best
 
     async def get_block_signatures(
         self, slot: int, commitment: Commitment = Commitment.CONFIRMED
@@ -461,13 +480,15 @@ class Rpc:
         config = _at(commitment) | {"transactionDetails": "signatures", "rewards": False}
         return await self._of_any_version("getBlock", [slot, config], answers.block_signatures)
 
-    async def _of_any_version(self, method: str, params: list[Any], read: Reader[R]) -> R:
+    async def _of_any_version(
+        self, method: str, params: list[Any], read: Reader[R], confirm: Confirm[R] | None = None
+    ) -> R:
         """Ask for transactions up to the version that is known, and, if one is refused as newer, for that version."""
         wanted = TRANSACTION_VERSION_MAX
         while True:
             params[-1]["maxSupportedTransactionVersion"] = wanted
             try:
-                return await self.call(method, params, read)
+                return await self.call(method, params, read, confirm=confirm)
             except RpcRefused as error:
                 newer = version_refused(error.rpc_code, error.message)
                 if newer is None or newer <= wanted:

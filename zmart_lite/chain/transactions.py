@@ -143,7 +143,10 @@ def _resolve(wire: _Transaction, program_id: bytes) -> ChainTransaction:
     if not wire.transaction.signatures:
         raise UndecodableData("a transaction without signatures")
     index = wire.transaction_index if wire.index_within_block is None else wire.index_within_block
-    logs = wire.meta.log_messages
+    instructions, logs = _instructions(wire, program_id), wire.meta.log_messages
+    if not logs and not instructions and wire.meta.inner_instructions is None:
+        # Neither what was called inside is told nor what it wrote: nothing says that the program was not.
+        logs = None
     return ChainTransaction(
         signature_of(wire.transaction.signatures[0]),
         wire.slot,
@@ -151,7 +154,7 @@ def _resolve(wire: _Transaction, program_id: bytes) -> ChainTransaction:
         wire.block_time,
         wire.meta.err is not None,
         None if logs is None else tuple(logs),
-        tuple(_instructions(wire, program_id)),
+        tuple(instructions),
     )
 
 

@@ -10,7 +10,14 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from zmart_lite import models
-from zmart_lite.chain.events import ProgramInstruction, events_of, has_unknown_calls, program_instructions
+from zmart_lite.chain.events import (
+    INSTRUCTION_OF_EVENT,
+    ProgramInstruction,
+    events_of,
+    has_unknown_calls,
+    is_cut,
+    program_instructions,
+)
 from zmart_lite.codec import Codec, event_name
 from zmart_lite.indexer import fold
 from zmart_lite.indexer.configs import ConfigLog
@@ -29,6 +36,10 @@ from zmart_lite.store.state.markets import Record
 
 PART = 2_000
 """Transactions between two looks whether others wait for the database: some 0.2 s."""
+
+CUT = "The runtime truncated this transaction's logs; events may be missing."
+LACKING = "Its logs, as the RPC node tells them, lack the event of a call of the program."
+"""Why a transaction is not complete. What one node lacks another may have: such letters stay open."""
 
 CONFIG_EVENTS = (models.GlobalConfigInitialized, models.ConfigUpdated, models.ProtocolPauseStatusChanged)
 
@@ -117,7 +128,7 @@ class Applier:
                 is_decoded = False
                 self._keep(found, "event", logged.error or "undecodable", logged.event_index, logged.data)
         if not parsed.complete:
-            self._keep(found, "truncated", "The runtime truncated this transaction's logs; events may be missing.")
+            self._keep(found, "truncated", CUT if is_cut(found) else LACKING)
         is_strange = has_unknown_calls(self._codec, found)
         if is_strange:
             self._keep(found, "transaction", "It calls an instruction that this version does not know.")
@@ -335,7 +346,7 @@ def facts_for(codec: Codec, call: ProgramInstruction, event: ChainEvent) -> Mapp
     """The facts for an event from the instruction that emitted it, if it is the one that emits such events and names
     the same market.
     """
-    if fold.INSTRUCTION_OF_EVENT[event_name(event)] != call.name:
+    if INSTRUCTION_OF_EVENT[event_name(event)] != call.name:
         return None
     market_id = getattr(event, "market_id", None)
     if market_id is not None and codec.market_address(market_id) not in call.accounts:

@@ -131,7 +131,7 @@ class Finality:
             return suspect
         try:
             async with gate:
-                found = await self._rpc.get_transaction(suspect.row["signature"], self._codec.program_id)
+                found = await self._writer.fetch(suspect.row["signature"])
         except RpcUnavailable:
             return None
         except (ChainError, UndecodableData) as error:
@@ -200,7 +200,7 @@ class Finality:
         error = "The cluster says that it is final, and does not tell of it."
         try:
             async with gate:
-                found = await self._rpc.get_transaction(signature, self._codec.program_id, Commitment.FINALIZED)
+                found = await self._writer.fetch(signature, Commitment.FINALIZED)
         except RpcUnavailable as failure:
             logger.warning("a delivery cannot be checked yet: %s", failure)
             return None

@@ -18,28 +18,6 @@ TRADES = (models.SharesBought, models.SharesSold)
 NO_KEY = bytes(32)
 NO_HASH = bytes(46)
 
-INSTRUCTION_OF_EVENT = {
-    "GlobalConfigInitialized": "initialize_global_config",
-    "MarketCreated": "create_market",
-    "ProposalVoteSubmitted": "submit_proposal_vote",
-    "ProposalAggregated": "aggregate_proposal_votes",
-    "ProposalApproved": "approve_proposal",
-    "MarketActivated": "activate_market",
-    "SharesBought": "buy_shares",
-    "SharesSold": "sell_shares",
-    "MarketResolved": "resolve_market",
-    "DisputeInitiated": "initiate_dispute",
-    "DisputeVoteSubmitted": "submit_dispute_vote",
-    "DisputeAggregated": "aggregate_dispute_votes",
-    "MarketFinalized": "finalize_market",
-    "WinningsClaimed": "claim_winnings",
-    "LiquidityWithdrawn": "withdraw_liquidity",
-    "ConfigUpdated": "update_global_config",
-    "ProtocolPauseStatusChanged": "emergency_pause",
-    "MarketCancelled": "cancel_market",
-}
-"""The instruction that emits each event; every instruction emits exactly one."""
-
 WITH_FACTS = (models.MarketCreated, models.MarketFinalized, models.GlobalConfigInitialized)
 """The events that leave out what :func:`facts_of` takes from their instructions."""
 

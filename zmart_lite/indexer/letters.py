@@ -2,7 +2,8 @@
 
 A letter that names its transaction is tried from the chain. One that does not holds an item of a delivery as received;
 where this version finds a signature in it, the transaction goes into the inbox. Logs that the runtime truncated are so
-for ever: their letter ends when all that the transaction may have changed has been read from the chain.
+for ever: their letter ends when all that the transaction may have changed has been read from the chain. Logs that a
+node only does not tell whole may be had from another one: their letter stays open until they are.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from zmart_lite.chain.answers import AccountInfo
-from zmart_lite.chain.events import events_of, is_whole
+from zmart_lite.chain.events import events_of, is_cut, is_whole
 from zmart_lite.chain.webhook import parse_payload
 from zmart_lite.errors import RequestError, RpcRefused, RpcUnavailable, UndecodableData
 from zmart_lite.indexer.finality import FETCHES_MAX
@@ -103,7 +104,7 @@ class DeadLetters:
 
     async def _fetch(self, signature: bytes) -> ChainTransaction | None:
         try:
-            return await self._rpc.get_transaction(signature, self._codec.program_id)
+            return await self._writer.fetch(signature)
         except RpcUnavailable:
             raise
         except (RpcRefused, UndecodableData):
@@ -140,7 +141,7 @@ class DeadLetters:
         resolution = None
         if letter["kind"] == "delivery":
             resolution = chainlog.READ_IN_PART
-        elif letter["kind"] == "truncated" and await self._is_read(found):
+        elif letter["kind"] == "truncated" and is_cut(found) and await self._is_read(found):
             resolution = chainlog.ACCOUNTS_READ
 
         def unit(tx: Tx) -> None:

@@ -221,7 +221,7 @@ class Indexer:
         error = "The cluster does not know this transaction."
         try:
             async with gate:
-                found = await self._rpc.get_transaction(row["signature"], self._codec.program_id)
+                found = await self.writer.fetch(row["signature"])
         except (ChainError, UndecodableData) as failure:
             error, counted = str(failure), not isinstance(failure, RpcUnavailable)
             final = isinstance(failure, UndecodableData)
@@ -282,7 +282,7 @@ class Indexer:
 
     async def index_signature(self, signature: bytes, source: str = "relay") -> bool:
         """Fetch a transaction by its signature and index it at once; False if the cluster does not know it yet."""
-        found = await self._rpc.get_transaction(signature, self._codec.program_id)
+        found = await self.writer.fetch(signature)
         if found is None:
             return False
         await self._apply([(found, source)])

@@ -3,8 +3,9 @@
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 
-from zmart_lite.chain.events import events_of
+from zmart_lite.chain.events import events_of, is_whole
 from zmart_lite.chain.rpc import Rpc
 from zmart_lite.codec import Codec
 from zmart_lite.errors import ChainError, StoreUnavailable
@@ -45,6 +46,15 @@ class LogWriter:
         self.missed_slots = range(0)
         self._metrics = metrics
         self._feed_context = feed_context
+
+    async def fetch(self, signature: bytes, commitment: Commitment = Commitment.CONFIRMED) -> ChainTransaction | None:
+        """A transaction as the cluster has it, whole if any of its nodes tells it whole; None if it is not known.
+
+        Raises UndecodableData, and what the RPC raises.
+        """
+        return await self.rpc.get_transaction(
+            signature, self.codec.program_id, commitment, is_enough=partial(is_whole, self.codec)
+        )
 
     async def apply(self, batch: Sequence[Sourced], unchecked: Collection[bytes] = ()) -> Applied:
         """Apply transactions, then settle the order of blocks that hold several of ours.

@@ -253,7 +253,7 @@ UNDECODABLE_MESSAGES = {
     "delivery": "Transactions that were announced could not be had from the cluster.",
     "transaction": "Transactions could not be applied.",
     "event": "Events could not be decoded, or belong to no known market.",
-    "truncated": "The runtime truncated the logs of transactions: events may be missing.",
+    "truncated": "The logs of transactions are truncated or were not told: events are missing.",
     NO_SIGNATURE: "A webhook delivered something without a usable signature.",
 }
 """What the one open alert of each cause says, by its subject."""
