@@ -13,7 +13,7 @@ from zmart_lite.indexer import Indexer, backfill
 from zmart_lite.indexer.backfill import Backfill, Progress
 from zmart_lite.indexer.rebuild import rebuild
 from zmart_lite.indexer.service import IndexerOptions
-from zmart_lite.localnet.context import Fault
+from zmart_lite.localnet.tempers import Temper
 from zmart_lite.ops import ChainClock, Metrics
 from zmart_lite.store.engine.db import Store
 from zmart_lite.store.log import chainlog
@@ -89,7 +89,7 @@ async def test_it_goes_on_where_it_was_interrupted(world: World, store: Store, m
     def fail_third(step: Progress) -> None:
         reads.append(step.done)
         if len(reads) == 2:
-            world.localnet.context.faults.append(Fault("500", 4))
+            world.localnet.context.tempers.add(Temper("500", 4))
 
     with pytest.raises(RpcUnavailable):
         await Backfill(indexer(world, store), fail_third, no_pause).run(0)

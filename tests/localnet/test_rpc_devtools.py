@@ -11,9 +11,10 @@ from solders.pubkey import Pubkey
 from solders.system_program import TransferParams, transfer
 
 from tests.localnet.rpc_harness import CONFIRMED, PROGRAM_ID, SEND, START_TIME, Devnet, running, wire
-from zmart_lite.localnet.devtools import FAULTS, SECONDS_PER_WARP_MAX
+from zmart_lite.localnet.devtools import SECONDS_PER_WARP_MAX
 from zmart_lite.localnet.execution import LOG_TRUNCATED
 from zmart_lite.localnet.runtime import Account
+from zmart_lite.localnet.tempers import TEXTS
 from zmart_lite.models import MarketAccount, MarketState
 
 DAY = 86_400
@@ -175,7 +176,7 @@ async def test_a_hanging_call_ends_with_the_caller(devnet: Devnet) -> None:
 
 async def test_unknown_failures_are_refused(devnet: Devnet) -> None:
     error = await devnet.error("localnet_failNext", {"kind": "earthquake"})
-    assert all(f"`{kind}`" in error["message"] for kind in FAULTS)
+    assert all(f"`{kind}`" in error["message"] for kind in TEXTS)
     assert (await devnet.error("localnet_failNext", {"kind": "500", "methods": "getSlot"}))["code"] == -32602
 
 

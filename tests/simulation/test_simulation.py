@@ -18,7 +18,7 @@ from tests.simulation.node import SimulatedNode, Times
 from tests.simulation.poison import GARBAGE
 from tests.simulation.truth import compare
 from zmart_lite.localnet import Localnet, LocalnetOptions
-from zmart_lite.localnet.context import Fault
+from zmart_lite.localnet.tempers import Temper
 
 pytestmark = pytest.mark.simulation
 
@@ -71,7 +71,7 @@ class Simulation:
         self.deliveries = Deliveries(self.chain, Random(f"{seed}/deliveries"))
         self.node = SimulatedNode(folder, localnet, Random(f"{seed}/node"), Times())
         self.counts: Counter[str] = Counter()
-        self._placed: list[tuple[Fault, int]] = []
+        self._placed: list[Temper] = []
         kinds = [*RPC_FAULTS, *FORGERIES, *EVENTS, *EVENTS, *POISON]
         self.plan = [kind for kind in kinds for _ in range(1 if kind in SLOW else REPEATED)]
         self.random.shuffle(self.plan)
@@ -101,9 +101,8 @@ class Simulation:
     async def _meet(self, kind: str) -> None:
         """Let a planned failure happen."""
         if kind in RPC_FAULTS:
-            fault = Fault(kind, 1 if kind in SLOW else self.random.randint(1, 6), RPC_FAULTS[kind])
-            self._placed.append((fault, fault.calls))
-            self.chain.localnet.context.faults.append(fault)
+            fault = Temper(kind, 1 if kind in SLOW else self.random.randint(1, 6), RPC_FAULTS[kind])
+            self._placed.append(self.chain.localnet.context.tempers.add(fault))
         elif kind in FORGERIES:
             self.deliveries.forge(kind)
         elif kind == "truncated":
@@ -150,14 +149,14 @@ class Simulation:
 
     async def _settle(self) -> None:
         """The failures end, all becomes final, and the node gets the time it needs."""
-        faults = self.chain.localnet.context.faults
+        faults = self.chain.localnet.context.tempers
         for _ in range(ROUNDS_MAX):
             self.chain.ledger.produce_blocks(8)
             await self.node.work(poll=True, finality=True)
             if not faults:
                 break
-        faults.clear()
-        self.counts |= Counter({fault.kind: 1 for fault, calls in self._placed if fault.calls < calls})
+        faults.end()
+        self.counts |= Counter({each.kind: 1 for each in self._placed if each.met})
         self.chain.ledger.truncate_logs(0)
         self.chain.ledger.warp(1)
         await self.node.become_patient()

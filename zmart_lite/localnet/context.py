@@ -1,6 +1,5 @@
 """What every RPC method works on, and the parts of an answer they share."""
 
-from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,16 +9,8 @@ from zmart_lite.codec import Codec
 from zmart_lite.localnet.ledger import Bank, Ledger
 from zmart_lite.localnet.params import MIN_CONTEXT_SLOT_NOT_REACHED, Config, RpcError
 from zmart_lite.localnet.releases import Release
+from zmart_lite.localnet.tempers import Tempers
 from zmart_lite.models import Commitment
-
-
-@dataclass(slots=True)
-class Fault:
-    """A failure that the next calls are to meet; ``methods`` empty: any but localnet_ ones."""
-
-    kind: str
-    calls: int
-    methods: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -31,8 +22,11 @@ class RpcContext:
     faucet: Keypair
     identity: Keypair
     info: dict[str, Any] = field(default_factory=dict)
-    faults: deque[Fault] = field(default_factory=deque)
     airdrops: int = 0
+    tempers: Tempers = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tempers = Tempers(self.ledger)
 
     @property
     def release(self) -> Release:

@@ -1,28 +1,19 @@
 """The ``localnet_`` methods: time travel, snapshots, forks, pauses and failures on demand."""
 
-import asyncio
 from base64 import b64decode
-from collections.abc import Awaitable, Callable
 from typing import Any
-
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
 
 from zmart_lite.codec import Codec
 from zmart_lite.errors import UndecodableData
+from zmart_lite.localnet import tempers
 from zmart_lite.localnet.clock import SLOT_MS
-from zmart_lite.localnet.context import Fault, RpcContext
-from zmart_lite.localnet.distortions import CHANGES, distorter
+from zmart_lite.localnet.context import RpcContext
 from zmart_lite.localnet.ledger import Bank
-from zmart_lite.localnet.params import NODE_UNHEALTHY, Params, invalid, read_pubkey, read_u64
+from zmart_lite.localnet.params import Params, invalid, read_pubkey, read_u64
 from zmart_lite.localnet.runtime import Account
 from zmart_lite.localnet.wire import pubkey_text
 from zmart_lite.models import Commitment, GlobalConfig, MarketAccount, MarketState
 
-PREFIX = "localnet_"
-FAULTS_MAX = 64
-FAULT_CALLS_MAX = 100_000
-FAULT_HANG_S = 600
 SECONDS_PER_WARP_MAX = 100 * 365 * 86_400
 PROPOSAL_PERIOD_S = 86_400
 DISPUTE_VOTING_PERIOD_S = 3 * 86_400
@@ -169,97 +160,11 @@ def truncate_logs(context: RpcContext, params: Params) -> Any:
 
 
 def fail_next(context: RpcContext, params: Params) -> Any:
-    """``{calls?, kind, methods?}``: so many HTTP requests fail that way. ``{kind: null}`` forgets all that wait."""
-    config = params.config(0)
-    if config.get("kind") is None:
-        context.faults.clear()
-        return 0
-    kind = config.choice("kind", sorted(FAULTS), "429")
-    calls = config.u64("calls")
-    methods = config.get("methods") or []
-    if not isinstance(methods, list) or not all(isinstance(each, str) for each in methods):
-        raise invalid("Invalid params: `methods` is a list of method names")
-    if len(context.faults) >= FAULTS_MAX:
-        raise invalid(f"at most {FAULTS_MAX} failures can wait")
-    context.faults.append(Fault(kind, min(1 if calls is None else calls, FAULT_CALLS_MAX), frozenset(methods)))
-    return len(context.faults)
+    return tempers.fail_next(context.tempers, params)
 
 
-def take_fault(context: RpcContext, methods: frozenset[str]) -> str | None:
-    """The failure that a request with these methods meets, counted down; None for none."""
-    if any(name.startswith(PREFIX) for name in methods):
-        return None
-    for fault in context.faults:
-        if not fault.methods or fault.methods & methods:
-            fault.calls -= 1
-            if fault.calls <= 0:
-                context.faults.remove(fault)
-            return fault.kind
-    return None
-
-
-async def _too_many(_request: Request, _answer: Callable[[], bytes]) -> Response:
-    body = b'{"jsonrpc":"2.0","error":{"code":429,"message":"Too many requests for a specific RPC call"},"id":null}'
-    return Response(body, 429, {"Retry-After": "1"}, "application/json")
-
-
-async def _server_error(_request: Request, _answer: Callable[[], bytes]) -> Response:
-    return PlainTextResponse("Internal Server Error", 500)
-
-
-async def _unavailable(_request: Request, _answer: Callable[[], bytes]) -> Response:
-    return PlainTextResponse("Service Unavailable", 503)
-
-
-async def _malformed(_request: Request, _answer: Callable[[], bytes]) -> Response:
-    return Response(b'{"jsonrpc":"2.0","result":', 200, media_type="application/json")
-
-
-async def _behind(_request: Request, _answer: Callable[[], bytes]) -> Response:
-    body = (
-        f'{{"jsonrpc":"2.0","error":{{"code":{NODE_UNHEALTHY},"message":"Node is behind by 42 slots",'
-        f'"data":{{"numSlotsBehind":42}}}},"id":1}}'
-    )
-    return Response(body.encode(), 200, media_type="application/json")
-
-
-async def _timeout(request: Request, _answer: Callable[[], bytes]) -> Response:
-    """Answer nothing until the caller gives up."""
-    await _until_gone(request)
-    return Response(status_code=504)
-
-
-async def _lost_answer(request: Request, answer: Callable[[], bytes]) -> Response:
-    """Do what was asked and lose the answer: the case in which a transaction lands and its sender cannot know."""
-    answer()
-    await _until_gone(request)
-    return Response(status_code=504)
-
-
-async def _until_gone(request: Request) -> None:
-    try:
-        async with asyncio.timeout(FAULT_HANG_S):
-            while (await request.receive())["type"] != "http.disconnect":
-                pass
-    except TimeoutError:
-        return
-
-
-FAULTS: dict[str, Callable[[Request, Callable[[], bytes]], Awaitable[Response]]] = {
-    "429": _too_many,
-    "500": _server_error,
-    "503": _unavailable,
-    "behind": _behind,
-    "lost_answer": _lost_answer,
-    "malformed": _malformed,
-    "timeout": _timeout,
-    **{kind: distorter(change) for kind, change in CHANGES.items()},
-}
-
-
-async def inject(kind: str, request: Request, answer: Callable[[], bytes]) -> Response:
-    """Answer with that failure."""
-    return await FAULTS[kind](request, answer)
+def temper(context: RpcContext, params: Params) -> Any:
+    return tempers.temper(context.tempers, params)
 
 
 def info(context: RpcContext, _params: Params) -> Any:
@@ -278,6 +183,7 @@ METHODS = {
     "localnet_revert": revert,
     "localnet_setAccount": set_account,
     "localnet_snapshot": snapshot,
+    "localnet_temper": temper,
     "localnet_truncateLogs": truncate_logs,
     "localnet_warp": warp,
 }

@@ -10,7 +10,8 @@ All methods are synchronous and belong to the event loop's thread. How to follow
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -29,6 +30,8 @@ from zmart_lite.models import Commitment
 BLOCKHASH_AGE_MAX = 150
 """A transaction may name a blockhash for this many blocks after the one that made it."""
 SNAPSHOTS_MAX = 64
+BLOCKS_BEHIND_MAX = 64
+"""How far :meth:`Ledger.looking_back` reaches."""
 BLOCKS_PER_CALL_MAX = 10_000
 TRUNCATED_LOG_BYTES = 200
 """The log cap while truncation is on: invoke and instruction lines fit, an event does not, a success line does."""
@@ -132,6 +135,7 @@ class Ledger:
         self._truncate_left = 0
         self._block_callbacks: dict[Commitment, list[Callable[[Block], None]]] = {level: [] for level in Commitment}
         self._transaction_callbacks: list[Callable[[LandedTransaction, frozenset[bytes]], None]] = []
+        self._behind = 0
         self._slot_callbacks: list[Callable[[int, int, int], None]] = []
         self._rollback_callbacks: list[Callable[[frozenset[bytes], Commitment], None]] = []
         saved = journal.load() if journal is not None else None
@@ -180,14 +184,23 @@ class Ledger:
 
     def height_at(self, commitment: Commitment) -> int:
         """Height of the newest block at that commitment; the open block counts as processed."""
-        height = self._open.height
+        height = max(self._open.height - self._behind, 1)
         if commitment is Commitment.PROCESSED:
             return height
         lag = self.options.confirmed_lag if commitment is Commitment.CONFIRMED else self.options.finalized_lag
         return max(height - lag, min(self._floor, height - 1))
 
+    @contextmanager
+    def looking_back(self, blocks: int) -> Iterator[None]:
+        """Within it, reading shows the chain of so many blocks ago. Nothing may be written, nor be waited for."""
+        self._behind = min(blocks, BLOCKS_BEHIND_MAX)
+        try:
+            yield
+        finally:
+            self._behind = 0
+
     def bank(self, commitment: Commitment) -> Bank:
-        if commitment is Commitment.PROCESSED:
+        if commitment is Commitment.PROCESSED and not self._behind:
             block = self._open
             return Bank(block.slot, block.height, block.time, block.previous_blockhash, block.height - 1, self)
         sealed = self.history.block_at_height(self.height_at(commitment))
@@ -335,7 +348,7 @@ class Ledger:
 
     def _forget_old_versions(self) -> None:
         kept = [snapshot.height for snapshot in self._snapshots.values()]
-        self.accounts.forget_through(min([self.height_at(Commitment.FINALIZED), *kept]))
+        self.accounts.forget_through(min([self.height_at(Commitment.FINALIZED) - BLOCKS_BEHIND_MAX, *kept]))
 
     def warp(self, seconds: int) -> None:
         """Move time forward and make blocks until all that was there is final. Raises :class:`LedgerRefused`."""

@@ -267,7 +267,7 @@ def get_signature_statuses(context: RpcContext, params: Params) -> Any:
     bank = context.ledger.bank(Commitment.PROCESSED)
     oldest = 0 if whole_history else bank.height - BLOCKHASH_AGE_MAX
     found = (context.ledger.history.find(signature) for signature in signatures)
-    rows = [_status_row(context, landed) if landed and landed.height >= oldest else None for landed in found]
+    rows = [_status_row(context, each) if each and oldest <= each.height <= bank.height else None for each in found]
     return with_context(bank, rows)
 
 

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
-from zmart_lite.localnet import devtools, jsonrpc, methods_accounts, methods_chain, methods_transactions
+from zmart_lite.localnet import devtools, jsonrpc, methods_accounts, methods_chain, methods_transactions, tempers
 from zmart_lite.localnet.access import Access, AccessMiddleware, is_json
 from zmart_lite.localnet.context import RpcContext
 from zmart_lite.localnet.params import Params
@@ -51,7 +51,7 @@ class Rpc:
         if method is None:
             raise jsonrpc.unknown_method()
         # Only the developers' methods take their one object without a list around it.
-        named = isinstance(params, dict) and name.startswith(devtools.PREFIX)
+        named = isinstance(params, dict) and name.startswith(tempers.PREFIX)
         return method(self._context, Params([params]) if named else jsonrpc.positional(params))
 
 
@@ -75,9 +75,10 @@ def build_app(
         body = await _read_body(request)
         if body is None:
             return PlainTextResponse("Request body is too large\n", 413)
-        fault = devtools.take_fault(context, frozenset(jsonrpc.calls_in(body))) if context.faults else None
-        if fault is not None:
-            return await devtools.inject(fault, request, lambda: rpc.answer(body))
+        provider = request.path_params.get("name", "")
+        met = context.tempers.take(frozenset(jsonrpc.calls_in(body)), provider) if context.tempers else []
+        if met:
+            return await context.tempers.respond(request, body, met, lambda: rpc.answer(body))
         return Response(rpc.answer(body), media_type="application/json; charset=utf-8")
 
     async def health(_request: Request) -> Response:
@@ -85,8 +86,10 @@ def build_app(
 
     own = [
         Route("/", handle, methods=["POST"]),
+        Route("/provider/{name}", handle, methods=["POST"]),
         Route("/health", health, methods=["GET"]),
         WebSocketRoute("/", pubsub.serve),
+        WebSocketRoute("/provider/{name}", pubsub.serve),
     ]
     return Starlette(routes=[*own, *routes], middleware=[Middleware(AccessMiddleware, access=access)])
 
