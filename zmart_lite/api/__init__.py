@@ -114,6 +114,7 @@ def make_table(*, embedded_devnet: bool = False) -> RouteTable:
 
 def create_app(parts: ApiParts) -> NodeApplication:
     """The ASGI application of a node whose parts are at work: a Starlette application, for HTTP and WebSockets."""
+    pages_static.read_all()
     app = NodeApplication(make_table(embedded_devnet=parts.config.embedded_devnet))
     app.attach(make_api(parts))
     return app

@@ -1,6 +1,5 @@
 """Files as they are sent: read once, with their ETag, and only those of a known type."""
 
-from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +16,6 @@ MEDIA_TYPES = {
 }
 CACHE_CONTROL = b"no-cache"
 """Kept, but asked for each time: a new version of the node never runs with parts of the old page."""
-FILES_CACHED = 256
 
 
 class Shipped(NamedTuple):
@@ -28,17 +26,34 @@ class Shipped(NamedTuple):
     media_type: str
 
 
-@lru_cache(maxsize=FILES_CACHED)
-def _load(path: Path, _changed_ns: int) -> Shipped:
-    body = path.read_bytes()
-    return Shipped(body, etag_of(body), MEDIA_TYPES[path.suffix])
+_read: dict[Path, tuple[int, Shipped]] = {}
+"""What was read, with the file's time. There are as many entries as files are shipped."""
 
 
 def load(path: Path) -> Shipped:
-    """The file, read again only when it has changed. Raises NotFound for what is no file of a known type."""
-    if path.suffix not in MEDIA_TYPES or not path.is_file():
+    """The file, read again only when it has changed; one that was read stays when it vanishes from the disk.
+
+    Raises NotFound for what is no file of a known type.
+    """
+    known = _read.get(path)
+    if path.suffix not in MEDIA_TYPES:
         raise NotFound("There is no such file.")
-    return _load(path, path.stat().st_mtime_ns)
+    try:
+        changed_ns = path.stat().st_mtime_ns
+        if known is None or known[0] != changed_ns:
+            body = path.read_bytes()
+            known = _read[path] = (changed_ns, Shipped(body, etag_of(body), MEDIA_TYPES[path.suffix]))
+    except OSError as error:
+        if known is None:
+            raise NotFound("There is no such file.") from error
+    return known[1]
+
+
+def load_all(folder: Path) -> None:
+    """Read every file of a known type below ``folder``, so that later nothing depends on the disk."""
+    for path in folder.rglob("*"):
+        if path.suffix in MEDIA_TYPES and path.is_file():
+            load(path)
 
 
 class FileAnswer:

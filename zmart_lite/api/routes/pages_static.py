@@ -1,12 +1,13 @@
 """The built-in page, the files it is made of, and Swagger UI: only what is shipped, nothing from elsewhere."""
 
 import re
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 from zmart_lite.api.contract.endpoints import Endpoint, Stream
 from zmart_lite.api.contract.request import Request
-from zmart_lite.api.http.files import FileAnswer, load
+from zmart_lite.api.http.files import FileAnswer, load, load_all
 from zmart_lite.errors import NotFound
 from zmart_lite.resources import find
 
@@ -23,23 +24,23 @@ SWAGGER_FILES = frozenset({"swagger-ui.css", "swagger-ui-bundle.js"})
 
 async def page(_request: Request, _: object) -> Stream:
     """The built-in page; its views are told apart behind the #."""
-    return Stream(FileAnswer(load(find("static/index.html")), PAGE_POLICY))
+    return Stream(FileAnswer(load(_static_folder() / "index.html"), PAGE_POLICY))
 
 
 async def static_file(request: Request, _: object) -> Stream:
     segments = tuple(request.params.values())
     if not all(SEGMENT.fullmatch(segment) for segment in segments):
         raise NotFound("There is no such file.")
-    return Stream(FileAnswer(load(find("static").joinpath(*segments)), PAGE_POLICY))
+    return Stream(FileAnswer(load(_static_folder().joinpath(*segments)), PAGE_POLICY))
 
 
 async def icon(_request: Request, _: object) -> Stream:
     """What browsers ask for by themselves, whichever page they show."""
-    return Stream(FileAnswer(load(find("static/icon.svg")), PAGE_POLICY))
+    return Stream(FileAnswer(load(_static_folder() / "icon.svg"), PAGE_POLICY))
 
 
 async def docs(_request: Request, _: object) -> Stream:
-    return Stream(FileAnswer(load(find("static/docs.html")), DOCS_POLICY))
+    return Stream(FileAnswer(load(_static_folder() / "docs.html"), DOCS_POLICY))
 
 
 async def docs_file(request: Request, _: object) -> Stream:
@@ -49,6 +50,19 @@ async def docs_file(request: Request, _: object) -> Stream:
     return Stream(FileAnswer(load(_swagger_folder() / name), DOCS_POLICY))
 
 
+def read_all() -> None:
+    """Have everything that is served in memory: whoever cleans the disk while a node runs does not empty its page."""
+    load_all(_static_folder())
+    for name in SWAGGER_FILES:
+        load(_swagger_folder() / name)
+
+
+@cache
+def _static_folder() -> Path:
+    return find("static")
+
+
+@cache
 def _swagger_folder() -> Path:
     """Where the package keeps Swagger UI; found without importing it, and with it the web frameworks it serves."""
     spec = find_spec(SWAGGER_PACKAGE)
