@@ -13,10 +13,10 @@ VENV := .venv
 PY := $(VENV)/bin/python
 NODE := $(VENV)/bin/zmart-lite
 PIP := $(PY) -m pip --quiet --disable-pip-version-check
-SOURCES := $(shell find zmart_lite static -type f -not -name '*.pyc' 2>/dev/null) schema.sql zmart.toml
+SOURCES := $(shell find zmart_lite release static -type f -not -name '*.pyc' 2>/dev/null) schema.sql zmart.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format bench simulate build lock clean
+.PHONY: help run demo test check format bench simulate build package lock clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -48,8 +48,15 @@ simulate: $(VENV)/.installed-dev ## the node under seeded faults: make simulate 
 
 build: dist/zmart-lite ## one executable file, dist/zmart-lite
 
-dist/zmart-lite: $(VENV)/.installed-dev build.spec $(SOURCES)
-	$(PY) -m PyInstaller --noconfirm --log-level WARN build.spec
+dist/zmart-lite: build/program/.made
+	$(PY) -m release file
+
+build/program/.made: $(VENV)/.installed-dev build.spec $(SOURCES)
+	$(PY) -m PyInstaller --noconfirm --log-level WARN --distpath build/program build.spec
+	@touch $@
+
+package: build/program/.made ## the program as dist/*.tar.gz
+	$(PY) -m release archive
 
 lock: $(VENV)/.installed-dev ## newest versions that pyproject.toml allows, written to requirements.lock
 	$(PIP) install --upgrade --upgrade-strategy eager --editable '.[dev,postgres]'

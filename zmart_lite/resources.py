@@ -1,7 +1,7 @@
 """Finds the files that are shipped with the code: schema.sql, static/, zmart.toml, the IDL, migrations.
 
-They lie at the top of the repository (where people read them) or inside the package. A wheel and the frozen binary hold
-the former in ``_shipped``. Nothing is ever written beside them: in the binary that folder vanishes at exit.
+They lie at the top of the repository (where people read them) or inside the package. A wheel and the built program hold
+the former in ``_shipped``. Nothing is ever written beside them: an installation belongs to root.
 """
 
 from pathlib import Path, PurePosixPath
