@@ -65,6 +65,12 @@ def test_batches_are_bounded() -> None:
     assert asked([one] * (BATCH_MAX + 1))["error"]["code"] == -32600
 
 
+def test_the_answers_of_a_batch_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jsonrpc, "BATCH_BYTES_MAX", 10)
+    first, second = asked([{"jsonrpc": "2.0", "id": number, "method": "echo"} for number in (1, 2)])
+    assert (first["result"], second["error"]["code"], second["id"]) == (None, -32603, 2)
+
+
 def test_the_methods_of_a_body_are_found() -> None:
     assert jsonrpc.calls_in(b'[{"method":"a"},{"method":5},7,{"method":"b"}]') == ["a", "b"]
     assert jsonrpc.calls_in(b'{"method":"a"}') == ["a"]

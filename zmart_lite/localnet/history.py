@@ -93,6 +93,16 @@ class History:
         first = bisect_left(self._slots, start)
         return self._slots[first : min(bisect_right(self._slots, end), first + limit)]
 
+    def block_at_or_before(self, slot: int) -> Block | None:
+        """The last block that is kept up to a slot."""
+        at = bisect_right(self._slots, slot)
+        return self._blocks[self._slots[at - 1]] if at else None
+
+    def block_after(self, slot: int) -> Block | None:
+        """The first block that is kept after a slot."""
+        at = bisect_right(self._slots, slot)
+        return self._blocks[self._slots[at]] if at < len(self._slots) else None
+
     def blocks(self) -> Iterator[Block]:
         return iter(self._blocks.values())
 

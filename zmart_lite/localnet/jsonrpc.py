@@ -4,16 +4,27 @@ A call without ``id`` is a notification and is never answered, not even with an 
 that has one, its answer carries it, so that nobody waits for ever.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
 
 from zmart_lite.localnet.ledger import LedgerRefused
-from zmart_lite.localnet.params import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR, Params, RpcError
+from zmart_lite.localnet.params import (
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    METHOD_NOT_FOUND,
+    PARSE_ERROR,
+    Params,
+    RpcError,
+)
 
 Call = Callable[[str, Any], Any]
 """Runs a method by its name and ``params`` as they came; raises :class:`RpcError` or :class:`LedgerRefused`."""
+
+BATCH_BYTES_MAX = 32 * 1024 * 1024
+"""Once the answers of a batch are longer, no further call of it is run: a leader schedule alone takes 3 MB."""
 
 _MEMBERS = frozenset({"jsonrpc", "method", "params", "id"})
 
@@ -31,8 +42,22 @@ def answer(body: bytes, call: Call, batch_max: int) -> bytes:
         return b"" if found is None else encode(found)
     if not 0 < len(request) <= batch_max:
         return encode(failure(None, _invalid_request()))
-    answers = [found for each in request if (found := _answer_one(each, call)) is not None]
-    return encode(answers) if answers else b""
+    answers = list(_answer_batch(request, call))
+    return b"[" + b",".join(answers) + b"]" if answers else b""
+
+
+def _answer_batch(requests: list[Any], call: Call) -> Iterator[bytes]:
+    size = 0
+    for each in requests:
+        found = _answer_one(each, call if size <= BATCH_BYTES_MAX else _too_long)
+        if found is not None:
+            encoded = encode(found)
+            size += len(encoded)
+            yield encoded
+
+
+def _too_long(_name: str, _params: Any) -> Any:
+    raise RpcError(INTERNAL_ERROR, "the answers of this batch are too long: ask in several requests")
 
 
 def calls_in(body: bytes) -> list[str]:

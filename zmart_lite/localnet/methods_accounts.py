@@ -25,7 +25,7 @@ def get_account_info(context: RpcContext, params: Params) -> Any:
     bank = context.bank(config)
     form = AccountForm.of(config)
     account = bank.account(key)
-    return with_context(bank, None if account is None else account_json(account, form))
+    return with_context(bank, None if account is None else account_json(key, account, form, bank.account))
 
 
 def get_multiple_accounts(context: RpcContext, params: Params) -> Any:
@@ -33,8 +33,9 @@ def get_multiple_accounts(context: RpcContext, params: Params) -> Any:
     config = params.config(1)
     bank = context.bank(config)
     form = AccountForm.of(config, "base64")
-    found = (bank.account(key) for key in keys)
-    return with_context(bank, [None if account is None else account_json(account, form) for account in found])
+    found = ((key, bank.account(key)) for key in keys)
+    rows = [None if account is None else account_json(key, account, form, bank.account) for key, account in found]
+    return with_context(bank, rows)
 
 
 def get_program_accounts(context: RpcContext, params: Params) -> Any:
@@ -43,7 +44,7 @@ def get_program_accounts(context: RpcContext, params: Params) -> Any:
     form = AccountForm.of(config)
     filters = AccountFilters.of(config)
     rows = [
-        {"account": account_json(account, form), "pubkey": pubkey_text(key)}
+        {"account": account_json(key, account, form, bank.account), "pubkey": pubkey_text(key)}
         for key, account in bank.owned_by(program_id)
         if filters.accept(account)
     ]

@@ -1,4 +1,4 @@
-"""RPC methods about slots, blocks, time and the node itself."""
+"""RPC methods about slots, blocks and time."""
 
 from typing import Any
 
@@ -32,23 +32,14 @@ from zmart_lite.models import Commitment
 BLOCKS_RANGE_MAX = 500_000
 PRIORITIZATION_BLOCKS = 150
 PRIORITIZATION_KEYS_MAX = 128
-PERFORMANCE_SAMPLES_MAX = 720
 
 
 def get_health(_context: RpcContext, _params: Params) -> Any:
     return "ok"
 
 
-def get_version(context: RpcContext, _params: Params) -> Any:
-    return {"feature-set": 3_604_001_754, "solana-core": context.release.version}
-
-
 def get_genesis_hash(context: RpcContext, _params: Params) -> Any:
     return str(Hash(context.ledger.genesis_hash))
-
-
-def get_identity(context: RpcContext, _params: Params) -> Any:
-    return {"identity": str(context.identity.pubkey())}
 
 
 def get_slot(context: RpcContext, params: Params) -> Any:
@@ -233,55 +224,21 @@ def _lowest_price(context: RpcContext, block: Block, keys: frozenset[bytes]) -> 
     return max([lowest or 0, *by_key.values()])
 
 
-def get_vote_accounts(_context: RpcContext, _params: Params) -> Any:
-    return {"current": [], "delinquent": []}
-
-
-def get_cluster_nodes(context: RpcContext, _params: Params) -> Any:
-    rpc, pubsub = (str(context.info.get(name, "")).rpartition("/")[2] for name in ("rpc", "pubsub"))
-    client = {"clientId": "Agave"} if context.release.has(4, 0) else {}
-    return [
-        client
-        | {
-            "featureSet": 3_604_001_754,
-            "gossip": None,
-            "pubkey": str(context.identity.pubkey()),
-            "pubsub": pubsub,
-            "rpc": rpc,
-            "shredVersion": 1,
-            "tpu": None,
-            "version": context.release.version,
-        }
-    ]
-
-
-def get_supply(context: RpcContext, params: Params) -> Any:
-    bank = context.bank(params.config(0))
-    total = sum(account.lamports for _key, account in context.ledger.accounts.items())
-    value = {"circulating": total, "nonCirculating": 0, "nonCirculatingAccounts": [], "total": total}
-    return with_context(bank, value)
-
-
 METHODS = {
     "getBlock": get_block,
     "getBlockHeight": get_block_height,
     "getBlockTime": get_block_time,
     "getBlocks": get_blocks,
     "getBlocksWithLimit": get_blocks_with_limit,
-    "getClusterNodes": get_cluster_nodes,
     "getEpochInfo": get_epoch_info,
     "getEpochSchedule": get_epoch_schedule,
     "getFirstAvailableBlock": get_first_available_block,
     "getGenesisHash": get_genesis_hash,
     "getHealth": get_health,
-    "getIdentity": get_identity,
     "getLatestBlockhash": get_latest_blockhash,
     "getRecentPrioritizationFees": get_recent_prioritization_fees,
     "getSlot": get_slot,
-    "getSupply": get_supply,
     "getTransactionCount": get_transaction_count,
-    "getVersion": get_version,
-    "getVoteAccounts": get_vote_accounts,
     "isBlockhashValid": is_blockhash_valid,
     "minimumLedgerSlot": get_first_available_block,
 }

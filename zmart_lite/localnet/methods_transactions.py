@@ -39,6 +39,7 @@ from zmart_lite.localnet.params import (
     read_text,
 )
 from zmart_lite.localnet.records import LandedTransaction, TransactionErr
+from zmart_lite.localnet.runtime import Account
 from zmart_lite.localnet.transactions import (
     TRANSACTION_BYTES_MAX,
     TRANSACTION_ONE_BYTES_MAX,
@@ -222,8 +223,13 @@ def _simulated_accounts(config: Config, bank: Bank, simulated: _Simulated) -> li
     if simulated.err is not None or simulated.outcome is None:
         return [None] * len(keys)
     touched = simulated.outcome.accounts
-    found = (touched.get(key) or bank.account(key) for key in keys)
-    return [account_json(each, form) if each is not None and each.lamports else None for each in found]
+
+    def load(key: bytes) -> Account | None:
+        found = touched.get(key) or bank.account(key)
+        return found if found is not None and found.lamports else None
+
+    found = ((key, load(key)) for key in keys)
+    return [None if account is None else account_json(key, account, form, load) for key, account in found]
 
 
 def request_airdrop(context: RpcContext, params: Params) -> Any:

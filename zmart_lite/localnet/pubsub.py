@@ -19,7 +19,7 @@ from zmart_lite.localnet.clock import CLOCK_ID
 from zmart_lite.localnet.context import RpcContext
 from zmart_lite.localnet.ledger import Bank
 from zmart_lite.localnet.methods_accounts import AccountFilters
-from zmart_lite.localnet.methods_chain import get_version
+from zmart_lite.localnet.methods_cluster import get_version
 from zmart_lite.localnet.params import (
     INTERNAL_ERROR,
     Params,
@@ -320,10 +320,10 @@ class Pubsub:
             watchers = self._wanted("account", key, commitment)
             account = bank.account(key) or Account()
             for subscription in watchers:
-                _notify_account(subscription, bank.slot, account, None)
+                _notify_account(subscription, bank, key, account)
             for subscription in self._wanted("program", account.owner, commitment):
                 if subscription.filters is None or subscription.filters.accept(account):
-                    _notify_account(subscription, bank.slot, account, key)
+                    _notify_account(subscription, bank, key, account)
 
     def _tell_logs(self, landed: LandedTransaction, commitment: Commitment) -> None:
         for key in (None, *landed.account_keys):
@@ -344,13 +344,15 @@ class Pubsub:
         self._remove(subscription)
 
 
-def _notify_account(subscription: _Subscription, slot: int, account: Account, key: bytes | None) -> None:
+def _notify_account(subscription: _Subscription, bank: Bank, key: bytes, account: Account) -> None:
     try:
-        shape = account_json(account, subscription.form)
+        shape = account_json(key, account, subscription.form, bank.account)
     except RpcError:
         # Data too long for base58: a cluster then sends this text in place of it.
-        shape = account_json(account, AccountForm("base64")) | {"data": "error: data too large for bs58 encoding"}
-    subscription.notify_at(slot, shape if key is None else {"account": shape, "pubkey": pubkey_text(key)})
+        shape = account_json(key, account, AccountForm("base64"), bank.account)
+        shape |= {"data": "error: data too large for bs58 encoding"}
+    of_program = subscription.kind == "program"
+    subscription.notify_at(bank.slot, {"account": shape, "pubkey": pubkey_text(key)} if of_program else shape)
 
 
 def _block_stats(block: Block) -> dict[str, int]:

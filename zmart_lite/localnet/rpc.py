@@ -14,7 +14,16 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
-from zmart_lite.localnet import devtools, jsonrpc, methods_accounts, methods_chain, methods_transactions, tempers
+from zmart_lite.localnet import (
+    devtools,
+    jsonrpc,
+    methods_accounts,
+    methods_chain,
+    methods_cluster,
+    methods_tokens,
+    methods_transactions,
+    tempers,
+)
 from zmart_lite.localnet.access import Access, AccessMiddleware, is_json
 from zmart_lite.localnet.context import RpcContext
 from zmart_lite.localnet.params import Params
@@ -30,6 +39,8 @@ Method = Callable[[RpcContext, Params], Any]
 METHODS: Mapping[str, Method] = {
     **methods_accounts.METHODS,
     **methods_chain.METHODS,
+    **methods_cluster.METHODS,
+    **methods_tokens.METHODS,
     **methods_transactions.METHODS,
     **devtools.METHODS,
 }

@@ -11,8 +11,10 @@ from solders.signature import Signature
 from zmart_lite.localnet.execution import Layout, lay_out
 from zmart_lite.localnet.params import INVALID_REQUEST, Config, RpcError, encode_base58, invalid
 from zmart_lite.localnet.parsed import parse_instruction
+from zmart_lite.localnet.parsed_accounts import parse_account
 from zmart_lite.localnet.records import InnerInstruction, LandedTransaction, TransactionErr, TransactionMeta
 from zmart_lite.localnet.runtime import Account
+from zmart_lite.localnet.tokens import Load
 from zmart_lite.localnet.transactions import MessageV1, Transaction, TransactionConfig
 
 RENT_EPOCH_EXEMPT = (1 << 64) - 1
@@ -46,10 +48,14 @@ def pubkey_text(key: bytes) -> str:
     return str(Pubkey(key))
 
 
-def account_json(account: Account, form: AccountForm) -> dict[str, Any]:
-    """A ``UiAccount``. Raises :class:`RpcError` for base58 of more than 128 bytes."""
+def account_json(key: bytes, account: Account, form: AccountForm, load: Load) -> dict[str, Any]:
+    """A ``UiAccount``. ``load`` finds what ``jsonParsed`` needs besides, the mint of a token account.
+
+    Raises :class:`RpcError` for base58 of more than 128 bytes.
+    """
+    parsed = parse_account(key, account, load) if form.encoding == "jsonParsed" else None
     return {
-        "data": _account_data(account.data, form),
+        "data": _account_data(account.data, form) if parsed is None else parsed,
         "executable": account.executable,
         "lamports": account.lamports,
         "owner": pubkey_text(account.owner),
@@ -72,7 +78,7 @@ def _account_data(data: bytes, form: AccountForm) -> Any:
         case "base64+zstd":
             return [b64encode(_stored_zstd(data)).decode(), "base64+zstd"]
         case _:
-            # Nothing here is of a type that the cluster parses; such accounts come back as base64.
+            # What is asked for as jsonParsed and cannot be parsed comes as base64.
             return [b64encode(data).decode(), "base64"]
 
 
