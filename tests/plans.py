@@ -42,6 +42,10 @@ WHOLE_DATABASE = "Reconciliation and rebuilding go through every account, and ar
 WHOLE_MARKET = "All of one market, for a job that works on all of it."
 
 ALLOWED = (
+    (
+        r"UPDATE markets SET incomplete_slot = \? WHERE needs_resync = 1",
+        "After the chain was found to be behind the log.",
+    ),
     (r"SELECT \* FROM alerts WHERE status IN \('open', 'acknowledged'\)", OPEN_ALERTS),
     (r"SELECT \* FROM intents WHERE status IN \('planned', 'sent'\)", "What is unsettled is settled in minutes."),
     (r"SELECT t\.market, SUM.* FROM trades t CROSS JOIN markets m WHERE t\.traded_at >= \?", DAY),

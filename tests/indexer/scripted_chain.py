@@ -37,6 +37,8 @@ class ScriptedChain:
     moved: dict[bytes, int] = field(default_factory=dict)
     failures: dict[str, list[Exception]] = field(default_factory=dict)
     account_slot: int | None = None
+    has_blocks: bool = True
+    """Whether it has the blocks of all times, so that what it does not know is not there."""
     asked: Counter[str] = field(default_factory=Counter)
 
     def _ask(self, method: str) -> None:
@@ -91,6 +93,10 @@ class ScriptedChain:
     def _status(self, slot: int) -> SignatureStatus:
         final = slot <= self.finalized_slot
         return SignatureStatus(slot, Commitment.FINALIZED if final else Commitment.CONFIRMED, None)
+
+    async def is_absent(self, signature: bytes, slot: int) -> bool:
+        self._ask("is_absent")
+        return self.has_blocks and all(each.signature != signature for each in self.landed)
 
     async def get_account(self, address: bytes, commitment: Commitment = Commitment.CONFIRMED) -> AccountInfo | None:
         self._ask("get_account")

@@ -148,3 +148,40 @@ async def test_the_job_tries_dead_letters_again(world: World) -> None:
     assert await rows(world, "SELECT * FROM dead_letters WHERE resolved_ms IS NULL") == []
     assert (await world.record(market_id))["state"] == MarketState.ACTIVE
     await agree(world)
+
+
+async def test_a_trade_and_a_position_that_only_the_log_has_are_undone(world: World) -> None:
+    """A revert that nobody noticed: its trade is final in the log, and the chain has grown past it."""
+    market_id = await world.active_market(1)
+    await world.buy(market_id, 1, outcome=True)
+    snapshot = world.localnet.ledger.snapshot()
+    await world.buy(market_id, 2, outcome=False)
+    await execute(world, "UPDATE transactions SET finality = 2")
+    world.localnet.ledger.revert(snapshot)
+    world.localnet.ledger.produce_blocks(100)
+    done = await world.indexer.reconciler.run()
+    assert (done.undone, done.differences, done.remaining) == (1, 0, 0)
+    assert done.is_sound
+    assert len(await rows(world, "SELECT * FROM trades")) == len(await rows(world, "SELECT * FROM positions")) == 1
+    await agree(world)
+
+
+async def test_the_verdict_is_that_of_comparing_once_more(world: World) -> None:
+    """What cannot be corrected is said to differ still, and its alert stays until it does not."""
+    market_id = await world.active_market(1)
+    await execute(
+        world, "UPDATE markets SET total_volume = '00000000000000000005', baseline_slot = 2000, baseline = x'00'"
+    )
+    slot = (await rows(world, "SELECT slot FROM markets"))[0]["slot"]
+    await execute(world, "UPDATE markets SET baseline_slot = ?", slot + 100)
+    job = Reconciliation(world.store, world.indexer)
+    for params in ({}, {"market_id": market_id}):
+        summary = await job.run(params)
+        assert (summary.done, summary.failed) == (0, 1)
+        (alert,) = await rows(world, "SELECT * FROM alerts WHERE alert_type = 'state_discrepancy'")
+        assert (alert["subject"], alert["severity"], alert["status"]) == (market_id.hex(), "HIGH", "open")
+    world.localnet.ledger.produce_blocks(200)
+    assert [(await job.run({})).failed for _ in range(2)] == [0, 0]
+    (alert,) = await rows(world, "SELECT * FROM alerts WHERE alert_type = 'state_discrepancy'")
+    assert alert["status"] == "resolved"
+    await agree(world)

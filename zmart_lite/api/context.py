@@ -31,7 +31,13 @@ class JobHooks(Protocol):
     async def views(self) -> list[JobView]: ...
 
     async def run(
-        self, name: str, *, market_id: bytes | None = None, dry_run: bool = False, from_slot: int | None = None
+        self,
+        name: str,
+        *,
+        market_id: bytes | None = None,
+        dry_run: bool = False,
+        from_slot: int | None = None,
+        deep: bool = False,
     ) -> int:
         """Start a job now and return its run's id; raises Conflict ``already_running``."""
 

@@ -45,9 +45,15 @@ class JobAdapter:
         return await self._runner.views()
 
     async def run(
-        self, name: str, *, market_id: bytes | None = None, dry_run: bool = False, from_slot: int | None = None
+        self,
+        name: str,
+        *,
+        market_id: bytes | None = None,
+        dry_run: bool = False,
+        from_slot: int | None = None,
+        deep: bool = False,
     ) -> int:
-        params: dict[str, object] = {"dry_run": dry_run}
+        params: dict[str, object] = {"dry_run": dry_run, "deep": deep}
         if market_id is not None:
             params["market_id"] = market_id
         if from_slot is not None:

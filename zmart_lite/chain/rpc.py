@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Container, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -69,6 +70,8 @@ TRANSACTION_VERSION_MAX = 1
 """The highest version whose layout is known. What the cluster has above it is asked for once it was refused."""
 ADDRESSES_MAX = 10
 """RPC addresses one Rpc may be given."""
+SLOTS_AHEAD_MAX = 150
+"""By how much what is true may be ahead of a node that answers: about a minute."""
 GENESIS_METHOD = "getGenesisHash"
 PROOF_S = 600.0
 """How long an address that answered for the right cluster is believed to go on doing so."""
@@ -505,6 +508,28 @@ class Rpc:
             params = [chunk, {"searchTransactionHistory": search_history}]
             found += await self.call("getSignatureStatuses", params, answers.statuses(len(chunk)))
         return found
+
+    async def is_absent(self, signature: bytes, slot: int) -> bool:
+        """Whether a transaction is proven not to be in ``slot``: no address knows it, though one of them has the blocks
+        of that time. Addresses that do not answer say nothing.
+        """
+        text = str(Signature.from_bytes(signature))
+        deadline, is_proven = self.monotonic() + self.policy.deadline_s, False
+        with self._guard():
+            for endpoint in self._endpoints:
+                try:
+                    params = [[text], {"searchTransactionHistory": True}]
+                    ask = partial(self._attempt, endpoint, deadline=deadline)
+                    statuses = await ask("getSignatureStatuses", params, answers.statuses(1))
+                    if statuses[0] is not None:
+                        return False
+                    first = await ask("getFirstAvailableBlock", [], answers.plain(int))
+                    tip = await ask("getSlot", [_at(Commitment.CONFIRMED)], answers.plain(int))
+                except (RpcRefused, RpcUnavailable):
+                    continue
+                # What is just ahead of a node it may only not have seen yet.
+                is_proven |= first <= slot and not tip < slot <= tip + SLOTS_AHEAD_MAX
+        return is_proven
 
     # Transactions
 

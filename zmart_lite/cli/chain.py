@@ -4,12 +4,12 @@ What changes the database works on it directly while no node runs, and through t
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from string import hexdigits
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 from solders.pubkey import Pubkey
@@ -30,6 +30,7 @@ from zmart_lite.indexer.letters import Retried
 from zmart_lite.indexer.rebuild import Rebuilt, rebuild
 from zmart_lite.indexer.reconcile import Reconciled
 from zmart_lite.indexer.service import IndexerOptions
+from zmart_lite.jobs.reconcile import summary_of
 from zmart_lite.jobs.webhook import wanted_webhook
 from zmart_lite.ops import ChainClock, Metrics
 from zmart_lite.store.engine.db import Store, wall_clock_ms
@@ -37,6 +38,7 @@ from zmart_lite.store.publishing.messages import FeedContext
 from zmart_lite.store.views.rows import RowSettings
 
 Load = Callable[[Path | None], Config]
+Command = Callable[..., None]
 T = TypeVar("T")
 
 MARKET_ID_DIGITS = 64
@@ -83,21 +85,7 @@ def add_commands(main: click.Group, load: Load) -> None:
             tried, resolved = run["found"], run["done"]
         click.echo(f"{tried} dead letters tried, {resolved} resolved.")
 
-    @main.command("reconcile")
-    @click.argument("market_id", required=False)
-    @url_option
-    @click.pass_obj
-    def reconcile_command(config_path: Path | None, market_id: str | None, url: str | None) -> None:
-        """Compare the database with the accounts on chain and correct it: everything, or the market with this id."""
-        config, key = load(config_path), None if market_id is None else _market_id(market_id)
-        try:
-            done = asyncio.run(_reconcile(config, key))
-            accounts, corrected, left = done.accounts, done.differences + done.discovered, done.skipped
-        except DatabaseInUse:
-            run = run_job_beside(config, url, "reconcile", {} if market_id is None else {"market_id": market_id})
-            accounts, corrected, left = run["found"], run["done"], run["skipped"]
-        click.echo(f"{accounts} accounts compared, {corrected} differences corrected, {left} markets left for later.")
-
+    _add_reconcile(main, load, url_option)
     database = main.commands["db"]
     assert isinstance(database, click.Group)  # noqa: S101 - made by cli.database
 
@@ -119,6 +107,37 @@ def add_commands(main: click.Group, load: Load) -> None:
             _tell_rebuilt(done.markets, len(lines), lines)
 
     _add_webhook_commands(main, load)
+
+
+def _add_reconcile(main: click.Group, load: Load, url_option: Callable[[Command], Command]) -> None:
+    @main.command("reconcile")
+    @click.argument("market_id", required=False)
+    @click.option("--deep", is_flag=True, help="Ask for the slot and finality of every transaction again first.")
+    @url_option
+    @click.pass_obj
+    def reconcile_command(config_path: Path | None, market_id: str | None, deep: bool, url: str | None) -> None:
+        """Compare the database with the accounts on chain and correct it: everything, or the market with this id.
+
+        Exit code 1 if anything differs even then, or could not be compared.
+        """
+        config, key = load(config_path), None if market_id is None else _market_id(market_id)
+        if deep and key is not None:
+            raise StartupError("--deep is for everything; leave the market's id out.")
+        try:
+            summary = summary_of(asyncio.run(_reconcile(config, key, deep)))._asdict()
+        except DatabaseInUse:
+            params = {"deep": True} if deep else {} if market_id is None else {"market_id": market_id}
+            summary = run_job_beside(config, url, "reconcile", params)
+        _tell_reconciled(summary)
+
+
+def _tell_reconciled(summary: Mapping[str, Any]) -> None:
+    found, done, failed, left = (summary[key] for key in ("found", "done", "failed", "skipped"))
+    click.echo(f"{found} accounts compared, {done} differences corrected, {left} markets left for later.")
+    if failed:
+        click.echo(f"{failed} markets differ even now, or cannot be read: see the alerts, then try reconcile --deep.")
+    if failed or left:
+        raise SystemExit(1)
 
 
 def _tell_rebuilt(markets: int, different: int, lines: list[str]) -> None:
@@ -193,11 +212,13 @@ def _market_id(text: str) -> bytes:
     return bytes.fromhex(text)
 
 
-async def _reconcile(config: Config, market_id: bytes | None) -> Reconciled:
+async def _reconcile(config: Config, market_id: bytes | None, deep: bool) -> Reconciled:
     async with _opened(config) as (indexer, _):
         await _on_chain(indexer, config)
-        reconciler = indexer.reconciler
-        return await (reconciler.run() if market_id is None else reconciler.run_market(market_id))
+        if market_id is not None:
+            return await indexer.reconciler.run_market(market_id)
+        with Bars() as bars:
+            return await indexer.reconciler.run(deep=deep, on_progress=partial(bars.show, "transactions"))
 
 
 async def _rebuild(config: Config) -> Rebuilt:

@@ -17,7 +17,7 @@ from zmart_lite.codec import Codec
 from zmart_lite.errors import ChainError, RpcUnavailable, UndecodableData
 from zmart_lite.indexer.accounts import Accounts
 from zmart_lite.indexer.apply import facts_for
-from zmart_lite.indexer.writer import LogWriter
+from zmart_lite.indexer.writer import ORDERED_SLOT, LogWriter
 from zmart_lite.models import ChainTransaction, Commitment
 from zmart_lite.store.engine.db import Row, Tx
 from zmart_lite.store.log import chainlog
@@ -288,16 +288,20 @@ class Finality:
             before = rows[-1]["id"]
         slot = await self._rpc.get_slot(Commitment.CONFIRMED)
         async with self._writer.lock:
-            await self._writer.refold(lambda tx: self._forget_future(tx, slot))
+            await self._writer.refold(lambda tx: forget_future(tx, self._codec.program_id, slot))
         return retracted
 
-    def _forget_future(self, tx: Tx, slot: int) -> LogChange:
-        """Drop what was read at later slots than the chain has now: these slots come again with other contents."""
-        chainlog.lower_cursor(tx, self._codec.program_id, slot)
-        markets.forget_config_readings(tx, slot)
-        keys = markets.list_baselines_after(tx, slot)
-        markets.forget_baselines(tx, keys, slot + 1)
-        return LogChange(frozenset(keys))
+
+def forget_future(tx: Tx, program_id: bytes, slot: int) -> LogChange:
+    """Drop what was read at later slots than the chain has: these slots come yet, with other contents."""
+    chainlog.lower_cursor(tx, program_id, slot)
+    chainlog.lower_meta(tx, ORDERED_SLOT, slot)
+    chainlog.lower_meta(tx, markets.CONFIG_INCOMPLETE_SLOT, slot)
+    markets.forget_config_readings(tx, slot)
+    markets.lower_incomplete(tx, slot)
+    keys = markets.list_baselines_after(tx, slot)
+    markets.forget_baselines(tx, keys, slot + 1)
+    return LogChange(frozenset(keys))
 
 
 def logged_in(codec: Codec, found: ChainTransaction) -> list[Logged]:

@@ -1,7 +1,9 @@
 """Compares the database with the accounts on chain, field by field, and puts right what differs.
 
 A difference may only mean that an event is still on its way. So before anything counts as one, the market's own history
-is read and indexed, and the accounts are read again. What differs then is recorded, corrected from the chain, alerted.
+is read and indexed, and the accounts are read again. What differs then may be the log's fault: its transactions are
+asked for again, and those that the chain has elsewhere or not at all are undone. What still differs is recorded,
+corrected from the chain and alerted. The verdict is that of comparing once more after all this.
 """
 
 import logging
@@ -13,6 +15,7 @@ from zmart_lite.chain.rpc import AccountInfo, Memcmp
 from zmart_lite.errors import RpcRefused, UndecodableData
 from zmart_lite.indexer.accounts import POSITION_MARKET_OFFSET, Accounts, Difference, compare, positions_by_address
 from zmart_lite.indexer.history import enter_history
+from zmart_lite.indexer.recheck import OnProgress, Recheck
 from zmart_lite.indexer.writer import LogWriter
 from zmart_lite.models import ChainAccount, GlobalConfig, MarketAccount, UserPosition
 from zmart_lite.ops.metrics import Metrics
@@ -34,8 +37,9 @@ FIELDS_SHOWN_MAX = 20
 
 
 class Reconciled(NamedTuple):
-    """What a run came to: accounts compared, fields that differed, markets found on chain only, left for later, and
-    markets with an account that is none of the IDL's.
+    """What a run came to: accounts compared, fields that were corrected, markets found on chain only, markets left for
+    later because they changed meanwhile, markets with an account that is none of the IDL's, transactions of the log
+    that were undone, and markets that differ even now.
     """
 
     accounts: int = 0
@@ -43,6 +47,13 @@ class Reconciled(NamedTuple):
     discovered: int = 0
     skipped: int = 0
     unreadable: int = 0
+    undone: int = 0
+    remaining: int = 0
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether everything was compared, and is as on chain."""
+        return not (self.skipped or self.unreadable or self.remaining)
 
     def plus(self, other: "Reconciled") -> "Reconciled":
         return Reconciled(*(one + two for one, two in zip(self, other, strict=True)))
@@ -57,6 +68,7 @@ class Reconciler:
         self,
         writer: LogWriter,
         accounts: Accounts,
+        recheck: Recheck,
         metrics: Metrics,
         drain: Callable[[], Awaitable[None]],
         *,
@@ -67,16 +79,23 @@ class Reconciler:
         self._store, self._codec, self._rpc = writer.store, writer.codec, writer.rpc
         self._start_slot = start_slot
         self._accounts = accounts
+        self._recheck = recheck
         self._metrics = metrics
         self._drain = drain
         self._batch_size = batch_size
 
-    async def run(self) -> Reconciled:
-        """Everything: the config, markets that only the chain knows, every market and every position.
+    async def run(self, *, deep: bool = False, on_progress: OnProgress = lambda _done, _total: None) -> Reconciled:
+        """Everything: the config, markets that only the chain knows, every market and every position. ``deep``: first
+        every transaction of the log is asked for again, of which ``on_progress`` is told.
 
         Raises what the RPC raises; what was compared until then stays corrected.
         """
-        done = await self._reconcile_config()
+        rechecked = await self._recheck.undo_future()
+        if deep:
+            rechecked = rechecked.plus(await self._recheck.run(on_progress))
+        if rechecked.undone:
+            await self._drain()
+        done = Reconciled(undone=rechecked.undone).plus(await self._reconcile_config())
         done = done.plus(Reconciled(discovered=await self._discover()))
         suspects: dict[bytes, None] = {}
         done = done.plus(await self._compare_markets(suspects))
@@ -104,7 +123,8 @@ class Reconciler:
             await self._drain()
             await self._accounts.resync_flagged()
             return Reconciled(accounts=1, discovered=1)
-        return await self._settle(market_id)
+        rechecked = await self._recheck.undo_future()
+        return Reconciled(undone=rechecked.undone).plus(await self._settle(market_id))
 
     # The config
 
@@ -237,27 +257,59 @@ class Reconciler:
     # Settling
 
     async def _settle(self, market_id: bytes) -> Reconciled:
-        """Index what is on its way, look again, and correct what still differs."""
+        """Index what is on its way, look again, correct what still differs, and look once more."""
+        try:
+            differs = await self._differs_still(market_id)
+            if not differs:
+                return await self._leave(market_id, skipped=differs is None)
+            undone = (await self._recheck.run_market(market_id)).undone
+            corrected: list[Difference] = []
+            if not undone or await self._differs_still(market_id):
+                corrected = await self._accounts.resync(market_id)
+            differs = await self._differs_still(market_id)
+        except UndecodableData as error:
+            logger.error("the accounts of market %s cannot be read: %s", market_id.hex(), error)
+            return Reconciled(accounts=1, unreadable=1)
+        done = Reconciled(1, len(corrected), skipped=int(differs is None), undone=undone, remaining=int(bool(differs)))
+        if differs:
+            await self._tell_remaining(market_id)
+        elif corrected:
+            await self._alert(market_id.hex(), corrected)
+        else:
+            await self._leave(market_id, skipped=differs is None)
+        return done
+
+    async def _leave(self, market_id: bytes, *, skipped: bool) -> Reconciled:
+        """Nothing is to be corrected; what was wrong before is over unless the market could not be compared."""
+        if not skipped:
+            await self._resolve(market_id.hex())
+        return Reconciled(accounts=1, skipped=int(skipped))
+
+    async def _differs_still(self, market_id: bytes) -> bool | None:
+        """Whether a market differs from the chain though all of its history is in; None if it changes all the time.
+
+        Raises UndecodableData and what the RPC raises.
+        """
         address = self._codec.market_address(market_id)
         for _ in range(LOOKS_MAX):
             await self._fetch_history(address)
             await self._drain()
+            before = await self._place(market_id)
+            if not await self._any_differs(market_id):
+                return False
+            await self._fetch_history(address)
+            await self._drain()
             info = await self._rpc.get_account(address)
-            record = await self._store.read(lambda tx: markets.find_record(tx, market_id))
-            if record is None or info is None or record["slot"] <= info.slot:
-                break
-        else:
-            return Reconciled(skipped=1)
-        try:
-            differences = await self._accounts.resync(market_id) if await self._any_differs(market_id) else []
-        except UndecodableData as error:
-            logger.error("the accounts of market %s cannot be read: %s", market_id.hex(), error)
-            return Reconciled(accounts=1, unreadable=1)
-        if differences:
-            await self._alert(market_id.hex(), differences)
-        else:
-            await self._resolve(market_id.hex())
-        return Reconciled(accounts=1, differences=len(differences))
+            after = await self._place(market_id)
+            # A node that is behind the log tells what was, which is no difference.
+            if before == after and (info is None or after[0] <= info.slot):
+                return True
+        return None
+
+    async def _place(self, market_id: bytes) -> tuple[int, int | None]:
+        """How far the log has brought a market: slot and transaction of its last event."""
+        record = await self._store.read(lambda tx: markets.find_record(tx, market_id))
+        return (0, None) if record is None else (record["slot"], record["last_transaction"])
 
     async def _any_differs(self, market_id: bytes) -> bool:
         """Whether a market or one of its positions is not as on chain. Raises UndecodableData."""
@@ -285,6 +337,11 @@ class Reconciler:
         await self._store.write(
             lambda tx: messages.raise_alert(tx, ALERT, severity, text, subject=subject, data={"fields": fields})
         )
+
+    async def _tell_remaining(self, market_id: bytes) -> None:
+        text = "The market differs from the chain, and could not be corrected: see the log, then `reconcile --deep`."
+        subject = market_id.hex()
+        await self._store.write(lambda tx: messages.raise_alert(tx, ALERT, "HIGH", text, subject=subject))
 
     async def _tell_unreadable(self, count: int) -> None:
         if not count:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from zmart_lite.chain.events import events_of
-from zmart_lite.chain.rpc import ACCOUNTS_PER_CALL_MAX, SIGNATURES_PER_PAGE_MAX, Rpc
+from zmart_lite.chain.rpc import ACCOUNTS_PER_CALL_MAX, SIGNATURES_PER_PAGE_MAX, SLOTS_AHEAD_MAX, Rpc
 from zmart_lite.chain.webhook import parse_payload
 from zmart_lite.codec import Codec
 from zmart_lite.config import Config
@@ -20,6 +20,7 @@ from zmart_lite.indexer.apply import Applied, Sourced
 from zmart_lite.indexer.finality import FETCHES_MAX, Finality
 from zmart_lite.indexer.letters import DeadLetters
 from zmart_lite.indexer.poller import PollResult, poll
+from zmart_lite.indexer.recheck import Recheck
 from zmart_lite.indexer.reconcile import Reconciler
 from zmart_lite.indexer.writer import LogWriter
 from zmart_lite.models import ChainTransaction, GlobalConfig
@@ -36,8 +37,6 @@ logger = logging.getLogger(__name__)
 WEBHOOK_SLOTS = 40
 """How far behind the tip a webhook may be before what it did not bring counts as missed: some 16 s."""
 HINTS_WAITING_MAX = 1_000
-SLOTS_AHEAD_MAX = 150
-"""How far a delivery may be ahead of the node we ask: about a minute."""
 RETRY_S_MAX = 60
 UNAVAILABLE_RETRY_S = 5
 """Pause of a delivery while the cluster cannot be asked. That says nothing about the delivery, so it is no attempt."""
@@ -123,6 +122,7 @@ class Indexer:
         self.reconciler = Reconciler(
             self.writer,
             self._accounts,
+            Recheck(self.writer, self._finality.retract),
             metrics,
             self.drain,
             batch_size=options.accounts_per_call,

@@ -1,9 +1,11 @@
 """The job that compares the database with the chain's accounts, and tries again what could not be indexed."""
 
+from functools import partial
+
 from zmart_lite.errors import ChainError
 from zmart_lite.indexer import Indexer
 from zmart_lite.indexer.reconcile import Reconciled
-from zmart_lite.jobs.runner import Params, Summary
+from zmart_lite.jobs.runner import Params, Summary, tell_progress
 from zmart_lite.store.engine.db import Store
 from zmart_lite.store.log import chainlog
 
@@ -12,18 +14,20 @@ LETTERS_MAX = 50
 
 
 class Reconciliation:
-    """``params`` may name one market by ``market_id``."""
+    """``params`` may name one market by ``market_id``, or ask for every transaction of the log again by ``deep``."""
 
     def __init__(self, store: Store, indexer: Indexer) -> None:
         self._store, self._indexer = store, indexer
 
     async def run(self, params: Params) -> Summary:
-        """Accounts compared, fields corrected, left for the next run. Raises what the RPC raises."""
+        """As :func:`summary_of`, with the dead letters that came through. Raises what the RPC raises."""
         market_id = params.get("market_id")
         if market_id is not None:
-            return _summary(await self._indexer.reconciler.run_market(market_id), 0)
+            return summary_of(await self._indexer.reconciler.run_market(market_id))
         retried = await self._retry_letters()
-        return _summary(await self._indexer.reconciler.run(), retried)
+        told = partial(tell_progress, "transactions")
+        done = await self._indexer.reconciler.run(deep=bool(params.get("deep")), on_progress=told)
+        return summary_of(done).plus(done=retried)
 
     async def _retry_letters(self) -> int:
         """Try transactions again that the cluster did not know or could not tell of; how many came through."""
@@ -37,5 +41,7 @@ class Reconciliation:
         return resolved
 
 
-def _summary(done: Reconciled, retried: int) -> Summary:
-    return Summary(done.accounts, done.differences + done.discovered + retried, done.unreadable, done.skipped)
+def summary_of(done: Reconciled) -> Summary:
+    """Accounts compared; what was corrected; markets that differ even now or cannot be read; those left for later."""
+    corrected = done.differences + done.discovered + done.undone
+    return Summary(done.accounts, corrected, done.unreadable + done.remaining, done.skipped)

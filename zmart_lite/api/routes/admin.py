@@ -194,6 +194,7 @@ class RunFields(MayGiveReason):
     market_id: MarketRef | None = field(market_ref, None, help="Only this market (aggregate, monitor, reconcile).")
     dry_run: bool = field(boolean, False, help="Only tell what would be done (aggregate, monitor).")
     from_slot: int | None = field(integer(0, SLOT_MAX), None, help="First slot to read (backfill).")
+    deep: bool = field(boolean, False, help="Ask for every transaction's slot and finality again (reconcile).")
 
 
 async def run_job(request: Request, fields: RunFields) -> Reply:
@@ -204,9 +205,12 @@ async def run_job(request: Request, fields: RunFields) -> Reply:
         raise ValidationFailed([("market_id", f"{job.name} does not work on one market")])
     if fields.from_slot is not None and job.name != FROM_A_SLOT:
         raise ValidationFailed([("from_slot", f"{job.name} does not begin at a slot")])
+    if fields.deep and (job.name != "reconcile" or fields.market_id is not None):
+        raise ValidationFailed([("deep", "only reconcile, and only of everything, can be deep")])
     market_id = await _market_to_run(request, job.name, fields.market_id)
-    more = {} if fields.from_slot is None else {"from_slot": fields.from_slot}
-    run_id = await request.parts.jobs.run(job.name, market_id=market_id, dry_run=fields.dry_run, **more)
+    run_id = await request.parts.jobs.run(
+        job.name, market_id=market_id, dry_run=fields.dry_run, from_slot=fields.from_slot, deep=fields.deep
+    )
     return Reply({"success": True, "job": job.name, "run_id": run_id}, 202)
 
 

@@ -295,12 +295,43 @@ def list_unfinalized(tx: Tx, slot_max: int, limit: int, after: tuple[int, int] =
 def list_newest(tx: Tx, before_id: int, limit: int) -> list[Row]:
     """Transactions by descending arrival, from before ``before_id``."""
     return tx.all(
-        "SELECT id, signature, slot FROM transactions WHERE id < ? ORDER BY id DESC LIMIT ?", (before_id, limit)
+        "SELECT id, signature, slot, finality FROM transactions WHERE id < ? ORDER BY id DESC LIMIT ?",
+        (before_id, limit),
     )
+
+
+def list_after_slot(tx: Tx, slot: int, limit: int) -> list[Row]:
+    """Transactions of later slots than ``slot``, final or not."""
+    return tx.all(
+        "SELECT id, signature, slot, finality FROM transactions WHERE slot > ? ORDER BY slot, id LIMIT ?", (slot, limit)
+    )
+
+
+def list_market_transactions(tx: Tx, market_id: bytes, limit: int) -> list[Row]:
+    """The transactions of a market's newest events, as many as ``limit``."""
+    market = tx.value("SELECT id FROM markets WHERE market_id = ?", (market_id,))
+    newest = "SELECT transaction_id FROM event_log WHERE market = ? ORDER BY slot DESC, index_in_block DESC, id DESC"
+    found = [row[0] for row in tx.all(f"{newest} LIMIT ?", (market, limit))]
+    rows: list[Row] = []
+    for start in range(0, len(found), VALUES_PER_QUERY_MAX):
+        part = found[start : start + VALUES_PER_QUERY_MAX]
+        marks = ", ".join("?" * len(part))
+        rows += tx.all(f"SELECT id, signature, slot, finality FROM transactions WHERE id IN ({marks})", part)
+    return list({row["id"]: row for row in rows}.values())
+
+
+def count_transactions(tx: Tx) -> int:
+    """About how many transactions the log has: keys are given once, and few are taken out."""
+    return cast(int, tx.value("SELECT coalesce(max(id), 0) FROM transactions"))
 
 
 def set_finalized(tx: Tx, transaction_ids: Sequence[int]) -> None:
     tx.execute_many("UPDATE transactions SET finality = 2 WHERE id = ?", [(i,) for i in transaction_ids])
+
+
+def set_confirmed(tx: Tx, transaction_ids: Sequence[int]) -> None:
+    """Take back that these transactions are final."""
+    tx.execute_many("UPDATE transactions SET finality = 1 WHERE id = ?", [(i,) for i in transaction_ids])
 
 
 def set_checked(tx: Tx, transaction_ids: Sequence[int]) -> None:
@@ -502,6 +533,12 @@ def last_indexed_slot(tx: Tx) -> int:
 
 def find_meta(tx: Tx, key: str) -> str | None:
     return cast(str | None, tx.value("SELECT value FROM meta WHERE key = ?", (key,)))
+
+
+def lower_meta(tx: Tx, key: str, slot: int) -> None:
+    """A slot that is noted under a key, to at most ``slot``."""
+    if int(find_meta(tx, key) or 0) > slot:
+        set_meta(tx, key, str(slot))
 
 
 def set_meta(tx: Tx, key: str, value: str) -> None:

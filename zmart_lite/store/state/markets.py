@@ -391,6 +391,11 @@ def list_baselines_after(tx: Tx, slot: int) -> list[int]:
     return [row["id"] for row in tx.all("SELECT id FROM markets WHERE baseline_slot > ?", (slot,))]
 
 
+def lower_incomplete(tx: Tx, slot: int) -> None:
+    """No account has to be read as of a later slot than ``slot``."""
+    tx.execute("UPDATE markets SET incomplete_slot = ? WHERE needs_resync = 1 AND incomplete_slot > ?", (slot, slot))
+
+
 # The global config
 
 _CONFIG_COLUMNS = tuple(field for field in GlobalConfig._fields if field != "reserved")
@@ -471,6 +476,11 @@ def unflag_config(tx: Tx) -> None:
 def forget_configs(tx: Tx, slot: int) -> None:
     """Drop the versions that events from ``slot`` on made, so that they can be folded again."""
     tx.execute("DELETE FROM configs WHERE event_id IS NOT NULL AND slot >= ?", (slot,))
+
+
+def has_config_after(tx: Tx, slot: int) -> bool:
+    """Whether the config's account was read at a later slot than ``slot``."""
+    return tx.one("SELECT 1 FROM configs WHERE event_id IS NULL AND slot > ? LIMIT 1", (slot,)) is not None
 
 
 def forget_config_readings(tx: Tx, slot: int) -> None:
