@@ -93,5 +93,5 @@ async def test_version_one(api: str) -> None:
         if api >= "4.2":
             assert "result" in answer
         else:
-            assert answer["error"]["message"].startswith("failed to deserialize VersionedTransaction")
+            assert answer["error"]["message"].startswith("failed to deserialize solana_transaction::versioned")
         assert await devnet.call("sendTransaction", wire(devnet.transaction(parts[0])), SEND)

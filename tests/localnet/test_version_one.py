@@ -109,18 +109,22 @@ async def test_it_may_be_longer_than_a_packet_in_base64(devnet: Devnet) -> None:
     signature = await send(devnet, memo(3_700), **ENOUGH | {"units": 1_400_000})
     assert (await devnet.call("getTransaction", signature, NEWEST))["meta"]["err"] is None
     error = await refusal(devnet, memo(4_000), **ENOUGH)
-    assert error["message"].startswith("decoded VersionedTransaction too large: 4")
-    assert error["message"].endswith("(max: 4096 bytes)")
+    assert error["message"].startswith(
+        "base64 encoded solana_transaction::versioned::VersionedTransaction too large: 5"
+    )
+    assert error["message"].endswith("(max: encoded/raw 5464/4096)")
     long = version_one.signed([devnet.alice], [memo(1_200)], bytes(32), **ENOUGH)
     error = await devnet.error("sendTransaction", encode_base58(long))
-    assert error["message"].endswith("(max: 1232 bytes)")
+    assert error["message"].endswith("(max: encoded/raw 1683/1232)")
 
 
 async def test_what_is_beyond_its_limits_is_refused(devnet: Devnet) -> None:
     error = await refusal(devnet, to_bob(devnet), heap=1_000, **ENOUGH)
     assert (error["code"], "failed to sanitize" in error["message"]) == (-32602, True)
     error = await devnet.error("sendTransaction", b64encode(b"\x81" + bytes(30)).decode(), SEND)
-    assert error["message"].startswith("failed to deserialize VersionedTransaction: it ends after 31 bytes")
+    assert error["message"].startswith(
+        "failed to deserialize solana_transaction::versioned::VersionedTransaction: it ends after 31 bytes"
+    )
     whole = version_one.signed([devnet.alice], [to_bob(devnet)], bytes(32), **ENOUGH)
     wrong = b64encode(whole[:-1] + bytes([whole[-1] ^ 1])).decode()
     assert (await devnet.error("sendTransaction", wrong, SEND))["data"]["err"] == "SignatureFailure"

@@ -24,6 +24,7 @@ from zmart_lite.localnet.wire import (
     account_keys_json,
     meta_json,
     signature_text,
+    simple_meta_json,
     transaction_json,
     version_json,
 )
@@ -117,22 +118,25 @@ def get_block(context: RpcContext, params: Params) -> Any:
     }
     if details == "signatures":
         shape["signatures"] = [signature_text(landed.signature) for landed in block.transactions]
-    elif details != "none":
-        shape["transactions"] = [_block_row(landed, details, encoding, version) for landed in block.transactions]
-    if config.flag("rewards", default=True):
+    rewards = config.flag("rewards", default=True)
+    if details in ("full", "accounts"):
+        form = details, encoding, rewards
+        shape["transactions"] = [_block_row(landed, form, version) for landed in block.transactions]
+    if rewards:
         shape["rewards"] = []
     return shape
 
 
-def _block_row(landed: LandedTransaction, details: str, encoding: str, version: int | None) -> dict[str, Any]:
+def _block_row(landed: LandedTransaction, form: tuple[str, str, bool], version: int | None) -> dict[str, Any]:
+    """``form``: how much of it, in which encoding, with rewards or not."""
+    details, encoding, rewards = form
     check_version(landed, version)
-    meta = meta_json(landed, encoding)
     if details == "accounts":
         keys = account_keys_json(lay_out(landed.transaction.message))
         body: Any = {"accountKeys": keys, "signatures": [str(each) for each in landed.transaction.signatures]}
-        kept = ("err", "fee", "postBalances", "postTokenBalances", "preBalances", "preTokenBalances", "status")
-        meta = {name: meta[name] for name in kept}
+        meta = simple_meta_json(landed, rewards=rewards)
     else:
+        meta = meta_json(landed, encoding, rewards=rewards)
         body = transaction_json(landed.transaction, encoding)
     row = {"meta": meta, "transaction": body}
     return row if version is None else row | {"version": version_json(landed.transaction)}

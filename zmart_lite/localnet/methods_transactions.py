@@ -54,6 +54,7 @@ from zmart_lite.localnet.wire import (
     AccountForm,
     account_json,
     inner_instructions_json,
+    loaded_addresses_json,
     meta_json,
     signature_text,
     status_json,
@@ -64,7 +65,6 @@ from zmart_lite.models import Commitment
 
 STATUSES_MAX = 256
 SIGNATURES_MAX = 1_000
-SIMULATION_ACCOUNTS_MAX = 64
 AIRDROP_UNITS_BASE = 1_000
 """Each airdrop asks for another compute-unit limit from here up, so that two equal ones have different signatures."""
 AIRDROP_UNITS_SPAN = 1_000_000
@@ -75,19 +75,41 @@ _DECODERS: dict[str, Callable[[str], bytes]] = {
 }
 
 
+_LETTERS_MAX = {
+    ("base58", TRANSACTION_BYTES_MAX): 1_683,
+    ("base64", TRANSACTION_BYTES_MAX): 1_644,
+    ("base64", TRANSACTION_ONE_BYTES_MAX): 5_464,
+}
+"""How long the text of so many bytes is at most."""
+TRANSACTION_TYPE = "solana_transaction::versioned::VersionedTransaction"
+MESSAGE_TYPE = "solana_message::versions::VersionedMessage"
+
+
+def _is_version_one(text: str) -> bool:
+    try:
+        return b64decode(text[:4], validate=True)[:1] >= bytes([VERSION_ONE])
+    except ValueError:
+        return False
+
+
 def decode_wire(text: str, encoding: str, what: str) -> bytes:
     """Raises :class:`RpcError` where the text is not in that encoding, or longer than its version may be.
 
-    More than a packet is taken in base64 alone, whose first letters tell the version.
+    More than a packet is taken in base64 alone, whose first letters tell the version. ``what`` is the name of the
+    cluster's type, which its errors tell.
     """
     if encoding not in _DECODERS:
         raise invalid(f"unsupported encoding: {encoding}. Supported encodings: base58, base64")
+    large = encoding == "base64" and _is_version_one(text)
+    bytes_max = TRANSACTION_ONE_BYTES_MAX if large else TRANSACTION_BYTES_MAX
+    letters_max = _LETTERS_MAX[encoding, bytes_max]
+    if len(text) > letters_max:
+        limits = f"max: encoded/raw {letters_max}/{bytes_max}"
+        raise invalid(f"{encoding} encoded {what} too large: {len(text)} bytes ({limits})")
     try:
         data = _DECODERS[encoding](text)
     except ValueError as exc:
         raise invalid(f"invalid {encoding} encoding: {exc}") from None
-    large = encoding == "base64" and data[:1] >= bytes([VERSION_ONE])
-    bytes_max = TRANSACTION_ONE_BYTES_MAX if large else TRANSACTION_BYTES_MAX
     if len(data) > bytes_max:
         raise invalid(f"decoded {what} too large: {len(data)} bytes (max: {bytes_max} bytes)")
     return data
@@ -96,20 +118,18 @@ def decode_wire(text: str, encoding: str, what: str) -> bytes:
 def read_transaction(context: RpcContext, params: Params, config: Config) -> Transaction:
     """The transaction of a send or simulate call, well-formed. Raises :class:`RpcError`."""
     encoding = config.choice("encoding", TRANSACTION_ENCODINGS, "base58")
-    data = decode_wire(params.text(0), encoding, "VersionedTransaction")
+    data = decode_wire(params.text(0), encoding, TRANSACTION_TYPE)
     try:
         transaction = read_transaction_bytes(data, version_max=1 if context.release.has(4, 2) else 0)
     except ValueError as exc:
-        raise invalid(f"failed to deserialize VersionedTransaction: {exc}") from None
+        raise invalid(f"failed to deserialize {TRANSACTION_TYPE}: {exc}") from None
     message = transaction.message
     if isinstance(message, MessageV0) and message.address_table_lookups:
         raise invalid("this devnet has no address lookup tables: compile the message without them")
     try:
         transaction.sanitize()
-    except SanitizeError as exc:
-        raise invalid(
-            f"invalid transaction: Transaction failed to sanitize accounts offsets correctly ({exc})"
-        ) from None
+    except SanitizeError:
+        raise invalid("invalid transaction: Transaction failed to sanitize accounts offsets correctly") from None
     if len(set(message.account_keys)) != len(message.account_keys):
         raise invalid("invalid transaction: Account loaded twice")
     return transaction
@@ -151,14 +171,7 @@ def _preflight(context: RpcContext, transaction: Transaction, bank: Bank) -> Non
     simulated = _Simulated(wrong, None) if wrong else _simulate(context, transaction, bank, check_blockhash=True)
     if simulated.err is None:
         return
-    data = {
-        "accounts": None,
-        "err": simulated.err,
-        "innerInstructions": None,
-        "logs": simulated.logs,
-        "returnData": None,
-        "unitsConsumed": simulated.units,
-    }
+    data = _simulation_json(simulated, whole=False)
     text = f"Transaction simulation failed: {transaction_text(simulated.err)}"
     raise RpcError(PREFLIGHT_FAILURE, text, data)
 
@@ -181,6 +194,31 @@ def _simulate(context: RpcContext, transaction: Transaction, bank: Bank, check_b
     return _Simulated(outcome.meta.err, outcome)
 
 
+def _simulation_json(simulated: _Simulated, *, whole: bool) -> dict[str, Any]:
+    """A ``RpcSimulateTransactionResult``: each field always, null where it does not apply.
+
+    ``whole`` is false for a preflight, whose failure tells neither fee nor balances.
+    """
+    outcome = simulated.outcome
+    meta = outcome.meta if outcome is not None and whole else None
+    return {
+        "accounts": None,
+        "err": simulated.err,
+        "fee": None if meta is None else meta.fee_lamports,
+        "innerInstructions": None,
+        "loadedAccountsDataSize": loaded_data_bytes(outcome.accounts) if outcome else 0,
+        "loadedAddresses": None if meta is None else loaded_addresses_json(meta),
+        "logs": simulated.logs,
+        "postBalances": None if meta is None else meta.post_balances,
+        "postTokenBalances": None if meta is None else [],
+        "preBalances": None if meta is None else meta.pre_balances,
+        "preTokenBalances": None if meta is None else [],
+        "replacementBlockhash": None,
+        "returnData": None,
+        "unitsConsumed": simulated.units,
+    }
+
+
 def simulate_transaction(context: RpcContext, params: Params) -> Any:
     config = params.config(1)
     transaction = read_transaction(context, params, config)
@@ -192,17 +230,9 @@ def simulate_transaction(context: RpcContext, params: Params) -> Any:
             raise invalid("sigVerify may not be used with replaceRecentBlockhash")
         wrong = _wrong_signature(context, transaction)
     simulated = _Simulated(wrong, None) if wrong else _simulate(context, transaction, bank, check_blockhash=not replace)
-    outcome = simulated.outcome
-    value: dict[str, Any] = {
-        "accounts": _simulated_accounts(config, bank, simulated),
-        "err": simulated.err,
-        "innerInstructions": None,
-        "loadedAccountsDataSize": loaded_data_bytes(outcome.accounts) if outcome else 0,
-        "logs": simulated.logs,
-        "returnData": None,
-        "unitsConsumed": simulated.units,
-    }
-    if config.flag("innerInstructions") and outcome is not None:
+    value = _simulation_json(simulated, whole=True)
+    value["accounts"] = _simulated_accounts(config, transaction, bank, simulated)
+    if config.flag("innerInstructions") and (outcome := simulated.outcome) is not None:
         value["innerInstructions"] = inner_instructions_json(outcome.meta, outcome.account_keys, "jsonParsed")
     if replace:
         newest = {"blockhash": str(Hash(bank.blockhash)), "lastValidBlockHeight": bank.last_valid_height}
@@ -210,15 +240,22 @@ def simulate_transaction(context: RpcContext, params: Params) -> Any:
     return with_context(bank, value)
 
 
-def _simulated_accounts(config: Config, bank: Bank, simulated: _Simulated) -> list[Any] | None:
+def _simulated_accounts(
+    config: Config, transaction: Transaction, bank: Bank, simulated: _Simulated
+) -> list[Any] | None:
     asked = config.get("accounts")
     if asked is None:
         return None
     if not isinstance(asked, dict) or not isinstance(asked.get("addresses"), list):
         raise invalid("Invalid params: missing field `addresses`.")
-    if len(asked["addresses"]) > SIMULATION_ACCOUNTS_MAX:
-        raise invalid(f"Too many accounts provided; max {SIMULATION_ACCOUNTS_MAX}")
     form = AccountForm(Config(asked).choice("encoding", ACCOUNT_ENCODINGS, "base64"))
+    if form.encoding in ("base58", "binary"):
+        raise invalid("base58 encoding not supported")
+    named = len(transaction.message.account_keys)
+    if simulated.outcome is not None:
+        named = len(simulated.outcome.account_keys)
+    if len(asked["addresses"]) > named:
+        raise invalid(f"Too many accounts provided; max {named}")
     keys = [read_pubkey(text) for text in asked["addresses"]]
     if simulated.err is not None or simulated.outcome is None:
         return [None] * len(keys)
@@ -251,12 +288,12 @@ def request_airdrop(context: RpcContext, params: Params) -> Any:
 
 
 def get_fee_for_message(context: RpcContext, params: Params) -> Any:
-    data = decode_wire(params.text(0), "base64", "VersionedMessage")
+    data = decode_wire(params.text(0), "base64", MESSAGE_TYPE)
     bank = context.bank(params.config(1), Commitment.FINALIZED)
     try:
         message = read_message_bytes(data)
     except ValueError as exc:
-        raise invalid(f"failed to deserialize VersionedMessage: {exc}") from None
+        raise invalid(f"failed to deserialize {MESSAGE_TYPE}: {exc}") from None
     if not bank.knows_blockhash(bytes(message.recent_blockhash)):
         return with_context(bank, None)
     layout = lay_out(message)

@@ -19,6 +19,11 @@ from zmart_lite.localnet.transactions import MessageV1, Transaction, Transaction
 
 RENT_EPOCH_EXEMPT = (1 << 64) - 1
 BASE58_DATA_BYTES_MAX = 128
+SIGNATURE_COST = 720
+WRITE_LOCK_COST = 300
+INSTRUCTION_BYTES_PER_COST = 4
+LOADED_PAGE_COST = 8
+"""Of one page of 32 KiB: without bytecode no transaction here loads a second."""
 ACCOUNT_ENCODINGS = ("base58", "base64", "base64+zstd", "jsonParsed", "binary")
 TRANSACTION_ENCODINGS = ("json", "jsonParsed", "base64", "base58", "binary")
 
@@ -206,27 +211,51 @@ def inner_instructions_json(meta: TransactionMeta, keys: tuple[bytes, ...], enco
     ]
 
 
-def meta_json(landed: LandedTransaction, encoding: str) -> dict[str, Any]:
-    """A ``UiTransactionStatusMeta``."""
+def meta_json(landed: LandedTransaction, encoding: str, *, rewards: bool = True) -> dict[str, Any]:
+    """A ``UiTransactionStatusMeta``; a parsed one tells loaded addresses among the transaction's keys."""
+    meta = landed.meta
+    shape = simple_meta_json(landed, rewards=rewards) | {
+        "computeUnitsConsumed": meta.compute_units,
+        "costUnits": cost_units(landed),
+        "innerInstructions": inner_instructions_json(meta, landed.account_keys, encoding),
+        "logMessages": meta.logs,
+    }
+    if encoding != "jsonParsed":
+        shape["loadedAddresses"] = loaded_addresses_json(meta)
+    return shape
+
+
+def simple_meta_json(landed: LandedTransaction, *, rewards: bool = True) -> dict[str, Any]:
+    """The part of it that a block with ``transactionDetails: accounts`` has."""
     meta = landed.meta
     return {
-        "computeUnitsConsumed": meta.compute_units,
-        "costUnits": meta.compute_units,
         "err": meta.err,
         "fee": meta.fee_lamports,
-        "innerInstructions": inner_instructions_json(meta, landed.account_keys, encoding),
-        "loadedAddresses": {
-            "readonly": [pubkey_text(key) for key in meta.loaded_readonly],
-            "writable": [pubkey_text(key) for key in meta.loaded_writable],
-        },
-        "logMessages": meta.logs,
         "postBalances": meta.post_balances,
         "postTokenBalances": [],
         "preBalances": meta.pre_balances,
         "preTokenBalances": [],
-        "rewards": [],
+        "rewards": [] if rewards else None,
         "status": status_json(meta.err),
     }
+
+
+def loaded_addresses_json(meta: TransactionMeta) -> dict[str, list[str]]:
+    return {
+        "readonly": [pubkey_text(key) for key in meta.loaded_readonly],
+        "writable": [pubkey_text(key) for key in meta.loaded_writable],
+    }
+
+
+def cost_units(landed: LandedTransaction) -> int:
+    """What the transaction counts for in its block (solana-cost-model): a transfer 1481, as on every cluster."""
+    message = landed.transaction.message
+    header = message.header
+    readonly = header.num_readonly_signed_accounts + header.num_readonly_unsigned_accounts
+    write_locks: int = len(message.account_keys) - readonly + len(landed.meta.loaded_writable)
+    data_bytes = sum(len(each.data) for each in message.instructions)
+    locks: int = SIGNATURE_COST * header.num_required_signatures + WRITE_LOCK_COST * write_locks
+    return locks + data_bytes // INSTRUCTION_BYTES_PER_COST + LOADED_PAGE_COST + landed.meta.compute_units
 
 
 def signature_text(signature: bytes) -> str:
