@@ -12,11 +12,12 @@ ARGS ?=
 VENV := .venv
 PY := $(VENV)/bin/python
 NODE := $(VENV)/bin/zmart-lite
+LITESVM := $(VENV)/litesvm/.installed
 PIP := $(PY) -m pip --quiet --disable-pip-version-check
 SOURCES := $(shell find zmart_lite release static -type f -not -name '*.pyc' 2>/dev/null) schema.sql zmart.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check format bench simulate build package lock clean
+.PHONY: help run demo test check format bench simulate fuzz litesvm build package lock clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,7 +28,7 @@ run: $(VENV)/.installed ## node, devnet and demo markets on http://127.0.0.1:400
 demo: $(VENV)/.installed ## a market's whole life in under a minute, checked at the end
 	@exec $(NODE) demo $(ARGS)
 
-test: $(VENV)/.installed-dev ## every test, one worker per core and one more, because half the time is waiting for the disk
+test: $(VENV)/.installed-dev $(LITESVM) ## every test, one worker per core and one more, because half the time is waiting for the disk
 	$(PY) -m pytest --numprocesses $(WORKERS) $(ARGS)
 
 check: $(VENV)/.installed-dev ## format, lint, types, import order
@@ -45,6 +46,16 @@ bench: $(VENV)/.installed-dev ## the measurements of BENCHMARKS.md
 
 simulate: $(VENV)/.installed-dev ## the node under seeded faults: make simulate SEEDS=1000
 	$(PY) -m pytest -m simulation --seeds $(SEEDS) $(ARGS)
+
+fuzz: $(VENV)/.installed-dev $(LITESVM) ## the devnet against Agave's runtime, 500 transactions a seed: make fuzz SEEDS=1000
+	$(PY) -m pytest -m differential --fuzz-seeds $(SEEDS) --numprocesses $(WORKERS) $(ARGS)
+
+litesvm: $(LITESVM)
+
+$(LITESVM): tests/localnet/differential/requirements.txt | $(VENV)/.installed-dev
+	@rm -rf $(@D)
+	$(PIP) install --no-deps --target $(@D) --requirement $<
+	@touch $@
 
 build: dist/zmart-lite ## one executable file, dist/zmart-lite
 

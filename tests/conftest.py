@@ -12,6 +12,7 @@ from hypothesis import settings
 from tests.plans import watch
 
 SEEDS_DEFAULT = 25
+FUZZ_SEEDS_DEFAULT = 4
 # CI sets it: there a test whose tool is missing fails, on a developer's machine it is skipped.
 REQUIRED_VARIABLE = "REQUIRE_EXTERNAL_TOOLS"
 
@@ -28,9 +29,16 @@ watch.start()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seeds", type=int, default=SEEDS_DEFAULT, help="how many seeds every simulation runs with")
+    parser.addoption(
+        "--fuzz-seeds", type=int, default=FUZZ_SEEDS_DEFAULT, help="how many seeds the devnet is compared with"
+    )
+    parser.addoption("--fuzz-first", type=int, default=1, help="the first of these seeds")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "differential_seed" in metafunc.fixturenames:
+        first = metafunc.config.getoption("--fuzz-first")
+        metafunc.parametrize("differential_seed", range(first, first + metafunc.config.getoption("--fuzz-seeds")))
     if "simulation_seed" in metafunc.fixturenames:
         # Those that failed once are among them, whatever their number.
         chosen = dict.fromkeys(getattr(metafunc.module, "NOTABLE_SEEDS", {}))

@@ -14,7 +14,7 @@ from solders.pubkey import Pubkey
 from tests.clients.node_packages import install, run
 from tests.localnet import version_one
 from tests.localnet.rpc_harness import Devnet, running
-from zmart_lite.localnet.natives import MEMO_ID
+from zmart_lite.localnet.natives.addresses import MEMO_ID
 
 pytestmark = pytest.mark.external
 

@@ -11,13 +11,13 @@ from solders.pubkey import Pubkey
 from solders.system_program import CreateAccountParams, TransferParams, create_account, transfer
 from solders.transaction import VersionedTransaction
 
-from zmart_lite.localnet import natives
 from zmart_lite.localnet.clock import ChainClock
-from zmart_lite.localnet.execution import SYSTEM_UNITS, ProgramEntry
 from zmart_lite.localnet.journal import Journal
 from zmart_lite.localnet.ledger import Ledger, LedgerOptions
+from zmart_lite.localnet.natives.addresses import LOADER_2_ID
+from zmart_lite.localnet.natives.catalogue import native_accounts, native_programs
 from zmart_lite.localnet.records import LandedTransaction
-from zmart_lite.localnet.runtime import SYSTEM_PROGRAM_ID, Account, Invocation
+from zmart_lite.localnet.runtime import Account, Invocation, ProgramEntry
 from zmart_lite.models import Commitment
 
 START_TIME = 1_700_000_000
@@ -60,10 +60,7 @@ class Chain:
             {
                 PROGRAM_ID: ProgramEntry(self.program),
                 OTHER_PROGRAM_ID: ProgramEntry(self.other),
-                SYSTEM_PROGRAM_ID: ProgramEntry(natives.SystemProgram(), SYSTEM_UNITS),
-                natives.COMPUTE_BUDGET_ID: ProgramEntry(natives.ComputeBudgetProgram(), SYSTEM_UNITS),
-                natives.MEMO_ID: ProgramEntry(natives.MemoProgram()),
-                natives.MEMO_V1_ID: ProgramEntry(natives.MemoProgramV1()),
+                **native_programs(),
             },
             self.clock,
             _genesis() | (genesis or {}),
@@ -106,16 +103,9 @@ class Chain:
 
 
 def _genesis() -> dict[bytes, Account]:
-    programs = (
-        PROGRAM_ID,
-        OTHER_PROGRAM_ID,
-        SYSTEM_PROGRAM_ID,
-        natives.COMPUTE_BUDGET_ID,
-        natives.MEMO_ID,
-        natives.MEMO_V1_ID,
-    )
     wallets = {bytes(each.pubkey()): Account(100 * SOL) for each in (ALICE, BOB, CAROL)}
-    return wallets | {program: Account(1, b"\x02" * 32, b"", True) for program in programs}
+    scripted = {program: Account(1, LOADER_2_ID, b"", True) for program in (PROGRAM_ID, OTHER_PROGRAM_ID)}
+    return wallets | native_accounts() | scripted
 
 
 def payment(lamports: int, source: Keypair = ALICE, target: Keypair = BOB) -> Instruction:

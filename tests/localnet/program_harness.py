@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from zmart_lite.codec import Codec
-from zmart_lite.localnet.natives import SystemProgram
+from zmart_lite.localnet.natives.system import SystemProgram
 from zmart_lite.localnet.program import ZmartProgram
+from zmart_lite.localnet.releases import NEWEST, Release
 from zmart_lite.localnet.runtime import (
     SYSTEM_PROGRAM_ID,
     Account,
@@ -82,6 +83,20 @@ class DirectInvocation:
         self.data = data
         self.clock = clock
         self._outcome = outcome
+
+    @property
+    def blockhash(self) -> bytes:
+        return bytes(32)
+
+    @property
+    def release(self) -> Release:
+        return NEWEST
+
+    def sysvar(self, key: bytes) -> bytes:
+        return b""
+
+    def count_growth(self, size_bytes: int) -> None:
+        pass
 
     def log(self, text: str) -> None:
         self._outcome.logs.append(text)

@@ -3,9 +3,11 @@
 import pytest
 
 from tests.localnet.chain_harness import ALICE, BOB, START_TIME, Chain, payment
-from zmart_lite.localnet.clock import CLOCK_ID, RENT_ID, ChainClock
+from zmart_lite.localnet.ages import BLOCKHASH_AGE_MAX
+from zmart_lite.localnet.clock import ChainClock
 from zmart_lite.localnet.failures import TransactionRefused
-from zmart_lite.localnet.ledger import BLOCKHASH_AGE_MAX, SNAPSHOTS_MAX, LedgerOptions, LedgerRefused
+from zmart_lite.localnet.ledger import BLOCKS_BEHIND_MAX, SNAPSHOTS_MAX, LedgerOptions, LedgerRefused
+from zmart_lite.localnet.natives.addresses import CLOCK_ID, RENT_ID
 from zmart_lite.localnet.records import Block, LandedTransaction
 from zmart_lite.localnet.runtime import Account
 from zmart_lite.models import Commitment
@@ -74,11 +76,24 @@ def test_blockhash_expires_after_150_blocks() -> None:
     last = chain.ledger.bank(PROCESSED).last_valid_height
     chain.ledger.produce_blocks(BLOCKHASH_AGE_MAX - 1)
     assert chain.ledger.height_at(PROCESSED) == last == BLOCKHASH_AGE_MAX
+    assert not chain.ledger.submit(old).failed
+    late = chain.transaction(payment(2), blockhash=bytes(old.message.recent_blockhash))
+    chain.ledger.seal_block()
+    with pytest.raises(TransactionRefused) as refused:
+        chain.ledger.submit(late)
+    assert refused.value.err == "BlockhashNotFound"
+
+
+def test_a_simulation_wants_a_blockhash_of_144_blocks_at_most() -> None:
+    chain = Chain(TIMED)
+    old = chain.transaction(payment(1))
+    chain.ledger.produce_blocks(144)
     chain.ledger.simulate(old, chain.ledger.bank(PROCESSED))
     chain.ledger.seal_block()
     with pytest.raises(TransactionRefused) as refused:
-        chain.ledger.submit(old)
+        chain.ledger.simulate(old, chain.ledger.bank(PROCESSED))
     assert refused.value.err == "BlockhashNotFound"
+    assert not chain.ledger.submit(old).failed
 
 
 def test_a_blockhash_is_unknown_where_its_block_is_not_yet() -> None:
@@ -120,7 +135,7 @@ def test_a_fork_has_other_blockhashes() -> None:
     chain.ledger.seal_block()
     dropped = chain.ledger.bank(CONFIRMED).blockhash
     chain.ledger.drop_blocks(1)
-    assert chain.ledger.blockhash_height(dropped) is None
+    assert chain.ledger.ages.height_of(dropped) is None
     chain.ledger.seal_block()
     assert chain.ledger.bank(CONFIRMED).blockhash != dropped
 
@@ -195,9 +210,9 @@ def test_snapshots_are_bounded() -> None:
 
 def test_old_versions_are_given_up_once_final() -> None:
     chain = Chain(LedgerOptions(0, finalized_lag=3))
-    for number in range(1, 50):
+    for number in range(1, BLOCKS_BEHIND_MAX + 50):
         chain.pay(number)
-    assert len(chain.ledger.accounts._deltas) <= 3
+    assert len(chain.ledger.accounts._deltas) <= BLOCKS_BEHIND_MAX + 3
 
 
 def test_rollback_tells_which_accounts_went_back() -> None:

@@ -27,9 +27,9 @@ from tests.localnet.chain_harness import (
     meta,
     payment,
 )
-from zmart_lite.localnet import natives
-from zmart_lite.localnet.execution import LOG_TRUNCATED, LogCollector
 from zmart_lite.localnet.failures import TransactionRefused, transaction_text
+from zmart_lite.localnet.invocation import LOG_TRUNCATED, LogCollector
+from zmart_lite.localnet.natives import addresses
 from zmart_lite.localnet.runtime import (
     SYSTEM_PROGRAM_ID,
     Account,
@@ -82,7 +82,6 @@ def test_failed_transactions_pay_and_change_nothing_else() -> None:
     [
         (0, "AccountNotFound"),
         (4_999, "InsufficientFundsForFee"),
-        (5_001, {"InsufficientFundsForRent": {"account_index": 0}}),
         (WALLET_MINIMUM + 4_999, {"InsufficientFundsForRent": {"account_index": 0}}),
     ],
 )
@@ -92,6 +91,13 @@ def test_fee_payer_must_be_able_to_pay(lamports: int, err: object) -> None:
     with pytest.raises(TransactionRefused) as refused:
         chain.run(payment(0, payer), payer=payer)
     assert refused.value.err == err
+
+
+def test_a_fee_payer_below_its_minimum_may_pay_down_further() -> None:
+    payer = keypair(9)
+    chain = Chain(genesis={bytes(payer.pubkey()): Account(5_001)})
+    assert not chain.run(payment(0, payer), payer=payer).failed
+    assert chain.lamports(payer) == 1
 
 
 def test_fee_payer_may_be_used_up() -> None:
@@ -370,7 +376,8 @@ def test_reentrancy_through_another_program_is_refused() -> None:
 
 
 def test_call_depth_is_bounded() -> None:
-    landed = Chain().act(lambda call: call.invoke(PROGRAM_ID, [], b""))
+    itself = Meta(PROGRAM_ID, False, False)
+    landed = Chain().act(lambda call: call.invoke(PROGRAM_ID, [itself], b""), meta(PROGRAM_ID, writable=False))
     assert landed.meta.err == failure("CallDepth")
     assert [line for line in landed.meta.logs if "invoke" in line][-1] == f"Program {NAME} invoke [5]"
 
@@ -449,7 +456,8 @@ def test_truncated_logs_on_demand() -> None:
 def test_exceeding_the_unit_limit_fails() -> None:
     chain = Chain()
     landed = chain.run(set_compute_unit_limit(1_000), Instruction(PROGRAM, b"", []))
-    assert landed.meta.err == failure("ComputationalBudgetExceeded", 1)
+    assert landed.meta.err == failure("ProgramFailedToComplete", 1)
+    assert landed.meta.logs[-1] == f"Program {NAME} failed: exceeded CUs meter at BPF instruction"
     assert landed.meta.compute_units == 1_000
     assert f"Program {NAME} consumed 850 of 850 compute units" in landed.meta.logs
 
@@ -467,7 +475,7 @@ def test_compute_budget_may_be_named_once() -> None:
 
 
 def test_compute_budget_values_are_checked() -> None:
-    budget = Pubkey(natives.COMPUTE_BUDGET_ID)
+    budget = Pubkey(addresses.COMPUTE_BUDGET_ID)
     for bad in (b"", b"\x00", b"\x02\x01", b"\x09\x00\x00\x00\x00"):
         with pytest.raises(TransactionRefused) as refused:
             Chain().run(payment(1), Instruction(budget, bad, []))
@@ -481,7 +489,7 @@ def test_compute_budget_values_are_checked() -> None:
 
 def test_loaded_data_is_limited_on_request() -> None:
     chain = chain_with_data()
-    limit = Instruction(Pubkey(natives.COMPUTE_BUDGET_ID), b"\x04\x03\x00\x00\x00", [])
+    limit = Instruction(Pubkey(addresses.COMPUTE_BUDGET_ID), b"\x04\x03\x00\x00\x00", [])
     landed = chain.run(limit, Instruction(PROGRAM, b"", [meta(OWNED)]))
     assert landed.meta.err == "MaxLoadedAccountsDataSizeExceeded"
 

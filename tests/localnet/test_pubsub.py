@@ -25,8 +25,8 @@ from websockets.exceptions import ConnectionClosed
 from tests.localnet.helius_harness import serving
 from tests.localnet.rpc_harness import PROGRAM_ID, Devnet, running
 from zmart_lite.localnet import pubsub
-from zmart_lite.localnet.clock import CLOCK_ID
 from zmart_lite.localnet.ledger import LedgerOptions
+from zmart_lite.localnet.natives.addresses import CLOCK_ID
 from zmart_lite.localnet.runtime import Account
 
 WAIT_S = 5

@@ -12,7 +12,7 @@ from solders.system_program import TransferParams, transfer
 
 from tests.localnet.rpc_harness import CONFIRMED, PROGRAM_ID, SEND, START_TIME, Devnet, running, wire
 from zmart_lite.localnet.devtools import SECONDS_PER_WARP_MAX
-from zmart_lite.localnet.execution import LOG_TRUNCATED
+from zmart_lite.localnet.invocation import LOG_TRUNCATED
 from zmart_lite.localnet.runtime import Account
 from zmart_lite.localnet.tempers import TEXTS
 from zmart_lite.models import MarketAccount, MarketState

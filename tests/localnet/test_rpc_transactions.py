@@ -20,7 +20,7 @@ from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
 
 from tests.localnet.rpc_harness import CONFIRMED, PROGRAM_ID, SEND, START_TIME, Devnet, running, wire
-from zmart_lite.localnet.natives import MEMO_ID
+from zmart_lite.localnet.natives.addresses import MEMO_ID
 from zmart_lite.localnet.params import encode_base58
 from zmart_lite.models import Commitment
 
@@ -127,6 +127,9 @@ async def test_wrong_signatures(devnet: Devnet) -> None:
     bad = VersionedTransaction.populate(good.message, [Signature.default()])
     error = await devnet.error("sendTransaction", wire(bad), SEND)
     assert (error["code"], error["data"]["err"]) == (-32002, "SignatureFailure")
+    # Without the preflight nobody verifies before the answer, and the transaction never lands.
+    assert await devnet.call("sendTransaction", wire(bad), SEND | {"skipPreflight": True}) == str(Signature.default())
+    assert devnet.net.ledger.history.find(bytes(Signature.default())) is None
     assert (await devnet.error("sendTransaction", wire(VersionedTransaction.populate(good.message, [])), SEND))[
         "code"
     ] == -32602
@@ -146,11 +149,32 @@ async def test_malformed_transactions(devnet: Devnet) -> None:
         "***",
         wire(compiled(devnet, [alice, system], CompiledInstruction(9, b"", b"\x00"))),
         wire(compiled(devnet, [alice, system], CompiledInstruction(1, b"", b"\x07"))),
-        wire(compiled(devnet, [alice, alice, system], CompiledInstruction(2, b"", b"\x00"))),
     ]
     for text in bad:
         assert (await devnet.error("sendTransaction", text, SEND))["code"] == -32602
         assert (await devnet.error("simulateTransaction", text, {"encoding": "base64"}))["code"] == -32602
+
+
+async def test_a_key_twice_is_an_error_of_the_transaction(devnet: Devnet) -> None:
+    alice, system = devnet.alice.pubkey(), Pubkey.default()
+    text = wire(compiled(devnet, [alice, alice, system], CompiledInstruction(2, b"", b"\x00")))
+    assert (await devnet.call("simulateTransaction", text, {"encoding": "base64"}))["value"]["err"] == (
+        "AccountLoadedTwice"
+    )
+    error = await devnet.error("sendTransaction", text, SEND)
+    assert (error["code"], error["data"]["err"]) == (-32002, "AccountLoadedTwice")
+
+
+async def test_a_landed_transaction_simulates_anew_with_another_blockhash(devnet: Devnet) -> None:
+    transaction = devnet.transaction(pay(devnet, 5))
+    await devnet.send(transaction)
+    config = {"encoding": "base64", "commitment": "processed"}
+    seen = (await devnet.call("simulateTransaction", wire(transaction), config))["value"]
+    assert seen["err"] == "AlreadyProcessed"
+    devnet.net.ledger.seal_block()
+    config["replaceRecentBlockhash"] = True  # type: ignore[assignment]
+    seen = (await devnet.call("simulateTransaction", wire(transaction), config))["value"]
+    assert seen["err"] is None
 
 
 async def test_lookup_tables_are_refused_clearly(devnet: Devnet) -> None:
@@ -162,8 +186,13 @@ async def test_lookup_tables_are_refused_clearly(devnet: Devnet) -> None:
         [CompiledInstruction(1, b"", b"\x00")],
         [lookup],
     )
-    error = await devnet.error("sendTransaction", wire(VersionedTransaction(message, [devnet.alice])), SEND)
-    assert "no address lookup tables" in error["message"]
+    text = wire(VersionedTransaction(message, [devnet.alice]))
+    for config in (SEND, SEND | {"skipPreflight": True}):
+        error = await devnet.error("sendTransaction", text, config)
+        assert error["code"] == -32602
+        assert error["message"] == (
+            "invalid transaction: Transaction loads an address table account that doesn't exist"
+        )
 
 
 async def test_airdrops(devnet: Devnet, client: AsyncClient) -> None:

@@ -17,7 +17,7 @@ from tests.localnet.version_one import ENOUGH
 from zmart_lite.chain.transactions import transaction_of_rpc
 from zmart_lite.chain.webhook import parse_payload
 from zmart_lite.localnet.helius_payloads import encode_delivery, enhanced_item
-from zmart_lite.localnet.natives import MEMO_ID
+from zmart_lite.localnet.natives.addresses import MEMO_ID
 from zmart_lite.localnet.params import decode_base58, encode_base58
 from zmart_lite.models import Commitment
 

@@ -30,9 +30,9 @@ from zmart_lite.chain import instructions as calls
 from zmart_lite.chain.events import parse_logs
 from zmart_lite.codec import Codec
 from zmart_lite.localnet import Localnet
-from zmart_lite.localnet.execution import ProgramEntry
 from zmart_lite.localnet.failures import TransactionRefused
 from zmart_lite.localnet.records import Block, LandedTransaction
+from zmart_lite.localnet.runtime import ProgramEntry
 from zmart_lite.models import (
     Commitment,
     GlobalConfig,

@@ -1,27 +1,17 @@
-"""The devnet's time, and the sysvar accounts that tell it.
+"""The devnet's time.
 
 Chain time is wall time plus an offset, or, on a chain whose blocks are made on demand and whose start time was given, a
 number that only moves when it is told to. Either way it never goes back, except by a revert.
 """
 
-import struct
 import time
 from collections.abc import Callable
 
-from solders.pubkey import Pubkey
-
-from zmart_lite.localnet.runtime import Account, Clock, rent_exempt_minimum
+from zmart_lite.localnet.runtime import Clock
 
 SLOTS_PER_EPOCH = 432_000
 SLOT_MS = 400
 """The cluster's nominal slot time; also what a warp by slots moves the time."""
-
-SYSVAR_OWNER = bytes(Pubkey.from_string("Sysvar1111111111111111111111111111111111111"))
-CLOCK_ID = bytes(Pubkey.from_string("SysvarC1ock11111111111111111111111111111111"))
-RENT_ID = bytes(Pubkey.from_string("SysvarRent111111111111111111111111111111111"))
-
-_CLOCK_FORM = struct.Struct("<QqQQq")
-_RENT_DATA = struct.pack("<QdB", 3_480, 2.0, 50)
 
 
 class ChainClock:
@@ -68,14 +58,3 @@ class ChainClock:
 
 def clock_of(slot: int, unix_timestamp: int) -> Clock:
     return Clock(slot, slot // SLOTS_PER_EPOCH, unix_timestamp)
-
-
-def sysvar_account(key: bytes, clock: Clock, genesis_time: int) -> Account | None:
-    """The Clock or Rent account as of ``clock``; None for any other key."""
-    if key == CLOCK_ID:
-        data = _CLOCK_FORM.pack(clock.slot, genesis_time, clock.epoch, clock.epoch + 1, clock.unix_timestamp)
-    elif key == RENT_ID:
-        data = _RENT_DATA
-    else:
-        return None
-    return Account(rent_exempt_minimum(len(data)), SYSVAR_OWNER, data)

@@ -45,6 +45,7 @@ INSTRUCTION_TEXTS = {
     "UnsupportedSysvar": "Unsupported sysvar",
     "IllegalOwner": "Provided owner is not allowed",
     "MaxInstructionTraceLengthExceeded": "Max instruction trace length exceeded",
+    "MaxAccountsDataAllocationsExceeded": "Accounts data allocations exceeded the maximum allowed per transaction",
 }
 
 _TRANSACTION_TEXTS = {
@@ -59,12 +60,19 @@ _TRANSACTION_TEXTS = {
     "SanitizeFailure": "Transaction failed to sanitize accounts offsets correctly",
     "AccountLoadedTwice": "Account loaded twice",
     "MaxLoadedAccountsDataSizeExceeded": "Transaction exceeded max loaded accounts data size cap",
+    "AddressLookupTableNotFound": "Transaction loads an address table account that doesn't exist",
+    "InvalidAddressLookupTableOwner": "Transaction loads an address table account with an invalid owner",
+    "InvalidAddressLookupTableData": "Transaction loads an address table account with invalid data",
+    "InvalidAddressLookupTableIndex": "Transaction address table lookup uses an invalid index",
+    "TooManyAccountLocks": "Transaction locked too many accounts",
     "InvalidLoadedAccountsDataSizeLimit": "LoadedAccountsDataSizeLimit set for transaction must be greater than 0.",
 }
 
 
 def instruction_text(failure: InstructionFailed) -> str:
     """What the runtime prints after ``Program … failed: ``."""
+    if failure.text is not None:
+        return failure.text
     if failure.custom is not None:
         return f"custom program error: {failure.custom:#x}"
     return INSTRUCTION_TEXTS.get(failure.name, failure.name)

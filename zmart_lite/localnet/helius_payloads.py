@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from zmart_lite.localnet.natives import COMPUTE_BUDGET_ID, MEMO_ID, MEMO_V1_ID
+from zmart_lite.localnet.natives.addresses import COMPUTE_BUDGET_ID, MEMO_ID, MEMO_V1_ID
 from zmart_lite.localnet.params import encode_base58
 from zmart_lite.localnet.parsed import parse_instruction
 from zmart_lite.localnet.records import LandedTransaction
@@ -67,7 +67,7 @@ def encode_delivery(transactions: Sequence[LandedTransaction], *, enhanced: bool
 def raw_item(landed: LandedTransaction) -> dict[str, Any]:
     meta = meta_json(landed, "json")
     inner = [group | {"instructions": _bare(group["instructions"])} for group in meta["innerInstructions"]]
-    transaction = transaction_json(landed.transaction, "json")
+    transaction = transaction_json(landed, "json")
     message = transaction["message"]
     plain = {"addressTableLookups": None} | message | {"instructions": _bare(message["instructions"])}
     return {

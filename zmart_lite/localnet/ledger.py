@@ -15,20 +15,29 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from solders.message import MessageV0
+
+from zmart_lite.localnet.ages import BLOCKHASH_AGE_MAX, KEPT_BLOCKS, SIMULATED_AGE_MAX, Ages, identity
 from zmart_lite.localnet.banks import AccountStates
-from zmart_lite.localnet.clock import SLOT_MS, ChainClock, clock_of, sysvar_account
-from zmart_lite.localnet.execution import LOG_BYTES_MAX, Environment, Outcome, ProgramEntry, execute
+from zmart_lite.localnet.clock import SLOT_MS, ChainClock, clock_of
+from zmart_lite.localnet.execution import Environment, Outcome, execute
 from zmart_lite.localnet.failures import TransactionRefused
 from zmart_lite.localnet.history import TRANSACTIONS_MAX, History
+from zmart_lite.localnet.invocation import LOG_BYTES_MAX
 from zmart_lite.localnet.journal import Journal, SavedChain
+from zmart_lite.localnet.layout import Layout, lay_out
+from zmart_lite.localnet.natives.addresses import LOADER_IDS, NATIVE_LOADER_ID
+from zmart_lite.localnet.natives.lookup_table import Lookup, resolve
+from zmart_lite.localnet.natives.nonce import durable_nonce, usable_nonce
 from zmart_lite.localnet.records import Block, LandedTransaction
 from zmart_lite.localnet.releases import NEWEST, Release
-from zmart_lite.localnet.runtime import Account, Clock
-from zmart_lite.localnet.transactions import Transaction
+from zmart_lite.localnet.runtime import Account, Clock, ProgramEntry
+from zmart_lite.localnet.sysvars import Sysvars
+from zmart_lite.localnet.transactions import AnyMessage, Transaction
 from zmart_lite.models import Commitment
 
-BLOCKHASH_AGE_MAX = 150
-"""A transaction may name a blockhash for this many blocks after the one that made it."""
+ACCOUNT_LOCKS_MAX = 128
+"""How many accounts a transaction may name, those from lookup tables included."""
 SNAPSHOTS_MAX = 64
 BLOCKS_BEHIND_MAX = 64
 """How far :meth:`Ledger.looking_back` reaches."""
@@ -43,7 +52,10 @@ class LedgerRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LedgerOptions:
-    """How a chain behaves. Lags are in blocks behind the open one, at least 1. Older transactions are forgotten."""
+    """How a chain behaves. Lags are in blocks behind the open one, at least 1. Older transactions are forgotten.
+
+    ``release`` is that of the runtime whose rules hold.
+    """
 
     slot_ms: int = SLOT_MS
     confirmed_lag: int = 1
@@ -97,14 +109,19 @@ class Bank:
 
     def account(self, key: bytes) -> Account | None:
         found = self._ledger.accounts.get_at(key, self.height)
-        return found if found is not None else sysvar_account(key, self.clock, self._ledger.genesis_time)
+        return found if found is not None else self._ledger.sysvars.account(key, self)
 
     def owned_by(self, program_id: bytes) -> list[tuple[bytes, Account]]:
         return self._ledger.accounts.owned_at(program_id, self.height)
 
     def knows_blockhash(self, blockhash: bytes) -> bool:
-        made_at = self._ledger.blockhash_height(blockhash)
+        made_at = self._ledger.ages.height_of(blockhash)
         return made_at is not None and made_at <= self.height <= made_at + BLOCKHASH_AGE_MAX
+
+    def may_simulate_with(self, blockhash: bytes) -> bool:
+        """Whether what is simulated now with that blockhash would still have the time to land."""
+        made_at = self._ledger.ages.height_of(blockhash)
+        return made_at is not None and made_at <= self.blockhash_height <= made_at + SIMULATED_AGE_MAX
 
 
 class Ledger:
@@ -126,9 +143,9 @@ class Ledger:
         self.history = History(self.options.transactions_max)
         self.genesis_hash = genesis_hash
         self.genesis_time = clock.now_s()
+        self.ages = Ages()
         self.paused = False
         self._journal = journal
-        self._blockhashes: dict[bytes, int] = {}
         self._snapshots: dict[int, Snapshot] = {}
         self._snapshot_count = 0
         self._floor = 0
@@ -143,6 +160,8 @@ class Ledger:
             self._begin(genesis)
         else:
             self._resume(saved)
+            self._add_programs(genesis)
+        self.sysvars = Sysvars(self.ages, self.history, self.genesis_time, self.options.release)
         self._announced = dict.fromkeys(Commitment, self._open.height - 1)
 
     def _begin(self, genesis: Mapping[bytes, Account]) -> None:
@@ -151,7 +170,7 @@ class Ledger:
         self.accounts.start_at(1)
         first = Block(0, 0, 0, self.genesis_hash, self.genesis_hash, self.genesis_time, ())
         self.history.add_block(first)
-        self._blockhashes[self.genesis_hash] = 0
+        self.ages.add_block(self.genesis_hash, 0)
         self._open = _OpenBlock(1, 1, 0, self.genesis_hash, self.genesis_time, [])
         self.checkpoint()
 
@@ -159,20 +178,28 @@ class Ledger:
         self.genesis_hash, self.genesis_time = saved.genesis_hash, saved.genesis_time
         for key, account in saved.accounts.items():
             self.accounts.put(key, account)
+        tip = saved.blocks[-1]
         for block in saved.blocks:
-            self._blockhashes[block.blockhash] = block.height
             for landed in block.transactions:
                 self.history.add_transaction(landed)
+                if block.height >= tip.height - KEPT_BLOCKS:
+                    self.ages.add_message(identity(landed.transaction.message), block.height)
             self.history.add_block(block)
-        tip = saved.blocks[-1]
+            self.ages.add_block(block.blockhash, block.height)
         self.accounts.start_at(tip.height + 1)
         self._floor = tip.height
         if not self.clock.frozen:
             self.clock.restore(saved.clock_state)
         self.clock.catch_up(tip.time)
-        self._forget_old_blockhashes(tip.height)
         self._open = _OpenBlock(tip.slot + 1, tip.height + 1, tip.slot, tip.blockhash, self.clock.now_s(), [])
         self.checkpoint()
+
+    def _add_programs(self, genesis: Mapping[bytes, Account]) -> None:
+        """A chain that an older version saved gets the programs that have been added since."""
+        for key, account in genesis.items():
+            is_program = account.owner == NATIVE_LOADER_ID or account.owner in LOADER_IDS
+            if is_program and self.accounts.get(key) is None:
+                self.accounts.put(key, account)
 
     @property
     def open_slot(self) -> int:
@@ -212,9 +239,6 @@ class Ledger:
         """The chain as it was once that block was sealed; accounts only of blocks that can still be dropped."""
         return Bank(block.slot, block.height, block.time, block.blockhash, block.height, self)
 
-    def blockhash_height(self, blockhash: bytes) -> int | None:
-        return self._blockhashes.get(blockhash)
-
     def commitment_of(self, height: int) -> Commitment:
         """How settled the block of that height is."""
         if height <= self.height_at(Commitment.FINALIZED):
@@ -243,11 +267,14 @@ class Ledger:
     def submit(self, transaction: Transaction) -> LandedTransaction:
         """Execute into the open block; with blocks on demand, seal it. The form and signatures must have been checked.
 
-        Raises :class:`TransactionRefused` where nothing lands: unknown blockhash, repeated signature, fee payer too
+        Raises :class:`TransactionRefused` where nothing lands: unknown blockhash, repeated transaction, fee payer too
         poor.
         """
         self._refresh_time()
-        outcome = self.simulate(transaction, self.bank(Commitment.PROCESSED))
+        bank = self.bank(Commitment.PROCESSED)
+        recent = bank.knows_blockhash(bytes(transaction.message.recent_blockhash))
+        log_bytes = TRUNCATED_LOG_BYTES if self._truncate_left else LOG_BYTES_MAX
+        outcome = self._execute(transaction, bank, recent, log_bytes)
         if self._truncate_left > 0:
             self._truncate_left -= 1
         landed = self._land(transaction, outcome)
@@ -257,15 +284,39 @@ class Ledger:
             self.seal_block()
         return landed
 
-    def simulate(self, transaction: Transaction, bank: Bank, check_blockhash: bool = True) -> Outcome:
-        """What the transaction would do on that bank. Raises :class:`TransactionRefused` as :meth:`submit` does."""
-        if check_blockhash and not bank.knows_blockhash(bytes(transaction.message.recent_blockhash)):
+    def simulate(self, transaction: Transaction, bank: Bank) -> Outcome:
+        """What the transaction would do on that bank. Raises :class:`TransactionRefused` as :meth:`submit` does.
+
+        Its log is whole, and its blockhash must be a little younger than for landing.
+        """
+        recent = bank.may_simulate_with(bytes(transaction.message.recent_blockhash))
+        return self._execute(transaction, bank, recent, None)
+
+    def _execute(self, transaction: Transaction, bank: Bank, recent: bool, log_bytes_max: int | None) -> Outcome:
+        layout = self.lay_out(transaction.message, bank)
+        if len(set(layout.keys)) != len(layout.keys):
+            raise TransactionRefused("AccountLoadedTwice")
+        if len(layout.keys) > ACCOUNT_LOCKS_MAX:
+            raise TransactionRefused("TooManyAccountLocks")
+        nonce_key = None if recent else _usable_nonce_key(layout, bank)
+        if not recent and nonce_key is None:
             raise TransactionRefused("BlockhashNotFound")
-        known = self.history.find(bytes(transaction.signatures[0]))
-        if known is not None and known.height <= bank.height:
+        if self.ages.has_landed(identity(transaction.message), bank.height):
             raise TransactionRefused("AlreadyProcessed")
-        log_bytes = TRUNCATED_LOG_BYTES if self._truncate_left else LOG_BYTES_MAX
-        return execute(transaction, Environment(bank.account, bank.clock, self.programs, log_bytes))
+        environment = Environment(
+            bank.account, bank.clock, self.programs, log_bytes_max, bank.blockhash, self.options.release
+        )
+        return execute(layout, environment, nonce_key)
+
+    def lay_out(self, message: AnyMessage, bank: Bank) -> Layout:
+        """The message with the addresses that it takes from lookup tables. Raises :class:`TransactionRefused`."""
+        if not isinstance(message, MessageV0) or not message.address_table_lookups:
+            return lay_out(message)
+        lookups = [
+            Lookup(bytes(each.account_key), bytes(each.writable_indexes), bytes(each.readonly_indexes))
+            for each in message.address_table_lookups
+        ]
+        return lay_out(message, *resolve(lookups, bank.slot, bank.account))
 
     def _land(self, transaction: Transaction, outcome: Outcome) -> LandedTransaction:
         block = self._open
@@ -284,6 +335,7 @@ class Ledger:
             self.accounts.put(key, account)
         block.transactions.append(landed)
         self.history.add_transaction(landed)
+        self.ages.add_message(identity(transaction.message), block.height)
         return landed
 
     def _refresh_time(self) -> None:
@@ -309,8 +361,7 @@ class Ledger:
             self._journal.append_block(block, self.accounts.open_changes(), self.clock.offset_s)
         self.accounts.seal()
         self.history.add_block(block)
-        self._blockhashes[blockhash] = block.height
-        self._forget_old_blockhashes(block.height)
+        self.ages.add_block(blockhash, block.height)
         self._open = _OpenBlock(block.slot + 1, block.height + 1, block.slot, blockhash, block.time, [])
         self._refresh_time()
         self._announce()
@@ -341,10 +392,6 @@ class Ledger:
                     for callback in callbacks:
                         callback(block)
             self._announced[commitment] = max(self._announced[commitment], reached)
-
-    def _forget_old_blockhashes(self, height: int) -> None:
-        while (oldest := next(iter(self._blockhashes))) and height - self._blockhashes[oldest] > 2 * BLOCKHASH_AGE_MAX:
-            del self._blockhashes[oldest]
 
     def _forget_old_versions(self) -> None:
         kept = [snapshot.height for snapshot in self._snapshots.values()]
@@ -412,7 +459,7 @@ class Ledger:
             block = self.history.block_at_height(gone)
             if block is not None:
                 self.history.drop_block(block)
-                self._blockhashes.pop(block.blockhash, None)
+        self.ages.go_back_to(height)
         touched = self.accounts.undo_after(height)
         tip = self.history.block_at_height(height)
         assert tip is not None  # noqa: S101 - both callers made sure
@@ -440,6 +487,15 @@ class Ledger:
         if self._journal is not None:
             self.checkpoint()
             self._journal.close()
+
+
+def _usable_nonce_key(layout: Layout, bank: Bank) -> bytes | None:
+    """The nonce account whose value stands in for the message's blockhash, if its authority signed to advance it."""
+    key, value = layout.nonce_key(), bytes(layout.message.recent_blockhash)
+    if key is None or value == durable_nonce(bank.blockhash):
+        return None
+    state = usable_nonce(bank.account(key), value)
+    return key if state is not None and state.authority in layout.signers_of_first_instruction() else None
 
 
 def _next_blockhash(previous: bytes, slot: int, transactions: Iterable[LandedTransaction]) -> bytes:

@@ -6,7 +6,7 @@ from solders.hash import Hash
 
 from zmart_lite.localnet.clock import SLOTS_PER_EPOCH
 from zmart_lite.localnet.context import RpcContext, with_context
-from zmart_lite.localnet.execution import compute_budget, lay_out
+from zmart_lite.localnet.layout import compute_budget
 from zmart_lite.localnet.params import (
     BLOCK_NOT_AVAILABLE,
     SLOT_SKIPPED,
@@ -22,6 +22,7 @@ from zmart_lite.localnet.records import Block, LandedTransaction
 from zmart_lite.localnet.wire import (
     TRANSACTION_ENCODINGS,
     account_keys_json,
+    landed_layout,
     meta_json,
     signature_text,
     simple_meta_json,
@@ -132,12 +133,12 @@ def _block_row(landed: LandedTransaction, form: tuple[str, str, bool], version: 
     details, encoding, rewards = form
     check_version(landed, version)
     if details == "accounts":
-        keys = account_keys_json(lay_out(landed.transaction.message))
+        keys = account_keys_json(landed_layout(landed))
         body: Any = {"accountKeys": keys, "signatures": [str(each) for each in landed.transaction.signatures]}
         meta = simple_meta_json(landed, rewards=rewards)
     else:
         meta = meta_json(landed, encoding, rewards=rewards)
-        body = transaction_json(landed.transaction, encoding)
+        body = transaction_json(landed, encoding)
     row = {"meta": meta, "transaction": body}
     return row if version is None else row | {"version": version_json(landed.transaction)}
 
@@ -209,19 +210,17 @@ def get_recent_prioritization_fees(context: RpcContext, params: Params) -> Any:
     heights = range(max(newest - PRIORITIZATION_BLOCKS + 1, 0), newest + 1)
     blocks = (context.ledger.history.block_at_height(height) for height in heights)
     return [
-        {"prioritizationFee": _lowest_price(context, block, keys), "slot": block.slot}
-        for block in blocks
-        if block is not None
+        {"prioritizationFee": _lowest_price(block, keys), "slot": block.slot} for block in blocks if block is not None
     ]
 
 
-def _lowest_price(context: RpcContext, block: Block, keys: frozenset[bytes]) -> int:
+def _lowest_price(block: Block, keys: frozenset[bytes]) -> int:
     """Micro-lamports per compute unit."""
     lowest: int | None = None
     by_key: dict[bytes, int] = {}
     for landed in block.transactions:
-        layout = lay_out(landed.transaction.message)
-        price = compute_budget(layout, context.ledger.programs).unit_price
+        layout = landed_layout(landed)
+        price = compute_budget(layout).unit_price
         lowest = price if lowest is None else min(lowest, price)
         for key in keys.intersection(key for key, written in zip(layout.keys, layout.writable, strict=True) if written):
             by_key[key] = min(by_key.get(key, price), price)

@@ -7,24 +7,19 @@ from typing import Any
 
 from solders.compute_budget import set_compute_unit_limit
 from solders.hash import Hash
-from solders.message import Message, MessageV0
+from solders.message import Message
 from solders.pubkey import Pubkey
 from solders.system_program import TransferParams, transfer
 from solders.transaction import SanitizeError, VersionedTransaction
 
+from zmart_lite.localnet.ages import BLOCKHASH_AGE_MAX
 from zmart_lite.localnet.context import RpcContext, with_context
-from zmart_lite.localnet.execution import (
-    LAMPORTS_PER_SIGNATURE,
-    Outcome,
-    compute_budget,
-    fee_lamports,
-    lay_out,
-    loaded_data_bytes,
-)
+from zmart_lite.localnet.execution import Outcome
 from zmart_lite.localnet.failures import TransactionRefused, transaction_text
-from zmart_lite.localnet.ledger import BLOCKHASH_AGE_MAX, Bank
+from zmart_lite.localnet.layout import LAMPORTS_PER_SIGNATURE, compute_budget, fee_lamports, signature_count
+from zmart_lite.localnet.ledger import Bank
 from zmart_lite.localnet.methods_chain import check_version, confirmed_at_least, encoding_or_config
-from zmart_lite.localnet.natives import MEMO_ID, MEMO_V1_ID
+from zmart_lite.localnet.natives.addresses import MEMO_IDS
 from zmart_lite.localnet.params import (
     FILTER_TRANSACTION_NOT_FOUND,
     PREFLIGHT_FAILURE,
@@ -47,6 +42,7 @@ from zmart_lite.localnet.transactions import (
     Transaction,
     read_message_bytes,
     read_transaction_bytes,
+    with_blockhash,
 )
 from zmart_lite.localnet.wire import (
     ACCOUNT_ENCODINGS,
@@ -123,16 +119,19 @@ def read_transaction(context: RpcContext, params: Params, config: Config) -> Tra
         transaction = read_transaction_bytes(data, version_max=1 if context.release.has(4, 2) else 0)
     except ValueError as exc:
         raise invalid(f"failed to deserialize {TRANSACTION_TYPE}: {exc}") from None
-    message = transaction.message
-    if isinstance(message, MessageV0) and message.address_table_lookups:
-        raise invalid("this devnet has no address lookup tables: compile the message without them")
     try:
         transaction.sanitize()
     except SanitizeError:
         raise invalid("invalid transaction: Transaction failed to sanitize accounts offsets correctly") from None
-    if len(set(message.account_keys)) != len(message.account_keys):
-        raise invalid("invalid transaction: Account loaded twice")
     return transaction
+
+
+def check_lookups(context: RpcContext, transaction: Transaction, bank: Bank) -> None:
+    """Raises :class:`RpcError` unless all that the message takes from lookup tables can be found."""
+    try:
+        context.ledger.lay_out(transaction.message, bank)
+    except TransactionRefused as refused:
+        raise invalid(f"invalid transaction: {refused}") from None
 
 
 def is_signed(transaction: Transaction) -> bool:
@@ -157,6 +156,7 @@ def send_transaction(context: RpcContext, params: Params) -> Any:
     config = params.config(1)
     transaction = read_transaction(context, params, config)
     bank = context.bank(config, name="preflightCommitment")
+    check_lookups(context, transaction, bank)
     if not config.flag("skipPreflight"):
         _preflight(context, transaction, bank)
     # What cannot land is taken by a cluster, too, and answered with its signature: leaders drop it without a trace.
@@ -168,7 +168,7 @@ def send_transaction(context: RpcContext, params: Params) -> Any:
 
 def _preflight(context: RpcContext, transaction: Transaction, bank: Bank) -> None:
     wrong = _wrong_signature(context, transaction)
-    simulated = _Simulated(wrong, None) if wrong else _simulate(context, transaction, bank, check_blockhash=True)
+    simulated = _Simulated(wrong, None) if wrong else _simulate(context, transaction, bank)
     if simulated.err is None:
         return
     data = _simulation_json(simulated, whole=False)
@@ -186,9 +186,9 @@ class _Simulated:
         self.units = 0 if outcome is None else outcome.meta.compute_units
 
 
-def _simulate(context: RpcContext, transaction: Transaction, bank: Bank, check_blockhash: bool) -> _Simulated:
+def _simulate(context: RpcContext, transaction: Transaction, bank: Bank) -> _Simulated:
     try:
-        outcome = context.ledger.simulate(transaction, bank, check_blockhash)
+        outcome = context.ledger.simulate(transaction, bank)
     except TransactionRefused as refused:
         return _Simulated(refused.err, None)
     return _Simulated(outcome.meta.err, outcome)
@@ -206,7 +206,7 @@ def _simulation_json(simulated: _Simulated, *, whole: bool) -> dict[str, Any]:
         "err": simulated.err,
         "fee": None if meta is None else meta.fee_lamports,
         "innerInstructions": None,
-        "loadedAccountsDataSize": loaded_data_bytes(outcome.accounts) if outcome else 0,
+        "loadedAccountsDataSize": outcome.loaded_bytes if outcome else 0,
         "loadedAddresses": None if meta is None else loaded_addresses_json(meta),
         "logs": simulated.logs,
         "postBalances": None if meta is None else meta.post_balances,
@@ -223,13 +223,17 @@ def simulate_transaction(context: RpcContext, params: Params) -> Any:
     config = params.config(1)
     transaction = read_transaction(context, params, config)
     bank = context.bank(config)
+    check_lookups(context, transaction, bank)
     replace = config.flag("replaceRecentBlockhash")
     wrong = None
     if config.flag("sigVerify"):
         if replace:
             raise invalid("sigVerify may not be used with replaceRecentBlockhash")
         wrong = _wrong_signature(context, transaction)
-    simulated = _Simulated(wrong, None) if wrong else _simulate(context, transaction, bank, check_blockhash=not replace)
+    if replace:
+        # Before anything is looked up by it: with another blockhash it is another transaction.
+        transaction = with_blockhash(transaction, bank.blockhash)
+    simulated = _Simulated(wrong, None) if wrong else _simulate(context, transaction, bank)
     value = _simulation_json(simulated, whole=True)
     value["accounts"] = _simulated_accounts(config, transaction, bank, simulated)
     if config.flag("innerInstructions") and (outcome := simulated.outcome) is not None:
@@ -281,7 +285,7 @@ def request_airdrop(context: RpcContext, params: Params) -> Any:
     bank = context.ledger.bank(Commitment.PROCESSED)
     message = Message.new_with_blockhash(instructions, source, Hash(bank.blockhash))
     transaction = VersionedTransaction(message, [context.faucet])
-    simulated = _simulate(context, transaction, bank, check_blockhash=True)
+    simulated = _simulate(context, transaction, bank)
     if simulated.err is not None:
         raise invalid(f"airdrop refused: {transaction_text(simulated.err)}")
     return signature_text(context.ledger.submit(transaction).signature)
@@ -296,11 +300,14 @@ def get_fee_for_message(context: RpcContext, params: Params) -> Any:
         raise invalid(f"failed to deserialize {MESSAGE_TYPE}: {exc}") from None
     if not bank.knows_blockhash(bytes(message.recent_blockhash)):
         return with_context(bank, None)
-    layout = lay_out(message)
     try:
-        fee = fee_lamports(layout.signers, compute_budget(layout, context.ledger.programs))
+        layout = context.ledger.lay_out(message, bank)
+    except TransactionRefused as refused:
+        raise invalid(f"invalid transaction: {refused}") from None
+    try:
+        fee = fee_lamports(layout, compute_budget(layout))
     except TransactionRefused:
-        fee = layout.signers * LAMPORTS_PER_SIGNATURE
+        fee = signature_count(layout) * LAMPORTS_PER_SIGNATURE
     return with_context(bank, fee)
 
 
@@ -388,12 +395,12 @@ def _place(context: RpcContext, landed: LandedTransaction) -> dict[str, int]:
 
 
 def _memo(landed: LandedTransaction) -> str | None:
-    if MEMO_ID not in landed.account_keys and MEMO_V1_ID not in landed.account_keys:
+    if MEMO_IDS.isdisjoint(landed.account_keys):
         return None
     memos = [
         bytes(each.data)
         for each in landed.transaction.message.instructions
-        if landed.account_keys[each.program_id_index] in (MEMO_ID, MEMO_V1_ID)
+        if landed.account_keys[each.program_id_index] in MEMO_IDS
     ]
     return "; ".join(f"[{len(data)}] {data.decode(errors='replace')}" for data in memos)
 
@@ -412,7 +419,7 @@ def get_transaction(context: RpcContext, params: Params) -> Any:
         "blockTime": landed.block_time,
         "meta": meta_json(landed, encoding),
         "slot": landed.slot,
-        "transaction": transaction_json(landed.transaction, encoding),
+        "transaction": transaction_json(landed, encoding),
     } | _place(context, landed)
     return shape if version is None else shape | {"version": version_json(landed.transaction)}
 

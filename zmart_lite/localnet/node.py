@@ -26,25 +26,16 @@ from zmart_lite.errors import StartupError
 from zmart_lite.localnet.access import Access
 from zmart_lite.localnet.clock import SLOT_MS, ChainClock
 from zmart_lite.localnet.context import RpcContext
-from zmart_lite.localnet.execution import SYSTEM_UNITS, ProgramEntry
 from zmart_lite.localnet.helius import HeliusEmulation, webhook_faults, webhook_routes
 from zmart_lite.localnet.history import TRANSACTIONS_MAX
 from zmart_lite.localnet.journal import Journal
 from zmart_lite.localnet.ledger import Ledger, LedgerOptions
-from zmart_lite.localnet.natives import (
-    COMPUTE_BUDGET_ID,
-    MEMO_ID,
-    MEMO_V1_ID,
-    ComputeBudgetProgram,
-    MemoProgram,
-    MemoProgramV1,
-    SystemProgram,
-)
+from zmart_lite.localnet.natives.catalogue import native_accounts, native_programs, upgradeable_program
 from zmart_lite.localnet.program import ZmartProgram
 from zmart_lite.localnet.pubsub import Pubsub
 from zmart_lite.localnet.releases import NEWEST, Release
 from zmart_lite.localnet.rpc import build_app
-from zmart_lite.localnet.runtime import SYSTEM_PROGRAM_ID, Account, rent_exempt_minimum
+from zmart_lite.localnet.runtime import Account, ProgramEntry
 from zmart_lite.models import Commitment, GlobalConfig
 
 log = logging.getLogger(__name__)
@@ -59,10 +50,6 @@ DEFAULT_SEED = b"zmart-lite devnet"
 PORT_TRIES = 50
 WS_MESSAGE_BYTES_MAX = 64 * 1024
 SHUTDOWN_S = 2
-
-_NATIVE_LOADER = bytes(Pubkey.from_string("NativeLoader1111111111111111111111111111111"))
-_LOADER_2 = bytes(Pubkey.from_string("BPFLoader2111111111111111111111111111111111"))
-_UPGRADEABLE_LOADER = Pubkey.from_string("BPFLoaderUpgradeab1e11111111111111111111111")
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +192,7 @@ class Localnet:
         clock = ChainClock(options.genesis_time, frozen=on_demand and options.genesis_time is not None)
         journal = None if options.ledger_path is None else Journal(options.ledger_path, options.program_id)
         ledger = Ledger(
-            _programs(self.codec, options.strict),
+            _programs(self.codec, options.strict, options.release),
             clock,
             self._genesis(),
             secrets.token_bytes(32),
@@ -238,7 +225,8 @@ class Localnet:
         }
         funded[bytes(self.fee_wallet.pubkey())] = Account(FEE_WALLET_LAMPORTS)
         funded[bytes(self._faucet.pubkey())] = Account(FAUCET_LAMPORTS)
-        return funded | _program_accounts(self.options.program_id)
+        program = upgradeable_program(self.options.program_id, bytes(self.admin.pubkey()))
+        return funded | native_accounts() | program
 
     def _initialize(self, ledger: Ledger) -> None:
         """Run initialize_global_config as the admin, and make it final."""
@@ -309,28 +297,8 @@ def _report(task: asyncio.Task[None]) -> None:
         log.error("localnet_task_failed", extra={"task": task.get_name()}, exc_info=fault)
 
 
-def _programs(codec: Codec, strict: bool) -> dict[bytes, ProgramEntry]:
-    return {
-        codec.program_id: ProgramEntry(ZmartProgram(codec, strict)),
-        SYSTEM_PROGRAM_ID: ProgramEntry(SystemProgram(), SYSTEM_UNITS),
-        COMPUTE_BUDGET_ID: ProgramEntry(ComputeBudgetProgram(), SYSTEM_UNITS),
-        MEMO_ID: ProgramEntry(MemoProgram()),
-        MEMO_V1_ID: ProgramEntry(MemoProgramV1()),
-    }
-
-
-def _program_accounts(program_id: bytes) -> dict[bytes, Account]:
-    """The executable accounts. Their data only says what they are: nothing here runs bytecode."""
-    data_address, _bump = Pubkey.find_program_address([program_id], _UPGRADEABLE_LOADER)
-    program_data = (2).to_bytes(4, "little") + bytes(data_address)
-    memo = b"\x7fELF"
-    return {
-        program_id: Account(rent_exempt_minimum(len(program_data)), bytes(_UPGRADEABLE_LOADER), program_data, True),
-        SYSTEM_PROGRAM_ID: Account(1, _NATIVE_LOADER, b"system_program", True),
-        COMPUTE_BUDGET_ID: Account(1, _NATIVE_LOADER, b"compute_budget_program", True),
-        MEMO_ID: Account(rent_exempt_minimum(len(memo)), _LOADER_2, memo, True),
-        MEMO_V1_ID: Account(rent_exempt_minimum(len(memo)), _LOADER_2, memo, True),
-    }
+def _programs(codec: Codec, strict: bool, release: Release) -> dict[bytes, ProgramEntry]:
+    return native_programs(release) | {codec.program_id: ProgramEntry(ZmartProgram(codec, strict))}
 
 
 def _url_host(host: str) -> str:

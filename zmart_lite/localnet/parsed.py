@@ -5,7 +5,8 @@ from typing import Any
 
 from solders.pubkey import Pubkey
 
-from zmart_lite.localnet.natives import MEMO_ID, MEMO_V1_ID, BincodeReader
+from zmart_lite.localnet.natives.addresses import MEMO_IDS
+from zmart_lite.localnet.natives.bincode import BincodeReader
 from zmart_lite.localnet.runtime import SYSTEM_PROGRAM_ID, InstructionFailed
 
 _Info = dict[str, Any]
@@ -13,7 +14,7 @@ _Info = dict[str, Any]
 
 def parse_instruction(program_id: bytes, accounts: Sequence[bytes], data: bytes) -> dict[str, Any] | None:
     """``parsed`` and ``program`` of an instruction, or None where the cluster would leave it as it is."""
-    if program_id in (MEMO_ID, MEMO_V1_ID):
+    if program_id in MEMO_IDS:
         try:
             return {"parsed": data.decode(), "program": "spl-memo"}
         except UnicodeDecodeError:

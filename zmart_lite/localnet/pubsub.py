@@ -15,11 +15,11 @@ from typing import Any
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from zmart_lite.localnet import jsonrpc
-from zmart_lite.localnet.clock import CLOCK_ID
 from zmart_lite.localnet.context import RpcContext
 from zmart_lite.localnet.ledger import Bank
 from zmart_lite.localnet.methods_accounts import AccountFilters
 from zmart_lite.localnet.methods_cluster import get_version
+from zmart_lite.localnet.natives.addresses import CLOCK_ID
 from zmart_lite.localnet.params import (
     INTERNAL_ERROR,
     Params,

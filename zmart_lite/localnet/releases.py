@@ -9,6 +9,9 @@ of these releases.
 | 3.1 | a wrong signature met by a simulation is the simulation's ``err``, no longer error -32003 |
 | 4.0 | `getSignaturesForAddress` refuses a `before` or `until` that it does not know with -32020 |
 | 4.0 | `getSignaturesForAddress` and `getTransaction` tell `transactionIndex` |
+| 4.0 | an instruction with too few accounts ends in `MissingAccount`, no longer `NotEnoughAccountKeys` |
+| 4.0 | another program stands at the address of the memo program, which logs the text on a line of its own |
+| 4.0 | the Rent sysvar holds the price of exemption itself, with a threshold of 1 |
 | 4.0 | `getClusterNodes` tells `clientId` |
 | 4.2 | version-1 transactions are taken |
 """

@@ -5,9 +5,11 @@ it. Nothing here does I/O: a program may only read and change the accounts it wa
 another program.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
+
+from zmart_lite.localnet.releases import Release
 
 SYSTEM_PROGRAM_ID = bytes(32)
 LAMPORTS_PER_BYTE_YEAR_TWICE = 6_960
@@ -61,13 +63,15 @@ class InstructionFailed(Exception):
     """An instruction ended with an error; the whole transaction is rolled back.
 
     ``custom`` is the program's own number (``Custom(n)``), or None for one of the runtime's errors, whose name
-    (``PrivilegeEscalation``, ``MissingRequiredSignature``, …) is then in ``name``.
+    (``PrivilegeEscalation``, ``MissingRequiredSignature``, …) is then in ``name``. ``text`` is what the log says, where
+    it is not the sentence that belongs to the name.
     """
 
-    def __init__(self, name: str, custom: int | None = None) -> None:
+    def __init__(self, name: str, custom: int | None = None, text: str | None = None) -> None:
         super().__init__(name)
         self.name = name
         self.custom = custom
+        self.text = text
 
 
 class Invocation(Protocol):
@@ -99,3 +103,38 @@ class Invocation(Protocol):
         A signer or writable flag that the caller's own references do not carry, and no seed covers, aborts with
         ``PrivilegeEscalation``. Failures of the callee propagate: the runtime gives a program no way to catch them.
         """
+
+
+class NativeInvocation(Invocation, Protocol):
+    """What the runtime's own programs see besides: log lines without ``Program log:``, and the block."""
+
+    @property
+    def blockhash(self) -> bytes:
+        """The hash of the last sealed block, from which durable nonces derive."""
+
+    @property
+    def release(self) -> Release:
+        """The release of the runtime whose rules hold."""
+
+    def message(self, text: str) -> None: ...
+
+    def sysvar(self, key: bytes) -> bytes:
+        """The data of a sysvar, whether or not the instruction names its account."""
+
+    def count_growth(self, size_bytes: int) -> None:
+        """Note that account data grew by so much (negative: shrank). Raises what is above a transaction's limit."""
+
+
+class Program(Protocol):
+    """A program of the devnet: a function of one running instruction."""
+
+    def process(self, invocation: NativeInvocation) -> None: ...
+
+
+class ProgramEntry(NamedTuple):
+    """A program and how the runtime treats it: natives write no ``consumed`` line and cost a fixed number of units."""
+
+    program: Program
+    native_units: int | None = None
+    entry_units: Callable[[Sequence[AccountRef], bytes], int] | None = None
+    """What a program in bytecode costs besides its log lines, where that was measured; None: a general model."""

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from solders.hash import Hash
 from solders.instruction import CompiledInstruction
 from solders.keypair import Keypair
-from solders.message import Message, MessageHeader, MessageV0, from_bytes_versioned
+from solders.message import Message, MessageHeader, MessageV0, from_bytes_versioned, to_bytes_versioned
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 from solders.transaction import SanitizeError, VersionedTransaction
@@ -226,3 +226,26 @@ def read_transaction_bytes(data: bytes, version_max: int = 1) -> Transaction:
 def read_message_bytes(data: bytes) -> AnyMessage:
     """What signers sign, of any version. Raises ``ValueError`` where it is none."""
     return MessageV1.from_bytes(data) if data[:1] == bytes([VERSION_ONE]) else from_bytes_versioned(data)
+
+
+def message_bytes(message: AnyMessage) -> bytes:
+    """What signers sign."""
+    return bytes(message) if isinstance(message, MessageV1) else bytes(to_bytes_versioned(message))
+
+
+def with_blockhash(transaction: Transaction, blockhash: bytes) -> Transaction:
+    """The same with another blockhash; its signatures are no longer those of its message."""
+    message, anew = transaction.message, Hash(blockhash)
+    if isinstance(message, MessageV1):
+        return TransactionV1(message._replace(recent_blockhash=anew), transaction.signatures)
+    header, keys, instructions = message.header, message.account_keys, message.instructions
+    if isinstance(message, MessageV0):
+        renewed: Message | MessageV0 = MessageV0(header, keys, anew, instructions, message.address_table_lookups)
+    else:
+        counts = (
+            header.num_required_signatures,
+            header.num_readonly_signed_accounts,
+            header.num_readonly_unsigned_accounts,
+        )
+        renewed = Message.new_with_compiled_instructions(*counts, keys, anew, instructions)
+    return VersionedTransaction.populate(renewed, transaction.signatures)

@@ -8,7 +8,7 @@ from solders.message import MessageV0
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
-from zmart_lite.localnet.execution import Layout, lay_out
+from zmart_lite.localnet.layout import Layout, lay_out
 from zmart_lite.localnet.params import INVALID_REQUEST, Config, RpcError, encode_base58, invalid
 from zmart_lite.localnet.parsed import parse_instruction
 from zmart_lite.localnet.parsed_accounts import parse_account
@@ -115,8 +115,13 @@ def status_json(err: TransactionErr | None) -> dict[str, Any]:
     return {"Ok": None} if err is None else {"Err": err}
 
 
-def transaction_json(transaction: Transaction, encoding: str) -> Any:
+def landed_layout(landed: LandedTransaction) -> Layout:
+    return lay_out(landed.transaction.message, landed.meta.loaded_writable, landed.meta.loaded_readonly)
+
+
+def transaction_json(landed: LandedTransaction, encoding: str) -> Any:
     """An ``EncodedTransaction``."""
+    transaction = landed.transaction
     match encoding:
         case "base64":
             return [b64encode(bytes(transaction)).decode(), "base64"]
@@ -126,15 +131,16 @@ def transaction_json(transaction: Transaction, encoding: str) -> Any:
             return encode_base58(bytes(transaction))
         case _:
             signatures = [str(signature) for signature in transaction.signatures]
-            return {"message": _message_json(transaction, encoding), "signatures": signatures}
+            return {"message": _message_json(landed, encoding), "signatures": signatures}
 
 
-def _message_json(transaction: Transaction, encoding: str) -> dict[str, Any]:
-    message = transaction.message
-    layout = lay_out(message)
+def _message_json(landed: LandedTransaction, encoding: str) -> dict[str, Any]:
+    message = landed.transaction.message
+    layout = landed_layout(landed)
     parsed = encoding == "jsonParsed"
+    static = layout.keys[: layout.static_keys]
     shape: dict[str, Any] = {
-        "accountKeys": account_keys_json(layout) if parsed else [pubkey_text(key) for key in layout.keys],
+        "accountKeys": account_keys_json(layout) if parsed else [pubkey_text(key) for key in static],
         "instructions": [
             _instruction_json(layout.keys, (each.program_id_index, bytes(each.accounts), bytes(each.data), 1), parsed)
             for each in message.instructions
@@ -149,7 +155,14 @@ def _message_json(transaction: Transaction, encoding: str) -> dict[str, Any]:
             "numRequiredSignatures": header.num_required_signatures,
         }
     if isinstance(message, MessageV0):
-        shape["addressTableLookups"] = []
+        shape["addressTableLookups"] = [
+            {
+                "accountKey": str(each.account_key),
+                "readonlyIndexes": list(each.readonly_indexes),
+                "writableIndexes": list(each.writable_indexes),
+            }
+            for each in message.address_table_lookups
+        ]
     if isinstance(message, MessageV1):
         shape["transactionConfig"] = _config_json(message.config)
     return shape
@@ -170,7 +183,7 @@ def account_keys_json(layout: Layout) -> list[dict[str, Any]]:
         {
             "pubkey": pubkey_text(key),
             "signer": index < layout.signers,
-            "source": "transaction",
+            "source": "transaction" if index < layout.static_keys else "lookupTable",
             "writable": layout.writable[index],
         }
         for index, key in enumerate(layout.keys)

@@ -1,4 +1,4 @@
-"""The System program and the memo programs, as transactions call them."""
+"""The System program, as transactions call it."""
 
 import pytest
 from solders.instruction import AccountMeta, Instruction
@@ -16,13 +16,15 @@ from tests.localnet.chain_harness import (
     meta,
     payment,
 )
-from zmart_lite.localnet import natives
+from zmart_lite.localnet.ledger import LedgerOptions
+from zmart_lite.localnet.releases import RELEASES
 from zmart_lite.localnet.runtime import SYSTEM_PROGRAM_ID, Account, rent_exempt_minimum
 
+OLDER = RELEASES["3.0"]
 SYSTEM = str(Pubkey.default())
 
 
-def failure(name: str) -> dict[str, list[object]]:
+def failure(name: object) -> dict[str, list[object]]:
     return {"InstructionError": [0, name]}
 
 
@@ -72,9 +74,15 @@ def test_allocate_and_assign() -> None:
         (system_data(8, 16), [meta(CAROL)], "MissingRequiredSignature"),
         (system_data(1, PROGRAM_ID), [meta(CAROL)], "MissingRequiredSignature"),
         (system_data(2, 5), [meta(CAROL), meta(BOB)], "MissingRequiredSignature"),
-        (system_data(2, 5), [meta(ALICE, signer=True)], "NotEnoughAccountKeys"),
+        (system_data(2, 5), [meta(ALICE, signer=True)], "MissingAccount"),
         (system_data(2), [meta(ALICE, signer=True), meta(BOB)], "InvalidInstructionData"),
-        (system_data(4, 5), [meta(ALICE, signer=True), meta(BOB)], "InvalidInstructionData"),
+        (system_data(14, 5), [meta(ALICE, signer=True), meta(BOB)], "InvalidInstructionData"),
+        (system_data(2, 0), [meta(ALICE, signer=True), meta(BOB, writable=False)], "ReadonlyLamportChange"),
+        (
+            system_data(3, bytes(32), 33, b"s" * 33, 1, 0, bytes(32)),
+            [meta(ALICE, signer=True), meta(BOB)],
+            {"Custom": 0},
+        ),
         (b"", [], "InvalidInstructionData"),
         (system_data(8, 11 * 2**20), [meta(ALICE, signer=True)], {"Custom": 3}),
         (system_data(2, 5), [meta(ALICE, signer=True), meta(BOB, writable=False)], "ReadonlyLamportChange"),
@@ -114,23 +122,40 @@ def test_seeded_wallet_pays_by_its_base() -> None:
     assert chain.lamports(BOB) == 100 * SOL + 5
 
 
-def memo(data: bytes, *accounts: AccountMeta, program: bytes = natives.MEMO_ID) -> Instruction:
-    return Instruction(Pubkey(program), data, list(accounts))
+def test_an_older_runtime_has_another_name_for_missing_accounts() -> None:
+    chain = Chain(LedgerOptions(slot_ms=0, release=OLDER))
+    landed = chain.run(system(system_data(2, 5), meta(ALICE, signer=True)))
+    assert landed.meta.err == failure("NotEnoughAccountKeys")
 
 
-def test_memo_logs_text_and_signers() -> None:
-    landed = Chain().run(memo('say "hé"\n'.encode(), meta(ALICE, signer=True)))
-    assert landed.meta.logs[1:3] == (
-        f"Program log: Signed by {ALICE.pubkey()}",
-        'Program log: Memo (len 10): "say \\"hé\\"\\n"',
-    )
+def test_an_account_of_another_program_cannot_pay_itself() -> None:
+    holder = keypair(9)
+    chain = Chain(genesis={bytes(holder.pubkey()): Account(SOL, PROGRAM_ID)})
+    landed = chain.run(payment(5, holder, holder), signers=[holder])
+    assert landed.meta.err == failure("ExternalAccountLamportSpend")
 
 
-def test_memo_refuses_what_is_not_text_or_not_signed() -> None:
+def test_a_wrong_derivation_of_a_transfer_says_from() -> None:
+    data = system_data(11, 5, 1, b"x", bytes(32))
+    accounts = [meta(CAROL), meta(ALICE, signer=True, writable=False), meta(BOB)]
+    landed = Chain().run(system(data, *accounts))
+    assert landed.meta.err == failure({"Custom": 5})
+    assert landed.meta.logs[1].startswith(f"Transfer: 'from' address {CAROL.pubkey()} does not match derived address")
+
+
+def test_a_prefunded_account_is_created() -> None:
+    chain, fresh = Chain(), keypair(9)
+    chain.pay(SOL, ALICE, fresh)
+    data = system_data(13, 7, 16, PROGRAM_ID)
+    landed = chain.run(system(data, meta(fresh, signer=True), meta(ALICE, signer=True)), signers=[fresh])
+    assert not landed.failed
+    assert chain.ledger.accounts.get(bytes(fresh.pubkey())) == Account(SOL + 7, PROGRAM_ID, bytes(16))
+
+
+def test_a_transaction_allocates_twenty_mebibytes_at_most() -> None:
     chain = Chain()
-    landed = chain.run(memo(b"ok\xff"))
-    assert landed.meta.err == failure("InvalidInstructionData")
-    assert "Program log: Invalid UTF-8, from byte 2" in landed.meta.logs
-    assert chain.run(memo(b"x", meta(BOB))).meta.err == failure("MissingRequiredSignature")
-    assert chain.run(memo(b"\xff", program=natives.MEMO_V1_ID)).meta.err == failure("InvalidInstructionData")
-    assert not chain.run(memo(b"fine", program=natives.MEMO_V1_ID)).failed
+    fresh = [keypair(number) for number in range(9, 12)]
+    size = 10 * 2**20
+    creations = [creation(each, rent_exempt_minimum(size) // 10**6, size) for each in fresh]
+    landed = chain.run(*creations, signers=fresh)
+    assert landed.meta.err == {"InstructionError": [2, "MaxAccountsDataAllocationsExceeded"]}

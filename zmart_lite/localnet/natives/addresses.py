@@ -1,0 +1,96 @@
+"""Addresses that every cluster gives a meaning to."""
+
+from solders.pubkey import Pubkey
+
+from zmart_lite.localnet.runtime import SYSTEM_PROGRAM_ID
+
+
+def _key(text: str) -> bytes:
+    return bytes(Pubkey.from_string(text))
+
+
+COMPUTE_BUDGET_ID = _key("ComputeBudget111111111111111111111111111111")
+MEMO_ID = _key("MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr")
+MEMO_V1_ID = _key("Memo1UhkJRfHyvLMcVucJwxXeuD728EqVDDwQDxFMNo")
+MEMO_V4_ID = _key("Memo4c2pN8afCj432Lb7RMVKi9PbQnnW7ewFFaV3oAH")
+MEMO_IDS = frozenset([MEMO_ID, MEMO_V1_ID, MEMO_V4_ID])
+LOOKUP_TABLE_ID = _key("AddressLookupTab1e1111111111111111111111111")
+ED25519_ID = _key("Ed25519SigVerify111111111111111111111111111")
+SECP256K1_ID = _key("KeccakSecp256k11111111111111111111111111111")
+SECP256R1_ID = _key("Secp256r1SigVerify1111111111111111111111111")
+INCINERATOR_ID = _key("1nc1nerator11111111111111111111111111111111")
+
+NATIVE_LOADER_ID = _key("NativeLoader1111111111111111111111111111111")
+LOADER_1_ID = _key("BPFLoader1111111111111111111111111111111111")
+LOADER_2_ID = _key("BPFLoader2111111111111111111111111111111111")
+UPGRADEABLE_LOADER_ID = _key("BPFLoaderUpgradeab1e11111111111111111111111")
+LOADER_4_ID = _key("LoaderV411111111111111111111111111111111111")
+LOADER_IDS = frozenset([LOADER_1_ID, LOADER_2_ID, UPGRADEABLE_LOADER_ID, LOADER_4_ID])
+VOTE_ID = _key("Vote111111111111111111111111111111111111111")
+
+SYSVAR_OWNER_ID = _key("Sysvar1111111111111111111111111111111111111")
+CLOCK_ID = _key("SysvarC1ock11111111111111111111111111111111")
+EPOCH_REWARDS_ID = _key("SysvarEpochRewards1111111111111111111111111")
+EPOCH_SCHEDULE_ID = _key("SysvarEpochSchedu1e111111111111111111111111")
+FEES_ID = _key("SysvarFees111111111111111111111111111111111")
+INSTRUCTIONS_ID = _key("Sysvar1nstructions1111111111111111111111111")
+LAST_RESTART_SLOT_ID = _key("SysvarLastRestartS1ot1111111111111111111111")
+RECENT_BLOCKHASHES_ID = _key("SysvarRecentB1ockHashes11111111111111111111")
+RENT_ID = _key("SysvarRent111111111111111111111111111111111")
+REWARDS_ID = _key("SysvarRewards111111111111111111111111111111")
+SLOT_HASHES_ID = _key("SysvarS1otHashes111111111111111111111111111")
+SLOT_HISTORY_ID = _key("SysvarS1otHistory11111111111111111111111111")
+STAKE_HISTORY_ID = _key("SysvarStakeHistory1111111111111111111111111")
+
+PRECOMPILE_IDS = frozenset([ED25519_ID, SECP256K1_ID, SECP256R1_ID])
+
+BUILTIN_IDS = frozenset(
+    [
+        SYSTEM_PROGRAM_ID,
+        VOTE_ID,
+        COMPUTE_BUDGET_ID,
+        LOADER_1_ID,
+        LOADER_2_ID,
+        UPGRADEABLE_LOADER_ID,
+        LOADER_4_ID,
+        SECP256K1_ID,
+        ED25519_ID,
+    ]
+)
+"""Programs of which an instruction adds 3,000 compute units to a transaction's default limit, and not 200,000
+(solana-builtins-default-costs; the list has been closed since, so that secp256r1 is not in it)."""
+
+RESERVED_KEYS = frozenset(
+    [
+        LOOKUP_TABLE_ID,
+        LOADER_1_ID,
+        LOADER_2_ID,
+        UPGRADEABLE_LOADER_ID,
+        LOADER_4_ID,
+        NATIVE_LOADER_ID,
+        COMPUTE_BUDGET_ID,
+        *PRECOMPILE_IDS,
+        SYSTEM_PROGRAM_ID,
+        VOTE_ID,
+        _key("Config1111111111111111111111111111111111111"),
+        _key("Feature111111111111111111111111111111111111"),
+        _key("Stake11111111111111111111111111111111111111"),
+        _key("StakeConfig11111111111111111111111111111111"),
+        _key("ZkE1Gama1Proof11111111111111111111111111111"),
+        _key("ZkTokenProof1111111111111111111111111111111"),
+        SYSVAR_OWNER_ID,
+        CLOCK_ID,
+        EPOCH_REWARDS_ID,
+        EPOCH_SCHEDULE_ID,
+        FEES_ID,
+        INSTRUCTIONS_ID,
+        LAST_RESTART_SLOT_ID,
+        RECENT_BLOCKHASHES_ID,
+        RENT_ID,
+        REWARDS_ID,
+        SLOT_HASHES_ID,
+        SLOT_HISTORY_ID,
+        STAKE_HISTORY_ID,
+    ]
+)
+"""Addresses no transaction may lock for writing; a writable flag on them is ignored (agave-reserved-account-keys)."""
