@@ -473,3 +473,92 @@ def test_addresses_are_bounded() -> None:
     for urls in ([], ["http://127.0.0.1:1"] * 11):
         with pytest.raises(ValueError, match="RPC addresses"):
             Rpc(urls)
+
+
+# Slots that cannot be
+
+FAR = 10**9
+
+
+def clock_account(slot: int) -> dict[str, Any]:
+    data = struct.pack("<QqQQq", slot, 0, 0, 0, 1_700_000_000)
+    return ACCOUNT | {"data": [base64.b64encode(data).decode(), "base64"]}
+
+
+def serve_slots(server: ScriptedRpc, slot: int, *, told: int, clock: int) -> None:
+    """A node at ``slot`` that tells ``told`` in its answers and ``clock`` in its clock."""
+    text = str(Signature.from_bytes(SIGNATURE))
+    row = {"signature": text, "slot": told, "err": None, "confirmationStatus": "finalized"}
+    server.on("getSlot", result(told))
+    server.on("getBlockHeight", result(told))
+    server.on("getLatestBlockhash", valued({"blockhash": str(Hash.default()), "lastValidBlockHeight": told + 150}))
+    server.on("getSignaturesForAddress", result([row]))
+    server.on("getSignatureStatuses", valued([row]))
+    server.on("getMultipleAccounts", valued([ACCOUNT], told))
+    server.on("getProgramAccounts", valued([{"pubkey": str(Pubkey.from_bytes(KEY)), "account": ACCOUNT}], told))
+    message = {"accountKeys": [str(Pubkey.from_bytes(KEY))], "instructions": []}
+    meta, signed = {"err": None, "logMessages": ["x"]}, {"signatures": [text], "message": message}
+    server.on("getTransaction", result({"slot": told, "meta": meta, "transaction": signed}))
+    server.on("getAccountInfo", valued(clock_account(clock), clock))
+
+
+ASKING = {
+    "slot": lambda rpc: rpc.get_slot(),
+    "height": lambda rpc: rpc.get_block_height(),
+    "blockhash": lambda rpc: rpc.get_latest_blockhash(),
+    "signatures": lambda rpc: rpc.get_signatures(KEY),
+    "statuses": lambda rpc: rpc.get_signature_statuses([SIGNATURE]),
+    "accounts": lambda rpc: rpc.get_accounts([KEY]),
+    "program accounts": lambda rpc: rpc.get_program_accounts(KEY),
+    "transaction": lambda rpc: rpc.get_transaction(SIGNATURE, KEY),
+}
+
+
+@pytest.mark.parametrize("ask", ASKING.values(), ids=ASKING.keys())
+@pytest.mark.parametrize("clock_lies", [True, False])
+async def test_slots_that_the_cluster_cannot_have_reached_are_no_answer(
+    server: ScriptedRpc, time: Time, ask: Any, clock_lies: bool
+) -> None:
+    """The node that tells of them is left alone, and another one asked; with none left, the cluster is unavailable."""
+    async with ScriptedRpc() as honest:
+        serve_slots(server, 1_000, told=1_000, clock=1_000)
+        serve_slots(honest, 1_001, told=1_001, clock=1_001)
+        async with connect(time, server, honest) as rpc:
+            rpc.require_slots()
+            assert (await rpc.get_clock()).slot == 1_000
+            await ask(rpc)
+            serve_slots(server, 1_000, told=FAR, clock=FAR if clock_lies else 1_000)
+            await ask(rpc)
+            assert [each.is_serving for each in rpc.endpoints()] == [False, True]
+        async with connect(time, server) as rpc:
+            rpc.require_slots()
+            serve_slots(server, 1_000, told=1_000, clock=1_000)
+            await rpc.get_clock()
+            serve_slots(server, 1_000, told=FAR, clock=FAR if clock_lies else 1_000)
+            with pytest.raises(RpcUnavailable, match="cannot be yet"):
+                await ask(rpc)
+
+
+async def test_a_chain_that_jumped_is_followed(server: ScriptedRpc, time: Time) -> None:
+    """Its clock says so for a minute; one that only lags is no jump."""
+    serve_slots(server, 1_000, told=1_000, clock=1_000)
+    async with connect(time, server) as rpc:
+        rpc.require_slots()
+        await rpc.get_clock()
+        serve_slots(server, 500, told=500, clock=500)
+        assert await rpc.get_slot() == (await rpc.get_clock()).slot == 500
+        serve_slots(server, FAR, told=FAR, clock=FAR)
+        for _ in range(200):
+            time.now_s += 1
+            try:
+                await rpc.get_clock()
+                break
+            except RpcUnavailable:
+                continue
+        assert await rpc.get_slot() == FAR
+
+
+async def test_a_clock_that_contradicts_its_own_slot_is_malformed(server: ScriptedRpc, rpc: Rpc) -> None:
+    server.on("getAccountInfo", valued(clock_account(1_000), FAR))
+    with pytest.raises(RpcUnavailable, match="beside a clock"):
+        await rpc.get_clock()

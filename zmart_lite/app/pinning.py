@@ -25,6 +25,8 @@ class Pinning:
         reading = await self._rpc.get_clock()
         await self._store.write(lambda tx: pin(tx, self._config, genesis_hash=genesis_hash))
         self._rpc.require_cluster(genesis_hash)
+        if not self._config.embedded_devnet:
+            self._rpc.require_slots()
         if foreign := await self._rpc.list_foreign():
             raise StartupError(f"chain.rpc_urls: {', '.join(foreign)} is a node of another cluster than chain.rpc_url.")
         self._is_pinned = True
@@ -34,6 +36,8 @@ class Pinning:
         """Take only the cluster that the database already belongs to, if it belongs to one."""
         pinned = await self._store.read(lambda tx: chainlog.find_meta(tx, "genesis_hash"))
         self._rpc.require_cluster(None if pinned is None else bytes.fromhex(pinned))
+        if not self._config.embedded_devnet:
+            self._rpc.require_slots()
 
     async def note_cluster(self) -> None:
         """Bind to the cluster that was out of reach at the start, now that it answered."""

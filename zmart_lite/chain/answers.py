@@ -7,7 +7,7 @@ nothing of a malformed answer gets past here.
 import base64
 import binascii
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
@@ -23,6 +23,8 @@ Raw = bytes | msgspec.Raw
 Reader = Callable[[Raw], R]
 
 CLOCK_SYSVAR = bytes(Pubkey.from_string("SysvarC1ock11111111111111111111111111111111"))
+CLOCK_APART_MAX = 150
+"""Slots between what the Clock sysvar says and the slot at which the node says that it read it: none, by right."""
 _CLOCK = struct.Struct("<QqQQq")
 
 
@@ -214,6 +216,8 @@ def clock(raw: Raw) -> ClockReading:
     if found is None or len(found.data) < _CLOCK.size:
         raise ValueError("the Clock sysvar is missing")
     slot, _, _, _, unix_timestamp = _CLOCK.unpack_from(found.data)
+    if abs(found.slot - slot) > CLOCK_APART_MAX:
+        raise ValueError(f"slot {found.slot} beside a clock that is at slot {slot}")
     return ClockReading(slot, unix_timestamp)
 
 
@@ -261,6 +265,21 @@ def simulation(raw: Raw) -> Simulation:
 
 def fees(raw: Raw) -> list[int]:
     return [row.prioritization_fee for row in msgspec.json.decode(raw, type=list[_Fee])]
+
+
+def no_slot(_: object) -> int:
+    """Of an answer that names no slot."""
+    return 0
+
+
+def own_slot(answer: Any) -> int:
+    """Of an answer that has a slot, or is None."""
+    return 0 if answer is None else int(answer.slot)
+
+
+def highest_slot(answer: Iterable[Any]) -> int:
+    """Of several answers that have a slot or are None."""
+    return max((each.slot for each in answer if each is not None), default=0)
 
 
 def _expect(found: int, asked: int) -> None:

@@ -36,6 +36,7 @@ from zmart_lite.chain.answers import (
 )
 from zmart_lite.chain.endpoint import Endpoint
 from zmart_lite.chain.rpc_errors import PLACE_UNKNOWN, version_refused
+from zmart_lite.chain.slots import SLOTS_AHEAD_MAX, Tip
 from zmart_lite.chain.transactions import transaction_of_rpc
 from zmart_lite.errors import ChainError, NodeLacks, PlaceUnknown, RpcRefused, RpcUnavailable, UndecodableData
 from zmart_lite.models import ChainTransaction, Commitment, SignatureInfo
@@ -70,9 +71,10 @@ TRANSACTION_VERSION_MAX = 1
 """The highest version whose layout is known. What the cluster has above it is asked for once it was refused."""
 ADDRESSES_MAX = 10
 """RPC addresses one Rpc may be given."""
-SLOTS_AHEAD_MAX = 150
-"""By how much what is true may be ahead of a node that answers: about a minute."""
 GENESIS_METHOD = "getGenesisHash"
+BLOCKHASH_HEIGHTS = 300
+"""By how much the last valid height of a blockhash may be ahead of the chain; 150 today."""
+CLOCK_PARAMS = [str(Pubkey.from_bytes(answers.CLOCK_SYSVAR)), {"commitment": "confirmed", "encoding": "base64"}]
 PROOF_S = 600.0
 """How long an address that answered for the right cluster is believed to go on doing so."""
 
@@ -142,6 +144,7 @@ class Rpc:
             Endpoint(number, url, self.policy.timeout_s, self._backoff) for number, url in enumerate(urls, 1)
         )
         self._cluster: _Cluster | None = None
+        self._tip: Tip | None = None
         self._ids = itertools.count(1)
 
     def guarded(self, guard: Guard, policy: RetryPolicy | None = None) -> "Rpc":
@@ -171,18 +174,19 @@ class Rpc:
         *,
         attempts_max: int | None = None,
         confirm: Confirm[R] | None = None,
+        slot_of: Callable[[R], int] = answers.no_slot,
     ) -> R:
         """The answer of ``method`` through ``read``. ``confirm`` may ask the address that gave it more about it, and
-        refuse it by what it raises.
+        refuse it by what it raises. ``slot_of`` is the highest slot (or block height) that the answer speaks of: one
+        that the cluster cannot have reached makes it no answer (:meth:`require_slots`).
 
         Raises RpcUnavailable, RpcRefused, SimulationFailed, or what the guard raises.
         """
         with self._guard():
-            return await self._persist(method, params, read, attempts_max or self.policy.attempts_max, confirm)
+            ask = partial(self._believed, method, params, read, slot_of, confirm)
+            return await self._persist(ask, attempts_max or self.policy.attempts_max)
 
-    async def _persist(
-        self, method: str, params: list[Any], read: Reader[R], attempts_max: int, confirm: Confirm[R] | None
-    ) -> R:
+    async def _persist(self, ask: Callable[[Endpoint, float], Awaitable[R]], attempts_max: int) -> R:
         deadline = self.monotonic() + self.policy.deadline_s
         failure: RpcUnavailable | None = None
         lacking: dict[Endpoint, RpcRefused] = {}
@@ -192,10 +196,7 @@ class Rpc:
             before, endpoint = endpoint, self._healthiest(lacking)
             try:
                 await self._pause(endpoint, before, attempt, deadline, failure)
-                answer = await self._attempt(endpoint, method, params, read, deadline)
-                if confirm is not None:
-                    await confirm(answer, endpoint, deadline)
-                return answer
+                return await ask(endpoint, deadline)
             except (NodeLacks, PlaceUnknown) as error:
                 # Asked once, and no attempt: the address is well, and will say the same.
                 lacking[endpoint] = error
@@ -205,6 +206,22 @@ class Rpc:
                     break
         # Where nobody knows better, the word of one that answered counts for more than the silence of the others.
         raise next(iter(lacking.values()), None) or failure or RpcUnavailable()
+
+    async def _believed(
+        self,
+        method: str,
+        params: list[Any],
+        read: Reader[R],
+        slot_of: Callable[[R], int],
+        confirm: Confirm[R] | None,
+        endpoint: Endpoint,
+        deadline: float,
+    ) -> R:
+        answer = await self._attempt(endpoint, method, params, read, deadline)
+        await self._require_reached(endpoint, slot_of(answer), deadline)
+        if confirm is not None:
+            await confirm(answer, endpoint, deadline)
+        return answer
 
     def _healthiest(self, lacking: Container[Endpoint] = ()) -> Endpoint:
         """The address to ask next; one of those that are ``lacking`` only if there is no other."""
@@ -310,6 +327,26 @@ class Rpc:
         except (ChainError, TimeoutError, *answers.MALFORMED):
             return None
 
+    # Slots that can be
+
+    def require_slots(self) -> None:
+        """From now on no answer counts that speaks of slots which the cluster cannot have reached. Not for the embedded
+        devnet, whose slots jump as its user likes.
+        """
+        self._tip = Tip()
+
+    async def _require_reached(self, endpoint: Endpoint, slot: int, deadline: float) -> None:
+        """Raises RpcUnavailable, and blames the address, for a slot beyond what can be. Before that its own clock is
+        asked: the last reading may be old, or a chain for tests may have jumped.
+        """
+        if self._tip is None or slot <= (self._tip.limit(self.monotonic()) or 0):
+            return
+        reading = await self._attempt(endpoint, "getAccountInfo", CLOCK_PARAMS, answers.clock, deadline)
+        now = self.monotonic()
+        is_believed = self._tip.note(reading.slot, now, endpoint.number)
+        if not is_believed or slot > (self._tip.limit(now) or 0):
+            raise endpoint.blame(now, f"The RPC node {endpoint.host} tells of slot {slot}, which cannot be yet.")
+
     def endpoints(self) -> list[EndpointView]:
         """How each address is doing, in the order of the configuration."""
         serving, now = self._healthiest(), self.monotonic()
@@ -324,10 +361,10 @@ class Rpc:
     # The cluster
 
     async def get_slot(self, commitment: Commitment = Commitment.CONFIRMED) -> int:
-        return await self.call("getSlot", [_at(commitment)], answers.plain(int))
+        return await self.call("getSlot", [_at(commitment)], answers.plain(int), slot_of=int)
 
     async def get_block_height(self, commitment: Commitment = Commitment.CONFIRMED) -> int:
-        return await self.call("getBlockHeight", [_at(commitment)], answers.plain(int))
+        return await self.call("getBlockHeight", [_at(commitment)], answers.plain(int), slot_of=int)
 
     async def get_first_slot(self) -> int:
         """The first slot of which the address in use still has the block."""
@@ -341,7 +378,12 @@ class Rpc:
         return await self.call("getVersion", [], answers.software_version)
 
     async def get_latest_blockhash(self, commitment: Commitment = Commitment.CONFIRMED) -> LatestBlockhash:
-        return await self.call("getLatestBlockhash", [_at(commitment)], answers.latest_blockhash)
+        return await self.call(
+            "getLatestBlockhash",
+            [_at(commitment)],
+            answers.latest_blockhash,
+            slot_of=lambda found: found.last_valid_block_height - BLOCKHASH_HEIGHTS,
+        )
 
     async def is_blockhash_valid(self, blockhash: bytes, commitment: Commitment = Commitment.CONFIRMED) -> bool:
         params = [str(Hash.from_bytes(blockhash)), _at(commitment)]
@@ -349,7 +391,16 @@ class Rpc:
 
     async def get_clock(self, commitment: Commitment = Commitment.CONFIRMED) -> ClockReading:
         """Slot and unix second of the Clock sysvar: what a program of the next block sees, about."""
-        return await self.call("getAccountInfo", _account_params(answers.CLOCK_SYSVAR, commitment), answers.clock)
+        params = _account_params(answers.CLOCK_SYSVAR, commitment)
+
+        async def confirm(reading: ClockReading, endpoint: Endpoint, _: float) -> None:
+            now = self.monotonic()
+            if self._tip is not None and not self._tip.note(reading.slot, now, endpoint.number):
+                raise endpoint.blame(
+                    now, f"The RPC node {endpoint.host} is at slot {reading.slot}, which cannot be yet."
+                )
+
+        return await self.call("getAccountInfo", params, answers.clock, confirm=confirm)
 
     async def get_minimum_balance_for_rent_exemption(self, space_bytes: int) -> int:
         """Lamports."""
@@ -367,7 +418,8 @@ class Rpc:
         return await self.call("getBalance", [_address(address), _at(commitment)], answers.valued(int))
 
     async def get_account(self, address: bytes, commitment: Commitment = Commitment.CONFIRMED) -> AccountInfo | None:
-        return await self.call("getAccountInfo", _account_params(address, commitment), answers.account)
+        params = _account_params(address, commitment)
+        return await self.call("getAccountInfo", params, answers.account, slot_of=answers.own_slot)
 
     async def get_accounts(
         self, addresses: Sequence[bytes], commitment: Commitment = Commitment.CONFIRMED
@@ -377,7 +429,8 @@ class Rpc:
         for start in range(0, len(addresses), ACCOUNTS_PER_CALL_MAX):
             chunk = [_address(address) for address in addresses[start : start + ACCOUNTS_PER_CALL_MAX]]
             params = [chunk, _at(commitment) | {"encoding": "base64"}]
-            found += await self.call("getMultipleAccounts", params, answers.accounts(len(chunk)))
+            read = answers.accounts(len(chunk))
+            found += await self.call("getMultipleAccounts", params, read, slot_of=answers.highest_slot)
         return found
 
     async def get_program_accounts(
@@ -399,7 +452,12 @@ class Rpc:
         if data_slice is not None:
             config["dataSlice"] = {"offset": data_slice[0], "length": data_slice[1]}
         params = [_address(program_id), _at(commitment) | config]
-        return await self.call("getProgramAccounts", params, answers.program_accounts)
+        return await self.call(
+            "getProgramAccounts",
+            params,
+            answers.program_accounts,
+            slot_of=lambda found: answers.highest_slot([info for _, info in found]),
+        )
 
     async def request_airdrop(self, address: bytes, lamports: int) -> bytes:
         """Signature of the airdrop. Tried once: repeating it would give twice."""
@@ -439,7 +497,9 @@ class Rpc:
                 raise PlaceUnknown(text, PLACE_UNKNOWN)
 
         params = [_address(address), config]
-        return await self.call("getSignaturesForAddress", params, answers.signatures, confirm=confirm)
+        return await self.call(
+            "getSignaturesForAddress", params, answers.signatures, confirm=confirm, slot_of=answers.highest_slot
+        )
 
     async def get_transaction(
         self,
@@ -470,7 +530,7 @@ class Rpc:
 
         params = [str(Signature.from_bytes(signature)), _at(commitment) | {"encoding": "json"}]
         try:
-            return await self._of_any_version("getTransaction", params, read, confirm)
+            return await self._of_any_version("getTransaction", params, read, confirm, answers.own_slot)
         except NodeLacks:
             if best is None:
                 raise
@@ -484,14 +544,19 @@ class Rpc:
         return await self._of_any_version("getBlock", [slot, config], answers.block_signatures)
 
     async def _of_any_version(
-        self, method: str, params: list[Any], read: Reader[R], confirm: Confirm[R] | None = None
+        self,
+        method: str,
+        params: list[Any],
+        read: Reader[R],
+        confirm: Confirm[R] | None = None,
+        slot_of: Callable[[R], int] = answers.no_slot,
     ) -> R:
         """Ask for transactions up to the version that is known, and, if one is refused as newer, for that version."""
         wanted = TRANSACTION_VERSION_MAX
         while True:
             params[-1]["maxSupportedTransactionVersion"] = wanted
             try:
-                return await self.call(method, params, read, confirm=confirm)
+                return await self.call(method, params, read, confirm=confirm, slot_of=slot_of)
             except RpcRefused as error:
                 newer = version_refused(error.rpc_code, error.message)
                 if newer is None or newer <= wanted:
@@ -506,7 +571,8 @@ class Rpc:
         for start in range(0, len(signatures), STATUSES_PER_CALL_MAX):
             chunk = [str(Signature.from_bytes(each)) for each in signatures[start : start + STATUSES_PER_CALL_MAX]]
             params = [chunk, {"searchTransactionHistory": search_history}]
-            found += await self.call("getSignatureStatuses", params, answers.statuses(len(chunk)))
+            read = answers.statuses(len(chunk))
+            found += await self.call("getSignatureStatuses", params, read, slot_of=answers.highest_slot)
         return found
 
     async def is_absent(self, signature: bytes, slot: int) -> bool:

@@ -186,6 +186,8 @@ async def _on_chain(indexer: Indexer, config: Config) -> None:
     rpc = indexer.writer.rpc
     genesis = await rpc.get_genesis_hash()
     rpc.require_cluster(genesis)
+    if not config.embedded_devnet:
+        rpc.require_slots()
     await indexer.writer.store.write(lambda tx: pin(tx, config, genesis_hash=genesis))
 
 

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
-from zmart_lite.chain.rpc import SLOTS_AHEAD_MAX
+from zmart_lite.chain.slots import SLOTS_AHEAD_MAX
 from zmart_lite.errors import ChainError, RpcUnavailable, UndecodableData
 from zmart_lite.indexer.finality import FETCHES_MAX, Vanished, forget_future
 from zmart_lite.indexer.writer import LogWriter

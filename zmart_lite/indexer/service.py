@@ -10,7 +10,8 @@ from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from zmart_lite.chain.events import events_of
-from zmart_lite.chain.rpc import ACCOUNTS_PER_CALL_MAX, SIGNATURES_PER_PAGE_MAX, SLOTS_AHEAD_MAX, Rpc
+from zmart_lite.chain.rpc import ACCOUNTS_PER_CALL_MAX, SIGNATURES_PER_PAGE_MAX, Rpc
+from zmart_lite.chain.slots import SLOTS_AHEAD_MAX
 from zmart_lite.chain.webhook import parse_payload
 from zmart_lite.codec import Codec
 from zmart_lite.config import Config
