@@ -14,7 +14,7 @@ PY := $(VENV)/bin/python
 NODE := $(VENV)/bin/zmart-lite
 LITESVM := $(VENV)/litesvm/.installed
 PIP := $(PY) -m pip --quiet --disable-pip-version-check
-SOURCES := $(shell find zmart_lite release static -type f -not -name '*.pyc' 2>/dev/null) schema.sql zmart.toml
+SOURCES := $(shell find zmart_lite release static docs/runbooks -type f -not -name '*.pyc' 2>/dev/null) schema.sql zmart.toml
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo test check format bench simulate fuzz litesvm build package lock clean

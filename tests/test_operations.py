@@ -72,6 +72,7 @@ def test_rules_say_how_bad_and_what() -> None:
     for rule in rules():
         assert rule["labels"]["severity"] in SEVERITIES
         assert rule["annotations"]["summary"].endswith(".")
+        assert {"runbook", "runbook_url"} & set(rule["annotations"])
         assert re.fullmatch(r"\d+[smh]", rule["for"])
 
 

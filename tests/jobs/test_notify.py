@@ -103,7 +103,7 @@ def mail_url(post: Post) -> str:
 
 
 def notifier(store: Store, wall: Wall, *urls: str, severity_min: str = "HIGH") -> Notifier:
-    options = NotifyOptions(severity_min, REMIND_S, "zmart-lite on devnet")
+    options = NotifyOptions(severity_min, REMIND_S, "zmart-lite on devnet", "https://node.example")
     return Notifier(store, targets_of(urls), options, wall.seconds)
 
 
@@ -118,7 +118,10 @@ async def test_an_alert_reaches_a_web_hook_and_a_mailbox_once(store: Store, wall
     assert await telling.look() == 0
     (body,) = post.bodies
     assert body["title"] == "[HIGH] zmart-lite on devnet: indexing_lag"
-    assert body["message"] == "[HIGH] indexing_lag: It is late."
+    assert body["message"].splitlines() == [
+        "[HIGH] indexing_lag: It is late.",
+        "What to do: https://node.example/runbooks/indexing_lag",
+    ]
     (mail,) = post.mails
     assert "To: operator@example.org" in mail
     assert "indexing_lag" in mail
@@ -217,7 +220,7 @@ async def test_reminders_until_somebody_acknowledges(store: Store, wall: Wall, p
     for seconds, told in ((0, 1), (REMIND_S - 1, 0), (1, 1), (REMIND_S, 1)):
         wall.now_ms += seconds * 1_000
         assert await telling.look() == told
-    assert post.bodies[-1]["message"].endswith("(still open)")
+    assert post.bodies[-1]["message"].splitlines()[0].endswith("(still open)")
     await store.write(lambda tx: alerts.acknowledge_alert(tx, 1, bytes(32)))
     wall.now_ms += 10 * REMIND_S * 1_000
     assert await telling.look() == 0

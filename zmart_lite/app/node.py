@@ -158,7 +158,10 @@ class Node:
         parts.background.start(Watch(parts).run(), "watch")
         parts.background.start(self.gauges.run(), "gauges")
         options = NotifyOptions(
-            config.alerts.notify_from, config.alerts.remind_after_s, f"zmart-lite on {config.chain.cluster}"
+            config.alerts.notify_from,
+            config.alerts.remind_after_s,
+            f"zmart-lite on {config.chain.cluster}",
+            config.server.public_url.rstrip("/") or self.url,
         )
         parts.background.start(Notifier(parts.store, self.targets, options, time.time).run(), "notifier")
         parts.background.start(parts.indexer.run(), "indexer")

@@ -16,6 +16,7 @@ from zmart_lite.models import SEVERITIES
 from zmart_lite.ops.targets import Message, Target
 from zmart_lite.store.engine.db import Row, Store, Tx
 from zmart_lite.store.state import alerts
+from zmart_lite.store.views.rows import runbook_path
 
 logger = logging.getLogger(__name__)
 
@@ -28,11 +29,14 @@ SENDING_MAX_S = 60.0
 
 
 class NotifyOptions(NamedTuple):
-    """``severity_min``: least severity that is sent out. ``node``: how messages name this node."""
+    """``severity_min``: least severity that is sent out. ``node``: how messages name this node. ``url``: where people
+    reach it.
+    """
 
     severity_min: str
     remind_after_s: int
     node: str
+    url: str
 
 
 class Due(NamedTuple):
@@ -95,7 +99,7 @@ class Notifier:
     async def _tell(self, due: Due) -> int:
         told: list[Row] = []
         for rows, message in (
-            (due.bad, compose(due.bad, self._options.node)),
+            (due.bad, compose(due.bad, self._options.node, self._options.url)),
             (due.over, compose_recovery(due.over, self._options.node)),
         ):
             if rows and await self.send(message):
@@ -136,10 +140,11 @@ class Notifier:
             self._store_told_s = None
 
 
-def compose(rows: Sequence[Row], node: str) -> Message:
+def compose(rows: Sequence[Row], node: str, url: str) -> Message:
     """One message for all alerts that are new or still open, the most severe first."""
     ranked = sorted(rows, key=lambda row: -SEVERITIES.index(row["severity"]))
     lines = [f"[{row['severity']}] {row['alert_type']}{_subject(row)}: {row['message']}{_seen(row)}" for row in ranked]
+    lines += [f"What to do: {url}{runbook_path(each)}" for each in dict.fromkeys(row["alert_type"] for row in ranked)]
     worst = ranked[0]["severity"] if ranked else ""
     what = f"{ranked[0]['alert_type']}{_subject(ranked[0])}" if len(ranked) == 1 else f"{len(ranked)} alerts"
     return Message(f"[{worst}] {node}: {what}", "\n".join(lines))

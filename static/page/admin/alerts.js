@@ -3,6 +3,7 @@ import { h } from '../dom.js';
 import { count, since, words } from '../format.js';
 import { toast } from '../notify.js';
 import { badge, cell, endCell, worker } from '../parts/basics.js';
+import { runbookLink } from '../node/overview.js';
 import { marketLink } from '../parts/market.js';
 import { freshList } from './lists.js';
 
@@ -24,7 +25,7 @@ export function alerts(signal) {
 function alertRow(alert, refresh) {
   return h('tr', { 'data-alert': alert.alert_type },
     cell(badge(words(alert.severity), KINDS[alert.severity] ?? '')),
-    cell(h('strong', {}, words(alert.alert_type)), h('p.muted', {}, alert.message)),
+    cell(h('strong', {}, words(alert.alert_type)), h('p.muted', {}, alert.message, ' ', runbookLink(alert))),
     cell(alert.market_id ? marketLink(alert.market_id) : (alert.subject || '–')),
     endCell(count(alert.count)),
     cell(since(alert.opened_at)),

@@ -60,11 +60,14 @@ export function alerts({ open, latest, by_severity: bySeverity }) {
     h('p.row.padded', {}, counts.map(([severity, number]) => badge(`${number} ${words(severity).toLowerCase()}`, severityKind(severity)))),
     table('Latest alerts', ['Severity', 'Alert', 'Market', ['Opened', 'end']], latest.map((alert) => h('tr', {},
       cell(badge(words(alert.severity), severityKind(alert.severity))),
-      cell(words(alert.alert_type)),
+      cell(words(alert.alert_type), ' ', runbookLink(alert)),
       cell(alert.market_id ? marketLink(alert.market_id) : '–'),
       endCell(h('span.nowrap', {}, since(alert.opened_at)))))),
   ];
 }
+
+/** To the page that says what to do about an alert. */
+export const runbookLink = ({ runbook }) => h('a', { href: runbook, target: '_blank', rel: 'noopener' }, 'what to do');
 
 export const severityKind = (severity) => ({ CRITICAL: 'bad', HIGH: 'bad', MEDIUM: 'warn' })[severity] ?? '';
 

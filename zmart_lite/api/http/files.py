@@ -12,6 +12,8 @@ MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
+    # As text: browsers show it, where Markdown would be saved to disk.
+    ".md": "text/plain; charset=utf-8",
     ".svg": "image/svg+xml",
 }
 CACHE_CONTROL = b"no-cache"

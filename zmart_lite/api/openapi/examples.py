@@ -241,6 +241,7 @@ ALERT: dict[str, Any] = {
     "acknowledged_at": None,
     "acknowledged_by": None,
     "resolved_at": None,
+    "runbook": "/runbooks/stuck_market",
 }
 ACTIVITY: dict[str, Any] = {
     "id": "resolution-0101010101010101010101010101010101010101010101010101010101010101",
@@ -450,6 +451,7 @@ STATUS: dict[str, Any] = {
                 "severity": "LOW",
                 "market_id": "0101010101010101010101010101010101010101010101010101010101010101",
                 "opened_at": "2026-01-02T03:04:05.678Z",
+                "runbook": "/runbooks/stuck_market",
             }
         ],
     },

@@ -152,6 +152,7 @@ PATH_PARAMETERS = {
     "dead-letters/id": PathParameter("Id of the dead letter.", "1", _ROW),
     "jobs/name": PathParameter("Name of the job.", "aggregate"),
     "breakers/name": PathParameter("Name of the breaker.", "api"),
+    "runbooks/alert_type": PathParameter("Type of an alert.", "stuck_market"),
     "docs/file": PathParameter("Name of the file.", "swagger-ui.css"),
     "static/part1": PathParameter("Name of the file or folder.", "icon.svg"),
     "part2": PathParameter("Name of the file or folder.", "layout.css"),

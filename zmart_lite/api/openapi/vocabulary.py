@@ -189,6 +189,7 @@ HIGH               count       Of severity HIGH.
 CRITICAL           count       Of severity CRITICAL.
 latest             list        The ten newest open ones.
 alert_type         text        Type of the alert.
+runbook            text        Path of the page that says what to do.
 severity           LOW|MEDIUM|HIGH|CRITICAL  How bad it is.
 push               object      Open connections.
 sse                count       Open event streams.

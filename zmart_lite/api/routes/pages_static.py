@@ -50,9 +50,23 @@ async def docs_file(request: Request, _: object) -> Stream:
     return Stream(FileAnswer(load(_swagger_folder() / name), DOCS_POLICY))
 
 
+async def runbook(request: Request, _: object) -> Stream:
+    """What to do about alerts of a type."""
+    name = request.params["alert_type"]
+    if not SEGMENT.fullmatch(name):
+        raise NotFound("There is no such runbook.")
+    return Stream(FileAnswer(load(_runbook_folder() / f"{name}.md"), PAGE_POLICY))
+
+
+async def runbooks(_request: Request, _: object) -> Stream:
+    """The list of all runbooks."""
+    return Stream(FileAnswer(load(_runbook_folder() / "index.md"), PAGE_POLICY))
+
+
 def read_all() -> None:
     """Have everything that is served in memory: whoever cleans the disk while a node runs does not empty its page."""
     load_all(_static_folder())
+    load_all(_runbook_folder())
     for name in SWAGGER_FILES:
         load(_swagger_folder() / name)
 
@@ -60,6 +74,11 @@ def read_all() -> None:
 @cache
 def _static_folder() -> Path:
     return find("static")
+
+
+@cache
+def _runbook_folder() -> Path:
+    return find("docs/runbooks")
 
 
 @cache
@@ -90,6 +109,16 @@ ENDPOINTS = (
         for depth in range(1, DEPTH_MAX + 1)
     ),
     Endpoint("GET", "/favicon.ico", icon, "The icon", tag="pages", limited=False, media_type="*/*"),
+    Endpoint("GET", "/runbooks", runbooks, "The runbooks", tag="pages", limited=False, media_type="text/plain"),
+    Endpoint(
+        "GET",
+        "/runbooks/{alert_type}",
+        runbook,
+        "What to do about an alert",
+        tag="pages",
+        limited=False,
+        media_type="text/plain",
+    ),
     Endpoint("GET", "/docs", docs, "Swagger UI of this API", tag="pages", limited=False, media_type="text/html"),
     Endpoint("GET", "/docs/{file}", docs_file, "A file of Swagger UI", tag="pages", limited=False, media_type="*/*"),
 )

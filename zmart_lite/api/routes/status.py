@@ -18,7 +18,7 @@ from zmart_lite.store.log import chainlog, feed, kept
 from zmart_lite.store.state import intents
 from zmart_lite.store.state.markets import find_config
 from zmart_lite.store.views import summaries
-from zmart_lite.store.views.rows import Json, is_market_id_hex
+from zmart_lite.store.views.rows import Json, is_market_id_hex, runbook_path
 
 SERVICE = "zmart-lite"
 READY_LAG_SLOTS_MAX = 150
@@ -141,6 +141,7 @@ def _alert(row: Any) -> Json:
         "severity": row["severity"],
         "market_id": subject if is_market_id_hex(subject) else None,
         "opened_at": time_text_ms(row["opened_ms"]),
+        "runbook": runbook_path(row["alert_type"]),
     }
 
 

@@ -501,10 +501,16 @@ def alert_row(row: Row, *, with_data: bool = False) -> Json:
         "acknowledged_at": optional_time_ms(row["acknowledged_ms"]),
         "acknowledged_by": optional_address(row["acknowledged_by"]),
         "resolved_at": optional_time_ms(row["resolved_ms"]),
+        "runbook": runbook_path(row["alert_type"]),
     }
     if with_data:
         out["data"] = msgspec.json.decode(row["data"])
     return out
+
+
+def runbook_path(alert_type: str) -> str:
+    """Where the node serves the page that says what to do about alerts of a type."""
+    return f"/runbooks/{alert_type}"
 
 
 def is_market_id_hex(subject: str) -> bool:
