@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from pysqlite3 import dbapi2 as sqlite
 
-from zmart_lite.store.engine import db
+from zmart_lite.store.engine import tx as units
 from zmart_lite.store.engine.db import Tx
 
 SMALL = frozenset(
@@ -77,7 +77,7 @@ ALLOWED = (
 """Statements, and why their plan is as it is."""
 
 OWN_FOLDER = str(Path(__file__).parent)
-STORE = db.__file__
+STORE = units.__file__
 SOURCE = re.compile(r"\b(?:FROM|JOIN|UPDATE|INTO)\s+(\w+)(?:\s+(?:AS\s+)?(\w+))?", re.IGNORECASE)
 SCANNED = re.compile(r"SCAN (\w+)")
 SORTED = re.compile(r"USE TEMP B-TREE FOR (.*)")

@@ -4,7 +4,9 @@ import asyncio
 import io
 import json
 import logging
+import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -235,3 +237,57 @@ def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StartupError, match=r"log\.dir: cannot write"):
         written(Log(dir=str(tmp_path / "file" / "logs")))
+
+
+# Files of days
+
+
+def record(text: str) -> logging.LogRecord:
+    return logging.makeLogRecord({"msg": text, "levelno": logging.INFO, "levelname": "INFO"})
+
+
+@pytest.fixture
+def now() -> list[float]:
+    """Unix seconds that a test moves: 2026-12-01, noon."""
+    return [1_796_126_400.0]
+
+
+@pytest.fixture
+def files(tmp_path: Path, now: list[float]) -> Iterator[logs.DailyFiles]:
+    handler = logs.DailyFiles(tmp_path, lambda: now[0])
+    yield handler
+    handler.close()
+
+
+def test_a_day_has_a_file_of_its_own_and_old_ones_go(tmp_path: Path, files: logs.DailyFiles, now: list[float]) -> None:
+    for day in range(logs.DAYS_KEPT + 5):
+        files.handle(record(f"day {day}"))
+        now[0] += 86_400
+    kept = sorted(tmp_path.glob("zmart-lite-*.log"))
+    assert len(kept) == logs.DAYS_KEPT
+    assert kept[-1].read_text() == f"day {logs.DAYS_KEPT + 3}\n"
+    assert (tmp_path / logs.FILE_NAME).read_text() == f"day {logs.DAYS_KEPT + 4}\n"
+
+
+def test_a_full_file_is_put_aside_within_the_day(
+    tmp_path: Path, files: logs.DailyFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "FILE_BYTES_MAX", 100)
+    monkeypatch.setattr(logs, "FILES_KEPT", 3)
+    for number in range(12):
+        files.handle(record(f"{number:02d}" + "x" * 58))
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        *(f"zmart-lite-2026-12-01.{part}.log" for part in (10, 11, 9)),
+        logs.FILE_NAME,
+    ]
+    assert (tmp_path / "zmart-lite-2026-12-01.11.log").read_text().startswith("10")
+
+
+def test_a_node_that_was_off_at_midnight_begins_a_new_file(tmp_path: Path, now: list[float]) -> None:
+    (tmp_path / logs.FILE_NAME).write_text("yesterday\n")
+    os.utime(tmp_path / logs.FILE_NAME, (now[0] - 86_400,) * 2)
+    handler = logs.DailyFiles(tmp_path, lambda: now[0])
+    handler.handle(record("today"))
+    handler.close()
+    assert (tmp_path / "zmart-lite-2026-11-30.1.log").read_text() == "yesterday\n"
+    assert (tmp_path / logs.FILE_NAME).read_text() == "today\n"

@@ -15,7 +15,7 @@ from zmart_lite.config import load
 from zmart_lite.ops import Metrics
 
 OPS = Path(__file__).resolve().parent.parent / "ops"
-NAME = re.compile(r"\bzmart_[a-z0-9_]+")
+NAME = re.compile(r"\b(?:zmart|process)_[a-z0-9_]+")
 LABEL = re.compile(r"(zmart_[a-z0-9_]+)\{([a-z_]+)\s*[!=~]+")
 SEVERITIES = {"low", "medium", "high", "critical"}
 

@@ -187,6 +187,9 @@ class Ticking(Clock):
 class TestHealth:
     def test_overall(self) -> None:
         health = Health(Clock())
+        assert (health.get("database").status, health.overall()) == ("starting", "degraded")
+        for service in SERVICES:
+            health.report(service, "ok")
         assert health.overall() == "healthy"
         health.report("solana_rpc", "error", error="time-out")
         assert health.overall() == "degraded"
@@ -203,17 +206,17 @@ class TestHealth:
         health = Health(clock)
         health.report("database", "ok", {"queue": 3})
         clock.now += STALE_S
-        assert (health.get("database").status, health.overall()) == ("ok", "healthy")
+        assert health.get("database").status == "ok"
         clock.now += 1
         assert (health.services()["database"].status, health.overall()) == ("error", "unhealthy")
         assert health.get("database").numbers == {"queue": 3, "reason": NOT_SEEN}
-        assert health.get("ipfs").status == "disabled"
+        assert (health.get("ipfs").status, health.get("redis").status) == ("starting", "disabled")
 
     def test_a_report(self) -> None:
         clock = Clock(7)
         health = Health(clock)
         assert set(health.services()) == set(SERVICES)
-        assert health.get("ipfs").status == "disabled"
+        assert health.get("redis").status == "disabled"
         numbers = {"connections": 3}
         health.report("database", "ok", numbers)
         numbers["connections"] = 4
@@ -233,13 +236,19 @@ class TestMetrics:
         store_queue_length store_commit_duration_seconds transitions_total markets stuck_markets manual_reviews_open
         circuit_breaker_opened_total circuit_breaker_state intents backend_balance_lamports alerts_open
         event_loop_lag_seconds job_last_success_timestamp_seconds build_info rpc_requests_total job_runs_total
-        snapshots_total backups_total rpc_request_duration_seconds rpc_endpoint_serving rpc_endpoint_failures""".split()
+        snapshots_total backups_total rpc_request_duration_seconds rpc_endpoint_serving rpc_endpoint_failures
+        database_log_bytes database_checkpoint_lag_bytes database_oldest_reading_seconds""".split()
     )
+    PROCESS = frozenset(
+        """process_cpu_seconds_total process_resident_memory_bytes process_virtual_memory_bytes process_open_fds
+        process_max_fds process_start_time_seconds""".split()
+    )
+    """As every client library of Prometheus calls them."""
 
     def test_every_name_of_the_contract_and_no_other(self) -> None:
         families = text_string_to_metric_families(Metrics().render().decode())
         names = {family.name + "_total" * (family.type == "counter") for family in families}
-        assert names == {f"zmart_{name}" for name in self.NAMES}
+        assert names == {f"zmart_{name}" for name in self.NAMES} | self.PROCESS
 
     def test_two_nodes_in_one_process_do_not_mix(self) -> None:
         first, second = Metrics(), Metrics()

@@ -10,12 +10,12 @@ import logging
 import re
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import lru_cache
-from logging.handlers import RotatingFileHandler
+from logging.handlers import BaseRotatingHandler
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -35,7 +35,9 @@ TEXT_LENGTH_MAX = 8192
 FIELD_LENGTH_MAX = 2048
 FILE_NAME = "zmart-lite.log"
 FILE_BYTES_MAX = 10 * 1024 * 1024
-FILES_KEPT = 10
+FILES_KEPT = 200
+"""2 GiB: a bound for days in which somebody makes the node write without end."""
+DAYS_KEPT = 30
 
 # httpx logs whole URLs, which hold API keys; the others repeat what our own lines say.
 QUIET = ("httpx", "httpcore", "websockets", "uvicorn", "huey", "apprise", "asyncio", "limits", "solanaweb3")
@@ -232,12 +234,58 @@ def _handlers(settings: Log, stream: TextIO, hidden: Sequence[str]) -> list[logg
     return [output, _file_handler(Path(settings.dir).expanduser(), hidden)] if settings.dir else [output]
 
 
+class DailyFiles(BaseRotatingHandler):
+    """``zmart-lite.log``, put aside as ``zmart-lite-2026-12-01.1.log`` at the end of each day (UTC) and of each 10 MiB;
+    what is older than 30 days goes. ``now`` gives unix seconds.
+    """
+
+    def __init__(self, folder: Path, now: Callable[[], float] = time.time) -> None:
+        self._folder, self._now = folder, now
+        super().__init__(folder / FILE_NAME, "a", encoding="utf-8")
+        written = Path(self.baseFilename).stat()
+        self._day = _day(written.st_mtime if written.st_size else now())
+
+    def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: N802 - the name that logging asks for
+        """Whether a line begins a new file. A file that is no longer there is made anew."""
+        if self.stream is None:
+            self.stream = self._open()
+        return _day(self._now()) != self._day or self.stream.tell() + len(self.format(record)) > FILE_BYTES_MAX
+
+    def doRollover(self) -> None:  # noqa: N802 - the name that logging asks for
+        """Put the file aside, remove what is too old, begin the next."""
+        if self.stream is not None:
+            self.stream.close()
+        number = max((_age(file)[1] for file in self._folder.glob(f"{_STEM}-{self._day}.*.log")), default=0) + 1
+        Path(self.baseFilename).rename(self._folder / f"{_STEM}-{self._day}.{number}.log")
+        self._remove_old()
+        self.stream = self._open()
+        self._day = _day(self._now())
+
+    def _remove_old(self) -> None:
+        oldest = _day(self._now() - DAYS_KEPT * 86_400)
+        files = sorted(self._folder.glob(f"{_STEM}-????-??-??.*.log"), key=_age)
+        for number, file in enumerate(reversed(files)):
+            if number >= FILES_KEPT or file.name[len(_STEM) + 1 :][:10] < oldest:
+                file.unlink(missing_ok=True)
+
+
+_STEM = FILE_NAME.removesuffix(".log")
+
+
+def _age(file: Path) -> tuple[str, int]:
+    """Day and number of a file that was put aside."""
+    day, number = file.name.removeprefix(f"{_STEM}-").removesuffix(".log").split(".", 1)
+    return day, int(number) if number.isdecimal() else 0
+
+
+def _day(unix_s: float) -> str:
+    return f"{datetime.fromtimestamp(unix_s, UTC):%Y-%m-%d}"
+
+
 def _file_handler(folder: Path, hidden: Sequence[str]) -> logging.Handler:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handler = RotatingFileHandler(
-            folder / FILE_NAME, maxBytes=FILE_BYTES_MAX, backupCount=FILES_KEPT, encoding="utf-8"
-        )
+        handler = DailyFiles(folder)
     except OSError as exc:
         raise StartupError(f"log.dir: cannot write to {folder} ({exc.strerror}); make it or choose another") from exc
     handler.setFormatter(JsonFormatter(hidden))

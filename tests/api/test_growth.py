@@ -13,7 +13,7 @@ from tests.api.harness import ADMIN, ALICE, SERVICE_KEY, START_MS, address, api_
 from tests.api.masses import fill, market_id, signature, wallet
 from zmart_lite.api import list_endpoints
 from zmart_lite.shown import address_text, signature_text
-from zmart_lite.store.engine import db
+from zmart_lite.store.engine import reading
 from zmart_lite.store.engine.paging import list_page
 from zmart_lite.store.state import people
 from zmart_lite.store.views import holdings, lists, operations
@@ -152,9 +152,9 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], int]]:
         return counted
 
     with monkeypatch.context() as patch:
-        patch.setattr(db, "READ_STEPS", STEPS)
-        patch.setattr(db, "READ_AT_ONCE_STEPS", STEPS)
-        patch.setattr(db, "_passed", passed)
+        patch.setattr(reading, "READ_STEPS", STEPS)
+        patch.setattr(reading, "READ_AT_ONCE_STEPS", STEPS)
+        patch.setattr(reading, "_passed", passed)
         yield steps
 
 

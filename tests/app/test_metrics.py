@@ -28,7 +28,7 @@ async def scrape(url: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], floa
     async with httpx.AsyncClient() as client:
         text = (await client.get(f"{url}/metrics")).text
     names = {family.name + "_total" * (family.type == "counter") for family in text_string_to_metric_families(text)}
-    assert names == {f"zmart_{name}" for name in TestMetrics.NAMES}
+    assert names == {f"zmart_{name}" for name in TestMetrics.NAMES} | TestMetrics.PROCESS
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(text)

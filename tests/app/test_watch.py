@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,10 @@ from zmart_lite.app.watch import Watch
 from zmart_lite.cli.serving import running
 from zmart_lite.config import Config
 from zmart_lite.demo.client import Api, Wallet
-from zmart_lite.errors import RpcUnavailable
+from zmart_lite.errors import Conflict, RpcUnavailable, StoreUnavailable
 from zmart_lite.localnet.releases import NEWEST
 from zmart_lite.ops.breaker import FAILURES_TO_OPEN, OPEN_FIRST_S, SavedBreaker
+from zmart_lite.store.engine.connections import PAGE_BYTES
 
 ROUNDS_MAX = 200
 
@@ -63,7 +64,8 @@ class Watched:
 @asynccontextmanager
 async def watched(folder: Path, **changes: Any) -> AsyncIterator[Watched]:
     made: Config = replace(config(folder), **changes)
-    async with running(made) as started, httpx.AsyncClient(base_url=started.node.url) as http:
+    ledger_path = made.store.ledger_path if made.localnet.persist else None
+    async with running(made, ledger_path=ledger_path) as started, httpx.AsyncClient(base_url=started.node.url) as http:
         assert started.localnet is not None
         api = Api(started.node.url, started.localnet.rpc_url)
         yield Watched(started.node, api, http)
@@ -156,14 +158,42 @@ async def test_a_database_that_cannot_be_written_makes_the_node_unhealthy(seen: 
     # A commit that goes well would say that all is well: without a cluster next to nothing is committed.
     await seen.api.rpc("localnet_failNext", {"calls": 100_000, "kind": "503"})
     for _ in range(ROUNDS_MAX):
-        seen.node.parts.store.failed = "disk I/O error"
+        seen.node.parts.store.faults.writing = "disk I/O error"
         said = await seen.service("database")
         if said != ("ok", None):
             break
     assert said == ("error", "it cannot be written")
     assert (await seen.health())["status"] == "unhealthy"
-    seen.node.parts.store.failed = None
+    seen.node.parts.store.faults.writing = None
     assert await seen.service("database") == ("ok", None)
+
+
+async def test_a_damaged_page_is_told_everywhere(tmp_path: Path) -> None:
+    """Met while reading: 503 with its reason, health, readiness, and an alert."""
+    kept = replace(config(tmp_path), localnet=replace(config(tmp_path).localnet, persist=True))
+    async with running(kept, ledger_path=kept.store.ledger_path) as started:
+        evidence = "INSERT INTO evidence (cid, content, created_ms) VALUES (?, ?, 1)"
+        rows = [(f"cid-{number}", "x" * 900) for number in range(2_000)]
+        await started.node.parts.store.write(lambda tx: tx.execute_many(evidence, rows))
+    path = kept.store.sqlite_path
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 2 // PAGE_BYTES * PAGE_BYTES)
+        file.write(bytes(PAGE_BYTES * (path.stat().st_size // PAGE_BYTES // 3)))
+    async with watched(tmp_path, localnet=kept.localnet) as seen:
+        with pytest.raises(StoreUnavailable):
+            await seen.node.parts.store.read(lambda tx: tx.all("SELECT * FROM evidence"), timeout_s=60)
+        assert await seen.service("database") == ("error", "it is damaged: restore a backup")
+        assert (await seen.health())["status"] == "unhealthy"
+        assert (await seen.http.get("/ready")).json()["checks"]["store"] is False
+        store, runner = seen.node.parts.store, seen.node.parts.jobs.runner
+        opened = "SELECT severity FROM alerts WHERE alert_type = 'store_error' AND status = 'open'"
+
+        async def is_told() -> bool:
+            with suppress(Conflict):  # its own turn may be now
+                await runner.run_to_end("alerts")
+            return bool(await store.read(lambda tx: tx.value(opened)) == "CRITICAL")
+
+        await seen.api.until("the alert is open", is_told)
 
 
 async def test_what_nobody_foresaw_does_not_end_the_watching(seen: Watched, monkeypatch: pytest.MonkeyPatch) -> None:

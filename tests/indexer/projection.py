@@ -13,7 +13,7 @@ from zmart_lite.config import Config
 from zmart_lite.indexer.apply import Applied, Applier, Sourced, apply_transactions
 from zmart_lite.models import ChainTransaction
 from zmart_lite.store.engine import migrate
-from zmart_lite.store.engine.db import Row, Shared, Tx
+from zmart_lite.store.engine.tx import Row, Shared, Tx
 from zmart_lite.store.log import chainlog
 from zmart_lite.store.log.chainlog import LogChange
 from zmart_lite.store.publishing.messages import FeedContext

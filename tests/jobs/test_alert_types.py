@@ -11,7 +11,7 @@ from zmart_lite.jobs.alerts import Sight, keep
 from zmart_lite.jobs.conditions import DAY_S, Condition, Rates
 from zmart_lite.models import MarketState
 from zmart_lite.ops import BreakerView
-from zmart_lite.store.engine.db import Store
+from zmart_lite.store.engine.db import Store, WriteAhead
 from zmart_lite.store.views.watching import Stuck
 
 JUDGED = alerts.ALWAYS | alerts.BY_CHAIN_TIME | alerts.BY_CONFIG | {"balance_low", "cluster_changed"}
@@ -30,7 +30,7 @@ stuck_market stuck_markets_many resolution_timeout dispute_without_votes proposa
 circuit_breaker_open aggregation_lag vote_aggregation_error state_transition_failure indexing_lag webhook_error
 missed_events event_undecodable event_retracted state_discrepancy api_error_rate websocket_drop rate_limit_pressure
 job_failure early_withdrawal protocol_paused authority_mismatch cluster_changed store_error balance_low backup_failure
-snapshot_failure
+snapshot_failure database_log
 """
 BREAKER = BreakerView("api", "open", 3, NOW - 1, NOW + 299, "time-out")
 CAUSES: dict[str, tuple[str, Iterator[Condition] | list[Condition]]] = {
@@ -54,6 +54,7 @@ CAUSES: dict[str, tuple[str, Iterator[Condition] | list[Condition]]] = {
     "authority_mismatch": ("CRITICAL", conditions.protocol(CONFIG, b"x" * 32)),
     "cluster_changed": ("CRITICAL", conditions.cluster("aa", "bb")),
     "store_error": ("CRITICAL", conditions.storage(None, 4, 100)),
+    "database_log": ("HIGH", conditions.write_ahead(WriteAhead(2**31, 0, 0.0))),
     "balance_low": ("HIGH", conditions.balance(SOL // 10 - 1)),
 }
 

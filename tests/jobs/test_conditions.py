@@ -8,6 +8,7 @@ from zmart_lite.jobs import conditions
 from zmart_lite.jobs.conditions import DAY_S, Condition, JobHealth, Rates
 from zmart_lite.models import GlobalConfig, MarketState
 from zmart_lite.ops import BreakerView
+from zmart_lite.store.engine.db import WriteAhead
 from zmart_lite.store.views.watching import Stuck
 
 NOW = 1_800_000_000
@@ -128,6 +129,19 @@ def test_jobs(job: JobHealth, expected: list[tuple[str, str]]) -> None:
 def test_an_open_breaker(opened_at: float | None, expected: list[str]) -> None:
     view = BreakerView("api", "open", 3, opened_at, None, "time-out")
     assert found(conditions.breakers([view], NOW)) == [("circuit_breaker_open", severity) for severity in expected]
+
+
+@pytest.mark.parametrize(
+    ("log", "expected"),
+    [
+        (WriteAhead(2**30, 2**29, 300.0), []),
+        (WriteAhead(2**30 + 1, 0, 0.0), ["size"]),
+        (WriteAhead(0, 2**29 + 1, 0.0), ["checkpoint"]),
+        (WriteAhead(0, 0, 301.0), ["reading"]),
+    ],
+)
+def test_the_log_of_the_database(log: WriteAhead, expected: list[str]) -> None:
+    assert [each.subject for each in conditions.write_ahead(log)] == expected
 
 
 @pytest.mark.parametrize(

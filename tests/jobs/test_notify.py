@@ -292,10 +292,10 @@ async def test_a_target_that_hangs_blocks_nothing(store: Store, wall: Wall) -> N
 
 async def test_a_database_that_fails_is_told_of_all_the_same(store: Store, wall: Wall, post: Post) -> None:
     telling = notifier(store, wall, http_url(post))
-    store.failed = "disk I/O error"
+    store.faults.writing = "disk I/O error"
     for _ in range(2):
         assert await telling.look() == 0
-    store.failed = None
+    store.faults.writing = None
     await telling.look()
     assert [body["title"] for body in post.bodies] == [
         "[CRITICAL] zmart-lite on devnet: store_error",

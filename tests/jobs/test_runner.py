@@ -198,3 +198,13 @@ async def test_a_run_whose_lease_was_taken_writes_nothing_more(tmp_path: Path) -
         names = await each.store.read(lambda tx: [row["name"] for row in tx.all("SELECT name FROM jobs")])
         assert names == ["before"]
         assert (await each.store.read(lambda tx: tx.one("SELECT * FROM leases")))["holder"] == "another"
+
+
+def test_when_a_job_has_its_first_turn_after_a_start() -> None:
+    async def run(_: Params) -> Summary:
+        return Summary()
+
+    later, at_once = Job("prune", 60, 1, run), Job("poll", 60, 1, run, at_start=True)
+    assert [job.first_due_ms(None, 5_000) for job in (later, at_once)] == [5_000, 5_000]
+    assert [job.first_due_ms(4_000, 5_000) for job in (later, at_once)] == [64_000, 5_000]
+    assert [job.next_due_ms(5_000) for job in (later, at_once)] == [65_000, 65_000]

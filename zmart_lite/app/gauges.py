@@ -6,6 +6,7 @@ import logging
 from zmart_lite.app.parts import Parts
 from zmart_lite.errors import StoreUnavailable
 from zmart_lite.jobs.conditions import STUCK_LOW_S, STUCK_MEDIUM_S
+from zmart_lite.store.engine.db import WriteAhead
 from zmart_lite.store.views import figures
 from zmart_lite.store.views.figures import Figures
 
@@ -44,6 +45,7 @@ class Gauges:
                 return
             chain_now = self._parts.chain_now()
             try:
+                log = await self._parts.store.write_ahead()
                 found = await self._parts.store.read(
                     lambda tx: figures.read_figures(tx, chain_now - STUCK_LOW_S, chain_now - STUCK_MEDIUM_S)
                 )
@@ -51,6 +53,7 @@ class Gauges:
                 logger.warning("the figures for /metrics cannot be read: %s", error)
                 return
             self._read_at = now
+        self._from_log(log)
         self._from_database(found)
 
     def _from_memory(self) -> None:
@@ -68,6 +71,12 @@ class Gauges:
             metrics.circuit_breaker_state.labels(view.name).set(BREAKER_STATES[view.state])
         for kind, lag_s in parts.jobs.aggregation_lag_s().items():
             metrics.aggregation_lag_seconds.labels(kind).set(lag_s)
+
+    def _from_log(self, log: WriteAhead) -> None:
+        metrics = self._parts.metrics
+        metrics.database_log_bytes.set(log.size_bytes)
+        metrics.database_checkpoint_lag_bytes.set(log.waiting_bytes)
+        metrics.database_oldest_reading_seconds.set(log.oldest_reading_s)
 
     def _from_database(self, found: Figures) -> None:
         metrics = self._parts.metrics

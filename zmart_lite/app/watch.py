@@ -6,15 +6,20 @@ import time
 
 from zmart_lite.app.parts import Parts
 from zmart_lite.errors import ChainError, StoreUnavailable, UndecodableData
+from zmart_lite.jobs.conditions import write_ahead
 from zmart_lite.ops import BreakerView
 from zmart_lite.ops.health import Number, Status
 from zmart_lite.store.engine.backup import size_of_contents, size_on_disk
+from zmart_lite.store.engine.db import WriteAhead
+from zmart_lite.store.engine.faults import Faults
 
 logger = logging.getLogger(__name__)
 
 INTERVAL_S = 1.0
 PROBE_S = 8.0
 """A cluster that has not told its clock by then does not answer. So no report is older than 10 s."""
+SLOW_S = 1.5
+"""A cluster that takes longer to tell its clock is not well; so one that is gone shows within 2 s."""
 FINALITY_EVERY = 5
 """Rounds between two looks at finality: a cluster finalises every few hundred milliseconds, some 13 s behind."""
 AUTHORITY_EVERY = 60
@@ -45,6 +50,7 @@ class Watch:
         self._round = 0
         self._solana_core: str | None = None
         self._size_bytes: int | None = None
+        self._log = WriteAhead(0, 0, 0.0)
         self._looking: asyncio.Task[Exception | None] | None = None
         self._asked_at: float | None = None
         """When the cluster was asked for its clock; None once it answered."""
@@ -64,9 +70,17 @@ class Watch:
         if self._looking.done():
             self._judge(self._looking.exception() or self._looking.result())
             self._looking = None
-        elif self._asked_at is not None and time.monotonic() - self._asked_at > PROBE_S:
-            self._report_rpc(f"no answer within {PROBE_S:g} s")
+        else:
+            self._report_waiting()
         self._report()
+
+    def _report_waiting(self) -> None:
+        """Say so where the cluster leaves the node waiting for its clock."""
+        waited_s = 0.0 if self._asked_at is None else time.monotonic() - self._asked_at
+        if waited_s > PROBE_S:
+            self._report_rpc(f"no answer within {PROBE_S:g} s")
+        elif waited_s > SLOW_S:
+            self._report_rpc(None, f"no answer for {waited_s:.0f} s")
 
     def _judge(self, error: BaseException | None) -> None:
         """What it means how a look at the cluster ended."""
@@ -88,6 +102,7 @@ class Watch:
         parts = self._parts
         if self._round % SIZE_EVERY == 0:
             self._size_bytes = await parts.store.read(size_of_contents)
+            self._log = await parts.store.write_ahead()
         reading = await parts.rpc.get_clock()
         self._asked_at = None
         parts.clock.observe(reading.slot, reading.unix_timestamp)
@@ -125,10 +140,10 @@ class Watch:
             logger.warning("the devnet went back to block %d: %d transactions retracted", height, retracted)
         self._last_height = height
 
-    def _report_rpc(self, error: str | None) -> None:
+    def _report_rpc(self, error: str | None, slow: str | None = None) -> None:
         """The way to the cluster. Addresses are told by their number only: they may hold keys."""
         parts, endpoints = self._parts, self._parts.rpc.endpoints()
-        status, reason = self._rpc_status(error)
+        status, reason = ("degraded", slow) if slow else self._rpc_status(error)
         numbers: dict[str, Number] = {
             "slot": parts.clock.slot,
             "solana_core": self._solana_core,
@@ -181,14 +196,16 @@ class Watch:
     def _report_database(self) -> None:
         parts = self._parts
         failed = parts.store.failed
-        reason = "it cannot be written" if failed else None
+        reason = _database_reason(parts.store.faults) or next((each.message for each in write_ahead(self._log)), None)
         numbers: dict[str, Number] = {"queue": parts.store.queue_length, "reason": reason}
         try:
             numbers["size_bytes"] = self._size_bytes
             numbers["disk_bytes"] = size_on_disk(parts.config.store.sqlite_path)
         except OSError as error:
             logger.warning("the database's size is unknown: %s", error)
-        parts.health.report("database", "error" if failed else "ok", numbers, failed)
+        numbers |= {f"log_{name}": value for name, value in self._log._asdict().items()}
+        status: Status = "error" if failed else "degraded" if reason else "ok"
+        parts.health.report("database", status, numbers, failed)
 
     def _report_service(self, service: str, breaker: BreakerView) -> None:
         """A service with the reason why it is not well; what exactly failed is for the log and the doctor."""
@@ -206,3 +223,12 @@ class Watch:
         elif found is not None and found.error is not None:
             status, reason, error = "degraded", "its last run failed", found.error
         self._parts.health.report(service, status, {"breaker": breaker.state, "reason": reason}, error)
+
+
+def _database_reason(faults: Faults) -> str | None:
+    """What is wrong with the database, for people; what exactly SQLite said is for the log and the doctor."""
+    if faults.damaged:
+        return "it is damaged: restore a backup"
+    if faults.writing:
+        return "it cannot be written"
+    return "it cannot be read" if faults.reading else None

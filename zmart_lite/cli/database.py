@@ -17,7 +17,8 @@ from zmart_lite.jobs.backup import BackupOptions, Backups
 from zmart_lite.ops import Metrics
 from zmart_lite.store.engine import backup
 from zmart_lite.store.engine.backup import Contents
-from zmart_lite.store.engine.db import Store, lock_database, wall_clock_ms
+from zmart_lite.store.engine.connections import lock_database
+from zmart_lite.store.engine.db import Store, wall_clock_ms
 from zmart_lite.store.engine.restore import REPLACED_KEPT, restore
 
 Load = Callable[[Path | None], Config]

@@ -14,7 +14,8 @@ from zmart_lite.config import Config, cautions
 from zmart_lite.errors import BackupFailed, DatabaseInUse, StartupError
 from zmart_lite.jobs.backup import OVERDUE_MS
 from zmart_lite.store.engine import backup, migrate
-from zmart_lite.store.engine.db import lock_database, wall_clock_ms
+from zmart_lite.store.engine.connections import lock_database
+from zmart_lite.store.engine.db import wall_clock_ms
 
 SQLITE_FIXED = (3, 51, 3)
 SQLITE_BACKPORTS = {(3, 50): (3, 50, 7), (3, 44): (3, 44, 6)}

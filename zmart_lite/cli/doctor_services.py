@@ -17,7 +17,7 @@ from zmart_lite.config import Config
 from zmart_lite.errors import ChainError, DatabaseInUse, IpfsError, StartupError
 from zmart_lite.jobs.webhook import WEBHOOK_PATH, wanted_webhook
 from zmart_lite.ops.targets import Target, targets_of
-from zmart_lite.store.engine.db import lock_database
+from zmart_lite.store.engine.connections import lock_database
 
 TIMEOUT_S = 5.0
 
@@ -57,16 +57,17 @@ def _is_running(config: Config) -> bool:
 
 
 def _health(where: str, health: dict[str, Any]) -> list[Finding]:
-    services = health.get("services") or {}
-    failing = sorted(name for name, service in services.items() if _status(service) == "error")
-    if failing:
-        advice = f"Look into the node's log, and at {where}/status."
-        return [bad("node", f"{where} runs, failing: {', '.join(failing)}", advice)]
-    return [good("node", f"{where} runs and is {health.get('status', 'there')}")]
-
-
-def _status(service: Any) -> Any:
-    return service.get("status") if isinstance(service, dict) else service
+    """A line for each service that is not well, with the node's own reason."""
+    unwell = [each for each in health.get("unwell") or [] if isinstance(each, dict)]
+    if not unwell:
+        return [good("node", f"{where} runs and is {health.get('status', 'there')}")]
+    advice = f"Look into the node's log, and at {where}/status."
+    return [
+        (bad if each.get("status") == "error" else warning)(
+            "node", f"{where} runs; {each.get('service')}: {each.get('reason')}", advice
+        )
+        for each in unwell
+    ]
 
 
 def _ports(config: Config) -> list[Finding]:

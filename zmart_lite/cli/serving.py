@@ -24,7 +24,7 @@ from zmart_lite.jobs import Keys, Summary
 from zmart_lite.localnet import Localnet, LocalnetOptions  # noqa: TID251 - the one place that starts it
 from zmart_lite.localnet.releases import RELEASES  # noqa: TID251 - likewise
 from zmart_lite.logs import configured
-from zmart_lite.store.engine.db import lock_database
+from zmart_lite.store.engine.connections import lock_database
 
 logger = logging.getLogger(__name__)
 

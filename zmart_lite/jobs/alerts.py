@@ -25,7 +25,7 @@ from zmart_lite.models import GlobalConfig
 from zmart_lite.ops import Breakers, ChainClock, Metrics
 from zmart_lite.ops.rates import Growth, total_of
 from zmart_lite.push.hub import Hub
-from zmart_lite.store.engine.db import Row, Tx
+from zmart_lite.store.engine.db import Row, Tx, WriteAhead
 from zmart_lite.store.engine.leases import JobStore
 from zmart_lite.store.log import chainlog
 from zmart_lite.store.publishing import messages
@@ -44,6 +44,7 @@ ALWAYS = frozenset(
         "aggregation_lag",
         "api_error_rate",
         "circuit_breaker_open",
+        "database_log",
         "indexing_lag",
         "job_failure",
         "missed_events",
@@ -127,7 +128,7 @@ class Alerts:
         stored = await self._store.read(self._read)
         if stored.genesis_hash is None and genesis_hash is not None:
             await self._store.write(lambda tx: chainlog.set_meta(tx, "genesis_hash", genesis_hash))
-        sight = self._judge(stored, balance, genesis_hash)
+        sight = self._judge(stored, balance, genesis_hash, await self._store.write_ahead())
         opened, closed = await self._store.write(lambda tx: keep(tx, sight))
         closed += await self._store.write(self._keep_happened)
         return Summary(found=len(sight.conditions), done=opened + closed)
@@ -177,10 +178,11 @@ class Alerts:
 
     # Judging
 
-    def _judge(self, stored: _Stored, balance: int | None, genesis_hash: str | None) -> Sight:
+    def _judge(self, stored: _Stored, balance: int | None, genesis_hash: str | None, log: WriteAhead) -> Sight:
         around, types = self._around, ALWAYS
         found = [*conditions.rates(self._rates.note(self._options.webhook)), *self._node()]
         found += map(conditions.ready_for_approval, stored.ready)
+        found += conditions.write_ahead(log)
         found += conditions.lags(around.aggregation_lag_s(), self._lag_slots(stored))
         if around.clock.known:
             types |= BY_CHAIN_TIME

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from zmart_lite.jobs.webhook import WebhookView
 from zmart_lite.models import GlobalConfig
 from zmart_lite.ops.breaker import BreakerView
+from zmart_lite.store.engine.db import WriteAhead
 from zmart_lite.store.views.watching import Stuck
 
 DAY_S = 86_400
@@ -34,6 +35,13 @@ DISK_FREE_PERCENT = 5
 BREAKER_OPEN_S = 300
 REGISTRATION = "registration"
 """Subject of what is wrong with the webhook itself, not with its deliveries."""
+
+
+LOG_BYTES_MAX = 2**30
+LOG_WAITING_BYTES_MAX = 512 * 2**20
+"""Four times what is written back at once."""
+READING_S_MAX = 300
+"""Requests give up after seconds; jobs that go through all there is take a minute or two."""
 
 
 class Condition(NamedTuple):
@@ -184,10 +192,28 @@ def webhook(view: WebhookView) -> Iterator[Condition]:
 
 def storage(failed: str | None, free_bytes: int, total_bytes: int) -> Iterator[Condition]:
     if failed is not None:
-        yield Condition("store_error", "CRITICAL", "The database cannot be written.", data={"error": failed})
+        yield Condition("store_error", "CRITICAL", "The database does not work as it should.", data={"error": failed})
     elif free_bytes * 100 < total_bytes * DISK_FREE_PERCENT:
         text = f"Less than {DISK_FREE_PERCENT} % of the disk is free."
         yield Condition("store_error", "CRITICAL", text, data={"free_bytes": free_bytes})
+
+
+def write_ahead(log: WriteAhead) -> Iterator[Condition]:
+    """The database's log is written back every 128 MiB, behind the oldest reading: one that never ends makes it grow
+    without end.
+    """
+    for subject, value, limit, text in (
+        ("size", log.size_bytes, LOG_BYTES_MAX, "The database's log has grown beyond 1 GiB."),
+        (
+            "checkpoint",
+            log.waiting_bytes,
+            LOG_WAITING_BYTES_MAX,
+            "More than 512 MiB of the log wait to be written back.",
+        ),
+        ("reading", int(log.oldest_reading_s), READING_S_MAX, "A reading of the database has not ended for 5 minutes."),
+    ):
+        if value > limit:
+            yield Condition("database_log", "HIGH", text, subject, log._asdict())
 
 
 # Rates

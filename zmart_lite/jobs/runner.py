@@ -92,6 +92,8 @@ class Job(NamedTuple):
     breaker: str | None = None
     enabled: bool = True
     at_hour_utc: int | None = None
+    at_start: bool = False
+    """Whether its first turn comes at once, whenever its last one was: what happened while the node was down waits."""
 
     @property
     def schedule(self) -> str:
@@ -103,7 +105,7 @@ class Job(NamedTuple):
     def first_due_ms(self, last_ms: int | None, now_ms: int) -> int:
         """When the first turn after a start comes: now, if one was missed. ``last_ms``: start of the last good run."""
         if self.at_hour_utc is None:
-            return now_ms if last_ms is None else last_ms + self.interval_s * 1_000
+            return now_ms if last_ms is None or self.at_start else last_ms + self.interval_s * 1_000
         latest_ms = self._turn_before(now_ms)
         missed = last_ms is not None and last_ms < latest_ms
         return now_ms if missed else latest_ms + DAY_MS

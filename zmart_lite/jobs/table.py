@@ -110,7 +110,7 @@ class Jobs:
         aggregates, monitors = config.votes.enabled and can_sign, config.monitor.enabled and can_sign
         poll, aggregate, monitor = self._polling().run, self._aggregator().run, self._monitor().run
         return [
-            Job("poll", config.indexer.poll_interval_s, limit, poll, "event_indexing"),
+            Job("poll", config.indexer.poll_interval_s, limit, poll, "event_indexing", at_start=True),
             Job("aggregate", config.votes.interval_s, limit, aggregate, "vote_aggregation", aggregates),
             Job("monitor", config.monitor.interval_s, limit, monitor, "market_transitions", monitors),
         ]
@@ -125,9 +125,9 @@ class Jobs:
         at_hour, every_s = config.backup.hour_utc, config.reconcile.interval_s
         return [
             Job("backup", DAY_S, LONG_JOB_LIMIT_S, backups.run, enabled=backed_up, at_hour_utc=at_hour),
-            Job("alerts", config.alerts.interval_s, JOB_TIME_LIMIT_S, self._alerts().run),
+            Job("alerts", config.alerts.interval_s, JOB_TIME_LIMIT_S, self._alerts().run, at_start=True),
             Job("prune", HOUR_S, JOB_TIME_LIMIT_S, pruner.run),
-            Job("reconcile", every_s, LONG_JOB_LIMIT_S, reconcile, enabled=config.reconcile.enabled),
+            Job("reconcile", every_s, LONG_JOB_LIMIT_S, reconcile, enabled=config.reconcile.enabled, at_start=True),
             self._snapshots(),
         ]
 

@@ -4,11 +4,11 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple
 
-Status = Literal["ok", "degraded", "error", "disabled"]
+Status = Literal["ok", "degraded", "error", "disabled", "starting"]
 Overall = Literal["healthy", "degraded", "unhealthy"]
 Number = int | float | str | bool | None
 
-UNWELL: frozenset[Status] = frozenset({"degraded", "error"})
+UNWELL: frozenset[Status] = frozenset({"degraded", "error", "starting"})
 SERVICES = (
     "database",
     "solana_rpc",
@@ -23,6 +23,7 @@ SERVICES = (
 
 STALE_S = 30
 """Reports come every second; the slowest probe gives up after eight (``app.watch``)."""
+NOT_YET = "it has not been looked at yet"
 NOT_SEEN = "it has not been looked at for too long"
 
 
@@ -42,14 +43,15 @@ class ServiceHealth(NamedTuple):
 
 
 class Health:
-    """``clock`` gives unix seconds. A service is disabled until it first reports, and in error once it has not been
+    """``clock`` gives unix seconds. A service is starting until it first reports, and in error once it has not been
     reported on for :data:`STALE_S`: what is not known to be well is not said to be.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._services = {name: ServiceHealth("disabled", 0, {}, None) for name in SERVICES}
+        not_yet = ServiceHealth("starting", 0, {"reason": NOT_YET}, None)
+        self._services = dict.fromkeys(SERVICES, not_yet) | {"redis": ServiceHealth("disabled", 0, {}, None)}
 
     def report(
         self, service: str, status: Status, numbers: Mapping[str, Number] | None = None, error: str | None = None
@@ -69,7 +71,7 @@ class Health:
             return {name: self._seen(found) for name, found in self._services.items()}
 
     def _seen(self, found: ServiceHealth) -> ServiceHealth:
-        if found.status == "disabled" or self._clock() - found.checked_at <= STALE_S:
+        if found.status in ("disabled", "starting") or self._clock() - found.checked_at <= STALE_S:
             return found
         return found._replace(status="error", numbers={**found.numbers, "reason": NOT_SEEN})
 

@@ -2,7 +2,15 @@
 
 import math
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.registry import Collector
 
 PREFIX = "zmart_"
@@ -19,6 +27,8 @@ class Metrics:
         # Its `_created` series double the page and no dashboard reads them; the library offers one switch for all.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
+        # CPU, resident memory, open files and the moment of the start, by the names that every dashboard knows.
+        ProcessCollector(registry=self.registry)
         self._define_votes()
         self._define_events()
         self._define_requests()
@@ -90,6 +100,13 @@ class Metrics:
     def _define_store(self) -> None:
         self.database_connections = self._gauge("database_connections", "Database connections.", "state")
         self.store_queue_length = self._gauge("store_queue_length", "Writes that wait for the writer.")
+        self.database_log_bytes = self._gauge("database_log_bytes", "Size of the database's write-ahead log.")
+        self.database_checkpoint_lag_bytes = self._gauge(
+            "database_checkpoint_lag_bytes", "What of that log has not been written back into the database."
+        )
+        self.database_oldest_reading_seconds = self._gauge(
+            "database_oldest_reading_seconds", "Age of the oldest reading, behind which nothing is written back."
+        )
         self.store_commit_duration_seconds = self._histogram(
             "store_commit_duration_seconds", "Time of a commit.", COMMIT_BUCKETS_S
         )

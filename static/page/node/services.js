@@ -7,7 +7,7 @@ import { badge, dot, facts } from '../parts/basics.js';
 /** Each service: how it is, why, and its figures. */
 
 const EVERY_MS = 5_000;
-const KINDS = { ok: 'ok', degraded: 'warn', error: 'bad', disabled: 'off' };
+const KINDS = { ok: 'ok', degraded: 'warn', starting: 'warn', error: 'bad', disabled: 'off' };
 const BADGES = { ok: 'ok', degraded: 'warn', error: 'bad' };
 const PATHS = ['database', 'solana-rpc', 'event-indexer', 'vote-aggregator', 'market-monitor', 'websocket', 'ipfs'];
 const NOT_FACTS = new Set(['status', 'service', 'version', 'timestamp', 'reason']);

@@ -6,7 +6,8 @@ import pytest
 
 from tests.gate import behind_gate
 from zmart_lite.errors import Conflict, StoreUnavailable
-from zmart_lite.store.engine.db import Shared, Store, Tx
+from zmart_lite.store.engine.db import Store, Tx
+from zmart_lite.store.engine.tx import Shared
 from zmart_lite.store.state import markets
 
 

@@ -90,15 +90,15 @@ outcome            YES|NO      The side.
 outcome_bool       bool        The side: true is YES.
 
 status             healthy|degraded|unhealthy  Unhealthy without the database, degraded with any other error.
-Service.status     ok|degraded|error|disabled  How the service is doing.
+Service.status     ok|degraded|error|starting|disabled  How the service is doing.
 service            text        Name of the service.
 version            text        Version of the node.
 uptime             number      Seconds since the start.
 uptime_seconds     number      Seconds since the start.
 environment        text        The cluster: mainnet, devnet, testnet or localnet.
-services           object      Each service: ok, error (also where it works, but not quite well) or disabled.
+services           object      Each service: ok, error (also where it works, but not quite well), starting or disabled.
 unwell             [Unwell]    The services that are not as they should be, and why.
-Unwell.status      degraded|error  Degraded: it works, but not as it should.
+Unwell.status      degraded|error|starting  Degraded: it works, but not as it should; starting: not looked at yet.
 Unwell.reason      text        Why, for people.
 versions           @Versions   What runs here, and what it talks to.
 Versions.node      text        The node.
@@ -107,15 +107,15 @@ Versions.solana_core text?     The software of the RPC node in use; null until i
 Versions.sqlite    text        The SQLite library.
 Versions.schema    count       The schema of the database.
 Versions.python    text        Python.
-database           ok|error|disabled  The store.
-solana_rpc         ok|error|disabled  The way to the cluster.
-event_indexer      ok|error|disabled  Indexing of the program's events.
-vote_aggregator    ok|error|disabled  Recording of votes on chain.
-market_monitor     ok|error|disabled  Finalising of markets.
-websocket          ok|error|disabled  Push.
+database           ok|error|starting|disabled  The store.
+solana_rpc         ok|error|starting|disabled  The way to the cluster.
+event_indexer      ok|error|starting|disabled  Indexing of the program's events.
+vote_aggregator    ok|error|starting|disabled  Recording of votes on chain.
+market_monitor     ok|error|starting|disabled  Finalising of markets.
+websocket          ok|error|starting|disabled  Push.
 websocket          count       Open WebSockets.
-ipfs               ok|error|disabled  Snapshots of discussions.
-redis              ok|error|disabled  Not used: always disabled.
+ipfs               ok|error|starting|disabled  Snapshots of discussions.
+redis              ok|error|starting|disabled  Not used: always disabled.
 metrics            object      Figures of the last minute.
 active_connections count       Open WebSockets and event streams.
 requests_per_minute count      Requests of the last minute.

@@ -13,7 +13,8 @@ from zmart_lite.errors import NotFound, RpcUnavailable, StoreUnavailable, Unauth
 from zmart_lite.models import GlobalConfig, VoteType
 from zmart_lite.ops import SERVICES, UNWELL
 from zmart_lite.shown import address_text, optional_time_ms, time_text, time_text_ms, units
-from zmart_lite.store.engine.db import SQLITE_VERSION, Tx
+from zmart_lite.store.engine.connections import SQLITE_VERSION
+from zmart_lite.store.engine.db import Tx
 from zmart_lite.store.log import chainlog, feed, kept
 from zmart_lite.store.state import intents
 from zmart_lite.store.state.markets import find_config
@@ -26,7 +27,7 @@ READY_LAG_SLOTS_MAX = 150
 ALERTS_SHOWN = 10
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 HEALTH_PATHS = {name.replace("_", "-"): name for name in SERVICES if name != "redis"}
-SHOWN_STATUS = {"ok": "ok", "degraded": "error", "error": "error", "disabled": "disabled"}
+SHOWN_STATUS = {"ok": "ok", "degraded": "error", "error": "error", "disabled": "disabled", "starting": "starting"}
 """The overview knows no word for what works but is not quite well (contract 2.2); ``unwell`` tells the difference."""
 NO_REASON = "the log tells more"
 

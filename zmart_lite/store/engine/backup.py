@@ -24,7 +24,8 @@ from pysqlite3 import dbapi2 as sqlite
 
 from zmart_lite.errors import BackupFailed, StartupError
 from zmart_lite.store.engine import migrate
-from zmart_lite.store.engine.db import Row, Tx, connector
+from zmart_lite.store.engine.connections import connector
+from zmart_lite.store.engine.db import Row, Tx
 
 logger = logging.getLogger(__name__)
 

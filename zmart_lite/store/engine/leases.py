@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
 from zmart_lite.errors import LeaseLost
-from zmart_lite.store.engine.db import Store, Tx
+from zmart_lite.store.engine.db import Store, Tx, WriteAhead
 
 T = TypeVar("T")
 
@@ -75,6 +75,8 @@ class JobStore(UnitsOfWork, Protocol):
     @property
     def failed(self) -> str | None: ...
 
+    async def write_ahead(self) -> WriteAhead: ...
+
 
 HELD: ContextVar[Lease | None] = ContextVar("held_lease", default=None)
 """The lease of the run that is going on in this task, and in the tasks it started."""
@@ -92,6 +94,10 @@ class FencedStore:
     def failed(self) -> str | None:
         """As the store's."""
         return self._store.failed
+
+    async def write_ahead(self) -> WriteAhead:
+        """As the store's."""
+        return await self._store.write_ahead()
 
     async def read(self, run: Callable[[Tx], T]) -> T:
         return await self._store.read(run)

@@ -17,7 +17,7 @@ from pysqlite3 import dbapi2 as sqlite
 from zmart_lite.errors import BackupFailed
 from zmart_lite.store.engine import backup
 from zmart_lite.store.engine.backup import COPY_CACHE_MB, Contents, Stop
-from zmart_lite.store.engine.db import connector, lock_database
+from zmart_lite.store.engine.connections import connector, lock_database
 
 FEED_JUMP = 1_000_000_000
 """More messages than a node sends between a copy and the day it is needed."""
