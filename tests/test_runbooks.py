@@ -21,7 +21,7 @@ RAISED = re.compile(r"(?:Condition|raise_alert)\(\s*(?:tx,\s*)?\"([a-z_]+)\"")
 CONSTANT = re.compile(r"^(?:ALERT|UNDECODABLE) = \"([a-z_]+)\"", re.MULTILINE)
 """Types that a module names once and raises in several places."""
 BY_NAME = re.compile(r"ROW_OF_FAILURES = (\{.*\})")
-PROMETHEUS_ONLY = {"node_down", "event_loop_lag", "store_queue"}
+PROMETHEUS_ONLY = {"node_down", "event_loop_lag", "restarts", "store_queue"}
 
 
 def raised_types() -> set[str]:
