@@ -357,8 +357,12 @@ class Codec:
 
     def encode_account(self, account: ChainAccount) -> bytes:
         """The account's bytes as allocated: discriminator, Borsh, zeros up to the program's size for this type."""
+        return self.encode_account_fields(account).ljust(ACCOUNT_SIZES[type(account).__name__], b"\0")
+
+    def encode_account_fields(self, account: ChainAccount) -> bytes:
+        """Discriminator and Borsh without what is unused behind them: the bytes that the program writes."""
         discriminator, layout = self._encoders[type(account)]
-        return (discriminator + layout.encode(tuple(account))).ljust(ACCOUNT_SIZES[type(account).__name__], b"\0")
+        return discriminator + layout.encode(tuple(account))
 
     def account_discriminator(self, model: type[ChainAccount]) -> bytes:
         return self._encoders[model][0]

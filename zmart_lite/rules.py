@@ -358,8 +358,8 @@ def claim_amount(market: MarketAccount, position: UserPosition) -> int:
 
 
 def winning_share(own_shares: int, all_shares: int, liquidity: int) -> int:
-    """A winner's part of the nominal liquidity, in lamports."""
-    return own_shares * liquidity // all_shares if all_shares else 0
+    """A winner's part of the nominal liquidity, in lamports, cut to 64 bits as the program cuts it."""
+    return own_shares * liquidity // all_shares & U64_MAX if all_shares else 0
 
 
 class Payouts(NamedTuple):

@@ -1,6 +1,9 @@
 """The program as a whole: dispatch, decoding of arguments, the forms of its log lines."""
 
+import re
+
 import pytest
+from solders.pubkey import Pubkey
 
 from tests.localnet.program_harness import ADMIN, ARGS, EVE, PROGRAM_ID, P, buy, initialized, market_in, ready_for
 from zmart_lite.localnet.program import INSTRUCTIONS
@@ -109,3 +112,20 @@ def test_compared_keys_follow_the_error() -> None:
 
 def test_no_event_is_logged_by_a_refused_call() -> None:
     assert buy(market_in(MarketState.APPROVED), P).data == []
+
+
+def test_what_a_helper_checks_is_thrown_in_its_own_file() -> None:
+    devnet = market_in(MarketState.ACTIVE, b_parameter=99 * P)
+    outcome = buy(devnet, P)
+    assert outcome.code == 6042
+    assert re.fullmatch(
+        r"AnchorError thrown in programs/zmart-core/src/math/lmsr\.rs:\d+\. Error Code: InvalidBParameter\. .*",
+        outcome.logs[-1],
+    )
+
+
+def test_the_creator_and_the_signer_follow_a_refused_withdrawal() -> None:
+    devnet = market_in(MarketState.FINALIZED)
+    outcome = devnet.call("withdraw_liquidity", creator=EVE)
+    assert outcome.code == 6029
+    assert outcome.logs[-4:] == ["Left:", str(Pubkey(devnet.market.creator)), "Right:", str(Pubkey(EVE))]

@@ -23,8 +23,9 @@ from tests.localnet.program_harness import (
     ready_for,
 )
 from zmart_lite.localnet.program import INSTRUCTIONS
-from zmart_lite.localnet.runtime import SYSTEM_PROGRAM_ID, Account
+from zmart_lite.localnet.runtime import SYSTEM_PROGRAM_ID, Account, rent_exempt_minimum
 from zmart_lite.models import GlobalConfig, MarketAccount, MarketState, VoteType
+from zmart_lite.rules import WITHDRAWAL_RESERVE_LAMPORTS
 
 CODEC = Devnet().codec
 TYPED = {"global_config", "market", "position", "vote_record"}
@@ -325,3 +326,40 @@ def test_market_ids_are_unique() -> None:
     other = devnet.codec.market_pda(MARKET_ID[::-1][:-1] + b"\2")[0]
     args = market_args(market_id=MARKET_ID[::-1][:-1] + b"\2")
     assert devnet.call("create_market", args, creator=EVE, market=other).error is None
+
+
+@pytest.mark.parametrize("slot", ["config", "market"])
+def test_a_wrong_stored_bump_is_another_address(slot: str) -> None:
+    """Only an account that was written directly can have one; every instruction then refuses it."""
+    devnet = market_in(MarketState.ACTIVE)
+    if slot == "config":
+        devnet.edit_config(bump=devnet.config.bump - 1)
+    else:
+        devnet.edit_market(bump=devnet.market.bump - 1)
+    assert buy(devnet, P).code == 2006
+
+
+def test_what_lies_behind_the_fields_stays() -> None:
+    devnet = market_in(MarketState.FINALIZED)
+    account = devnet.accounts[devnet.market_address]
+    unused = len(account.data) - len(devnet.codec.encode_account_fields(devnet.market))
+    account.data = account.data[: len(account.data) - unused] + b"x" * unused + b"longer by twenty-eight bytes"
+    held = account.lamports
+    longer = len(account.data)
+    outcome = devnet.call("withdraw_liquidity")
+    assert outcome.code is None
+    assert account.data.endswith(b"x" * unused + b"longer by twenty-eight bytes")
+    assert len(account.data) == longer
+    kept = rent_exempt_minimum(longer) + WITHDRAWAL_RESERVE_LAMPORTS
+    assert held > kept
+    assert account.lamports == kept
+
+
+def test_a_position_of_another_length_names_both_lengths() -> None:
+    devnet = market_in(MarketState.ACTIVE)
+    assert buy(devnet, P).code is None
+    account = devnet.accounts[devnet.position_address()]
+    account.data += b"tail"
+    outcome = buy(devnet, P)
+    assert outcome.code == 2019
+    assert outcome.logs[-2:] == ["Left: 182", "Right: 186"]

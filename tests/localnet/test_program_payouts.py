@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from solders.pubkey import Pubkey
 
 from tests.localnet.program_harness import (
     ADMIN,
@@ -12,6 +13,7 @@ from tests.localnet.program_harness import (
     CREATOR,
     EVE,
     MARKET_ID,
+    PROGRAM_ID,
     RENT,
     RESOLVER,
     Devnet,
@@ -22,6 +24,7 @@ from tests.localnet.program_harness import (
     others,
     ready_for,
 )
+from zmart_lite.localnet.anchor import derived_address
 from zmart_lite.models import (
     LiquidityWithdrawn,
     MarketState,
@@ -104,7 +107,46 @@ def test_claim_from_another_users_position() -> None:
     devnet = ready_for("claim_winnings")
     assert claim(devnet, BOB, position=devnet.position_address()).code == 2006
     devnet.edit(devnet.position_address(), user=BOB, has_claimed=True)
-    assert claim(devnet, resolver=EVE).code == 2001
+    outcome = claim(devnet, resolver=EVE)
+    assert outcome.code == 2001
+    assert outcome.logs[2:] == ["Left:", str(Pubkey(BOB)), "Right:", str(Pubkey(ALICE))]
+
+
+def test_a_claim_names_the_address_of_its_own_bump() -> None:
+    """Of somebody else's position the address is derived with the bump that stands in it."""
+    devnet = ready_for("claim_winnings")
+    address = devnet.position_address()
+    bump = devnet.position().bump
+    outcome = claim(devnet, BOB, position=address)
+    seeds = (b"position", devnet.market_address, BOB, bytes([bump]))
+    expected = derived_address(PROGRAM_ID, *seeds)
+    assert (outcome.code, len(outcome.logs)) == (2006, 2 if expected is None else 6)
+    if expected is not None:
+        assert outcome.logs[-1] == str(Pubkey(expected))
+
+
+def test_a_bump_that_gives_no_address_leaves_no_keys_to_compare() -> None:
+    devnet = ready_for("claim_winnings")
+    address = devnet.position_address()
+    seeds = (b"position", devnet.market_address, ALICE)
+    wrong = next(bump for bump in range(255, 0, -1) if derived_address(PROGRAM_ID, *seeds, bytes([bump])) is None)
+    devnet.edit(address, bump=wrong)
+    outcome = claim(devnet)
+    assert (outcome.code, len(outcome.logs)) == (2006, 2)
+
+
+@pytest.mark.parametrize(
+    ("held", "issued", "liquidity", "code", "paid"),
+    [(2**63, 1, 4, 6023, None), (2**64 - 1, 1, 2**64 - 1, None, 1)],
+)
+def test_a_share_is_cut_to_64_bits(held: int, issued: int, liquidity: int, code: int | None, paid: int | None) -> None:
+    devnet = ready_for("claim_winnings")
+    devnet.edit(devnet.position_address(), shares_yes=held)
+    devnet.edit_market(shares_yes=issued, current_liquidity=liquidity, accumulated_resolver_fees=0)
+    outcome = claim(devnet)
+    assert outcome.code == code
+    if paid is not None:
+        assert devnet.position().claimed_amount == paid
 
 
 def test_claim_with_another_resolver() -> None:
@@ -161,7 +203,7 @@ def test_claim_that_cannot_pay_the_resolver_pays_nobody() -> None:
     before = devnet.lamports(ALICE)
     outcome = claim(devnet)
     assert outcome.code == 6047
-    assert outcome.logs[1].startswith("AnchorError thrown in programs/zmart-core/src/instructions/claim_winnings.rs:")
+    assert outcome.logs[1].startswith("AnchorError thrown in programs/zmart-core/src/utils/rent.rs:")
     assert devnet.lamports(ALICE) == before
 
 

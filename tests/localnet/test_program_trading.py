@@ -306,7 +306,7 @@ def test_sell_from_a_market_that_cannot_pay(strict: bool, balance: int, code: in
     devnet.accounts[devnet.market_address].lamports = balance
     outcome = sell(devnet, 5 * P)
     assert outcome.code == code
-    origin = "occurred" if code == 6046 else "thrown in programs/zmart-core/src/instructions/sell_shares.rs:7"
+    origin = "occurred" if code == 6046 else "thrown in programs/zmart-core/src/utils/rent.rs:7"
     assert outcome.logs[1].startswith(f"AnchorError {origin}. ")
 
 

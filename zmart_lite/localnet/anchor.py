@@ -6,9 +6,13 @@ every account in its place (:meth:`Call.read_accounts`), create the one that is 
 write back (:meth:`Call.write_accounts`).
 """
 
+import hashlib
 import struct
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple, cast
+
+from solders.pubkey import Pubkey
 
 from zmart_lite import rules
 from zmart_lite.codec import DISCRIMINATOR_BYTES, AccountSpec, Codec
@@ -48,13 +52,16 @@ _MODELS: dict[str, type[ChainAccount]] = {
 _SYSTEM_PROGRAM_SLOT = "system_program"
 
 
+Compared = tuple[bytes, bytes] | tuple[int, int]
+
+
 class Refusal(Exception):
     """The program ends the call with an error. ``origin`` says where, as Anchor's log line does.
 
-    ``compared`` are the two keys of a failed comparison, which Anchor logs below the error.
+    ``compared`` are the two keys or numbers of a failed comparison, which Anchor logs below the error.
     """
 
-    def __init__(self, name: str, origin: str, compared: tuple[bytes, bytes] | None = None) -> None:
+    def __init__(self, name: str, origin: str, compared: Compared | None = None) -> None:
         super().__init__(name)
         self.name = name
         self.origin = origin
@@ -64,16 +71,35 @@ class Refusal(Exception):
 OCCURRED = "occurred"
 
 
-def refused_account(name: str, account: str, compared: tuple[bytes, bytes] | None = None) -> Refusal:
+def thrown_in(path: str, line: int = 1) -> str:
+    """The origin of an error that the program throws itself. The line is not the source's."""
+    return f"thrown in programs/zmart-core/src/{path}:{line}"
+
+
+def refused_account(name: str, account: str, compared: Compared | None = None) -> Refusal:
     return Refusal(name, f"caused by account: {account}", compared)
 
 
 class Constraint(NamedTuple):
-    """A condition on an account, tested behind its seeds and its writability."""
+    """A condition on an account, tested behind its seeds and its writability.
+
+    ``compared`` are the two keys that a failing ``has_one`` logs: the stored one, the given one.
+    """
 
     account: str
     error: str
     holds: Callable[["Call"], bool]
+    compared: Callable[["Call"], tuple[bytes, bytes]] | None = None
+
+
+def has_one(account: str, error: str, compared: Callable[["Call"], tuple[bytes, bytes]]) -> Constraint:
+    """A key stored in an account equals that of another account."""
+
+    def holds(call: "Call") -> bool:
+        stored, given = compared(call)
+        return stored == given
+
+    return Constraint(account, error, holds, compared)
 
 
 class Creation(NamedTuple):
@@ -148,12 +174,11 @@ class Call:
         """The position, or None when this very instruction created its account."""
         return cast(UserPosition | None, self._states.get("position"))
 
-    def require(self, holds: bool, error: str) -> None:
-        """A check of the body. Its number within the instruction stands for the source line in the log."""
+    def require(self, holds: bool, error: str, path: str | None = None) -> None:
+        """A check of the body, or of the helper in ``path``. Its number stands for the source line in the log."""
         self._checks += 1
         if not holds:
-            file = f"programs/zmart-core/src/instructions/{self.name}.rs"
-            raise Refusal(error, f"thrown in {file}:{self._checks}")
+            raise Refusal(error, thrown_in(path or f"instructions/{self.name}.rs", self._checks))
 
     def transfer_by_system(self, payer: str, target: str, lamports: int) -> None:
         """A transfer by the System program, which aborts unless ``payer`` signed the transaction."""
@@ -165,12 +190,20 @@ class Call:
         self.require_payable(lamports)
         self.move_from_market(target, lamports)
 
+    @property
+    def market_rent(self) -> int:
+        """The rent minimum of the market's account, whatever its length."""
+        return rent_exempt_minimum(len(self._refs["market"].account.data))
+
+    def require_unlocked(self) -> None:
+        self.require(not self.market.is_locked, "Reentrant", "state/market.rs")
+
     def require_payable(self, lamports: int) -> None:
         market = self._refs["market"].account
         if market.lamports < lamports:
             raise ProgramError("InsufficientFunds")
         rest = market.lamports - lamports
-        self.require(rest >= rent_exempt_minimum(len(market.data)), "WouldBreakRentExemption")
+        self.require(rest >= self.market_rent, "WouldBreakRentExemption", "utils/rent.rs")
 
     def move_from_market(self, target: str, lamports: int) -> None:
         self._refs["market"].account.lamports -= lamports
@@ -273,29 +306,48 @@ class Call:
                 raise refused_account("ConstraintMut", spec.name)
             for constraint in instruction.constraints:
                 if constraint.account == spec.name and not constraint.holds(self):
-                    raise refused_account(constraint.error, spec.name)
+                    compared = constraint.compared(self) if constraint.compared is not None else None
+                    raise refused_account(constraint.error, spec.name, compared)
 
     def _check_seeds(self, name: str) -> None:
-        expected = self._expected_address(name)
-        if expected is not None and expected != self.key(name):
-            raise refused_account("ConstraintSeeds", name, (self.key(name), expected))
+        """The address is derived with the bump that the account itself holds, which may give no address at all."""
+        seeds = self._seeds(name)
+        if seeds is None:
+            return
+        expected = derived_address(self.codec.program_id, *seeds)
+        if expected != self.key(name):
+            compared = None if expected is None else (self.key(name), expected)
+            raise refused_account("ConstraintSeeds", name, compared)
 
-    def _expected_address(self, name: str) -> bytes | None:
-        if name == "global_config":
-            return self.codec.config_address()
-        if name == "market":
-            return self.codec.market_pda(self.market.market_id)[0]
-        if name == "position":
-            return self.codec.position_pda(self.key("market"), self.key("user"))[0]
-        return None
+    def _seeds(self, name: str) -> tuple[bytes, ...] | None:
+        match name:
+            case "global_config":
+                return b"global-config", bytes([self.config.bump])
+            case "market":
+                return b"market", self.market.market_id, bytes([self.market.bump])
+            case "position":
+                return b"position", self.key("market"), self.key("user"), bytes([self.position.bump])
+            case _:
+                return None
 
     # Writing back
 
     def write_accounts(self) -> None:
-        """Serialise the program's writable accounts, changed or not."""
+        """Serialise the program's writable accounts, changed or not. What lies behind the fields stays."""
         for spec in self._specs:
             if spec.writable and spec.name in self._states:
-                self._refs[spec.name].account.data = self.codec.encode_account(self._states[spec.name])
+                account = self._refs[spec.name].account
+                fields = self.codec.encode_account_fields(self._states[spec.name])
+                if len(fields) > len(account.data):
+                    raise Refusal("AccountDidNotSerialize", OCCURRED)
+                account.data = fields + account.data[len(fields) :]
+
+
+@lru_cache(maxsize=4_096)
+def derived_address(program_id: bytes, *seeds: bytes) -> bytes | None:
+    """The program's address of those seeds, the bump included; None where they give none."""
+    address = hashlib.sha256(b"".join(seeds) + program_id + b"ProgramDerivedAddress").digest()
+    return None if Pubkey(address).is_on_curve() else address
 
 
 def _check_system_program(ref: AccountRef) -> None:
@@ -308,7 +360,7 @@ def _check_system_program(ref: AccountRef) -> None:
 def _check_existing(name: str, ref: AccountRef, space: int) -> None:
     """What Anchor asks of an account that was to be created but exists. Its owner is right if it could be loaded."""
     if len(ref.account.data) != space:
-        raise refused_account("ConstraintSpace", name)
+        raise refused_account("ConstraintSpace", name, (space, len(ref.account.data)))
     if ref.account.lamports < rent_exempt_minimum(space):
         raise refused_account("ConstraintRentExempt", name)
     if not ref.is_writable:

@@ -7,13 +7,14 @@ check within the instruction stands; where it logs an error's text, its name in 
 """
 
 import re
+from collections.abc import Sequence
 
 from solders.pubkey import Pubkey
 
 from zmart_lite.codec import Codec
 from zmart_lite.errors import ProgramError, UndecodableData
 from zmart_lite.localnet import governance, proposals, settlement, trading
-from zmart_lite.localnet.anchor import OCCURRED, Call, Instruction, Refusal
+from zmart_lite.localnet.anchor import OCCURRED, Call, Compared, Instruction, Refusal, thrown_in
 from zmart_lite.localnet.runtime import InstructionFailed, Invocation
 
 INSTRUCTIONS: dict[str, Instruction] = {
@@ -23,6 +24,11 @@ INSTRUCTIONS: dict[str, Instruction] = {
     **settlement.INSTRUCTIONS,
 }
 
+_HELPERS_THAT_THROW = {
+    "ExponentTooLarge": "math/lmsr.rs",
+    "InvalidBParameter": "math/lmsr.rs",
+    "BoundedLossExceeded": "math/bounded_loss.rs",
+}
 _WORD_START = re.compile(r"(?<!^)(?=[A-Z])")
 
 
@@ -43,7 +49,7 @@ class ZmartProgram:
         except Refusal as refusal:
             raise self._fail(invocation, refusal) from refusal
         except ProgramError as error:
-            raise self._fail(invocation, Refusal(error.name, OCCURRED)) from error
+            raise self._fail(invocation, Refusal(error.name, _origin_of(error.name))) from error
 
     def _run(self, invocation: Invocation) -> None:
         name = self._dispatch(invocation)
@@ -74,11 +80,25 @@ class ZmartProgram:
         code = self._codec.error_code(refusal.name)
         text = f"Error Code: {refusal.name}. Error Number: {code}. Error Message: {_in_words(refusal.name)}."
         invocation.log(f"AnchorError {refusal.origin}. {text}")
-        if refusal.compared:
-            left, right = refusal.compared
-            for line in ("Left:", str(Pubkey(left)), "Right:", str(Pubkey(right))):
-                invocation.log(line)
+        for line in _comparison(refusal.compared):
+            invocation.log(line)
         return InstructionFailed(refusal.name, custom=code)
+
+
+def _origin_of(error_name: str) -> str:
+    """What a helper ends with: arithmetic errors only occur, others it checks for and throws itself."""
+    path = _HELPERS_THAT_THROW.get(error_name)
+    return OCCURRED if path is None else thrown_in(path)
+
+
+def _comparison(compared: Compared | None) -> Sequence[str]:
+    """Anchor writes keys on lines of their own, numbers behind the word."""
+    if compared is None:
+        return ()
+    left, right = compared
+    if isinstance(left, bytes) and isinstance(right, bytes):
+        return "Left:", str(Pubkey(left)), "Right:", str(Pubkey(right))
+    return f"Left: {left!r}", f"Right: {right!r}"
 
 
 def _in_words(error_name: str) -> str:

@@ -2,7 +2,7 @@
 
 from zmart_lite import rules
 from zmart_lite.errors import ProgramError
-from zmart_lite.localnet.anchor import Call, Constraint, Creation, Instruction, add_seconds, add_u32
+from zmart_lite.localnet.anchor import Call, Constraint, Creation, Instruction, add_seconds, add_u32, has_one
 from zmart_lite.localnet.proposals import IS_BACKEND, record_vote
 from zmart_lite.localnet.trading import IS_ACTIVE
 from zmart_lite.models import (
@@ -135,7 +135,7 @@ def claim_winnings(call: Call) -> WinningsClaimed:
     """
     outcome = call.market.final_outcome
     amount = _refund(call) if outcome is None else _winnings(call, outcome)
-    call.require(not call.market.is_locked, "Reentrant")
+    call.require_unlocked()
     call.pay_from_market("user", amount)
     reward = call.market.accumulated_resolver_fees
     if outcome is not None and reward > 0:
@@ -167,7 +167,7 @@ def _winnings(call: Call, outcome: bool) -> int:
 
 def withdraw_liquidity(call: Call) -> LiquidityWithdrawn:
     """All above the market's rent and a small reserve, claimed or not, as soon as the market is final."""
-    kept = rules.MARKET_RENT_LAMPORTS + rules.WITHDRAWAL_RESERVE_LAMPORTS
+    kept = call.market_rent + rules.WITHDRAWAL_RESERVE_LAMPORTS
     amount = max(0, call.lamports("market") - kept)
     call.require(amount > 0, "InsufficientLiquidity")
     call.move_from_market("creator", amount)
@@ -194,7 +194,7 @@ INSTRUCTIONS = {
         claim_winnings,
         constraints=(
             _IS_FINALIZED,
-            Constraint("position", "ConstraintHasOne", lambda call: call.position.user == call.key("user")),
+            has_one("position", "ConstraintHasOne", lambda call: (call.position.user, call.key("user"))),
             Constraint("position", "AlreadyClaimed", lambda call: not call.position.has_claimed),
             Constraint("resolver", "InvalidResolver", lambda call: call.key("resolver") == call.market.resolver),
         ),
@@ -202,7 +202,7 @@ INSTRUCTIONS = {
     "withdraw_liquidity": Instruction(
         withdraw_liquidity,
         constraints=(
-            Constraint("market", "Unauthorized", lambda call: call.market.creator == call.key("creator")),
+            has_one("market", "Unauthorized", lambda call: (call.market.creator, call.key("creator"))),
             _IS_FINALIZED,
         ),
     ),

@@ -85,7 +85,7 @@ def sell_shares(call: Call) -> SharesSold:
     call.require(market.current_liquidity >= payout, "InsufficientLiquidity")
     call.market = market = _sold(market, outcome, shares, gross, payout, fees)
     call.position = _reduced(call.position, outcome, shares, call.now)
-    call.require(not market.is_locked, "Reentrant")
+    call.require_unlocked()
     _pay_out(call, "user", net)
     _pay_out(call, "protocol_fee_wallet", fees.protocol)
     price = rules.price_yes(market.shares_yes, market.shares_no, market.b_parameter)

@@ -15,7 +15,7 @@ from zmart_lite.localnet.failures import TransactionRefused
 from zmart_lite.localnet.ledger import LedgerOptions
 from zmart_lite.localnet.natives.addresses import LOOKUP_TABLE_ID
 from zmart_lite.localnet.natives.lookup_table import NEVER, LookupTable, find_lookup_table
-from zmart_lite.localnet.runtime import SYSTEM_PROGRAM_ID, rent_exempt_minimum
+from zmart_lite.localnet.runtime import SYSTEM_PROGRAM_ID, Account, rent_exempt_minimum
 from zmart_lite.models import Commitment
 
 PROGRAM = Pubkey(LOOKUP_TABLE_ID)
@@ -137,3 +137,15 @@ def test_somebody_else_cannot_extend() -> None:
     accounts = [AccountMeta(tables.key, False, True), meta(stranger, signer=True, writable=False)]
     landed = tables.chain.run(Instruction(PROGRAM, data, accounts), signers=[stranger])
     assert landed.meta.err == {"InstructionError": [0, "IncorrectAuthority"]}
+
+
+def test_zeros_are_no_table_yet_whatever_their_length() -> None:
+    tables = filled()
+    for data, name in (
+        (bytes(10), "UninitializedAccount"),
+        (b"\1\0", "InvalidAccountData"),
+        (b"", "InvalidAccountData"),
+    ):
+        tables.chain.ledger.set_account(bytes(tables.key), Account(SOL, LOOKUP_TABLE_ID, data))
+        landed = tables.chain.run(tables.extend(BOB_KEY, bytes([len(data)]) * 32))
+        assert landed.meta.err == {"InstructionError": [0, name]}

@@ -233,7 +233,7 @@ def _signed_table(invocation: NativeInvocation) -> tuple[AccountRef, bytes]:
 def _own_table(invocation: NativeInvocation, ref: AccountRef, authority: bytes, frozen: str) -> LookupTable:
     table = find_lookup_table(ref.account.data)
     if table is None:
-        uninitialized = len(ref.account.data) >= META_BYTES and ref.account.data[:4] == bytes(4)
+        uninitialized = ref.account.data[:4] == bytes(4)
         raise _Refused("UninitializedAccount" if uninitialized else "InvalidAccountData")
     if table.authority is None:
         raise _refuse(invocation, frozen, "Immutable")
