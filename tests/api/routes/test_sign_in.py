@@ -238,6 +238,10 @@ class TestSignatures:
         lambda text: siws.short_envelope(text, 1),
         lambda text: siws.full_envelope(text, 0, key(ALICE)),
         lambda text: siws.full_envelope(text, 1, key(ALICE)),
+        lambda text: siws.full_envelope(text, 2, key(ALICE)),
+        lambda text: siws.short_envelope(text, 2),
+        lambda text: siws.new_envelope(text, key(ALICE)),
+        lambda text: siws.new_envelope(text, key(ALICE), with_length=True),
     ])  # fmt: skip
     @pytest.mark.parametrize("given", ["message", "signedMessage"])
     async def test_hardware_wallets_sign_an_envelope(self, node: ApiNode, wrap: Any, given: str) -> None:
@@ -262,15 +266,39 @@ class TestSignatures:
         answer = await node.post("/api/auth/login", body, status=400)
         assert answer["details"][0]["field"] == "signedMessage"
 
-    async def test_envelope_of_another_signer(self, node: ApiNode) -> None:
-        signed = siws.full_envelope((await message_for(node)).encode(), 1, key(BOB))
+    @pytest.mark.parametrize("version", [0, 1])
+    async def test_envelope_of_another_signer(self, node: ApiNode, version: int) -> None:
+        text = (await message_for(node)).encode()
+        signed = siws.new_envelope(text, key(BOB)) if version else siws.full_envelope(text, 1, key(BOB))
         body = {"signedMessage": base64_text(signed), "signature": base58(sign(ALICE, signed))}
         assert (await node.post("/api/auth/login", body, status=401))["reason"] == "address_mismatch"
+
+    async def test_version_1_with_several_signers(self, node: ApiNode) -> None:
+        text = (await message_for(node)).encode()
+        signed = siws.ENVELOPE_PREFIX + bytes([1, 2]) + key(BOB) + key(ALICE) + text
+        body = {"signedMessage": base64_text(signed), "signature": base58(sign(ALICE, signed))}
+        await node.post("/api/auth/login", body)
+
+    @pytest.mark.parametrize(
+        ("behind", "message"),
+        [
+            (b"", "is no off-chain message"),
+            (b"\x02\x01", "of version 2; versions 0 and 1 are known"),
+            (b"\x01", "with 0 signers"),
+            (b"\x01\x02" + bytes(32), "with 2 signers, of which not all are there"),
+            (b"\x00\x03\x01\x00x", "of a format other than 0, 1 and 2"),
+        ],
+    )
+    async def test_what_is_wrong_with_an_envelope_is_said(self, node: ApiNode, behind: bytes, message: str) -> None:
+        signed = siws.ENVELOPE_PREFIX + behind
+        body = {"signedMessage": base64_text(signed), "signature": base58(sign(ALICE, signed))}
+        answer = await node.post("/api/auth/login", body, status=400)
+        assert message in answer["details"][0]["message"]
 
     @pytest.mark.parametrize("damage", [
         lambda signed: signed[:-1],
         lambda signed: signed + b"x",
-        lambda signed: signed.replace(b"offchain\x00", b"offchain\x01"),
+        lambda signed: signed.replace(b"offchain\x00", b"offchain\x02"),
         lambda signed: b"\xff" + signed,
     ])  # fmt: skip
     async def test_damaged_envelope_is_400(self, node: ApiNode, damage: Any) -> None:

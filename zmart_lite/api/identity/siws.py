@@ -32,8 +32,8 @@ FIELDS = (
 ENVELOPE_PREFIX = b"\xffsolana offchain"
 ENVELOPE_DOMAIN_BYTES = 32
 ENVELOPE_SIGNERS_MAX = 32
-ENVELOPE_FORMATS = (0, 1)
-"""Restricted ASCII and UTF-8, which hardware wallets sign."""
+ENVELOPE_FORMATS = (0, 1, 2)
+"""Restricted ASCII and UTF-8, which hardware wallets sign, and UTF-8 that is too long for them."""
 
 
 class SignIn(NamedTuple):
@@ -155,15 +155,46 @@ class Envelope(NamedTuple):
 
 
 def parse_envelope(signed: bytes) -> Envelope:
-    """Take Solana's off-chain envelope (version 0, full or short form) apart; raises ValueError."""
-    version_at = len(ENVELOPE_PREFIX)
-    if not signed.startswith(ENVELOPE_PREFIX) or signed[version_at : version_at + 1] != b"\0":
-        raise ValueError("is no off-chain message of version 0")
-    body = signed[version_at + 1 :]
+    """Take Solana's off-chain envelope apart, of version 0 (full or short form) or 1; raises ValueError saying what is
+    wrong.
+
+    Layouts: docs.anza.xyz/proposals/off-chain-message-signing for version 0; version 1 has neither application domain
+    nor format, and the text fills the rest (in an older form it has its length before it).
+    """
+    head = len(ENVELOPE_PREFIX)
+    if not signed.startswith(ENVELOPE_PREFIX) or len(signed) == head:
+        raise ValueError("is no off-chain message")
+    version, body = signed[head], signed[head + 1 :]
+    if version == 0:
+        return _version_0(body)
+    if version == 1:
+        return _version_1(body)
+    raise ValueError(f"is an off-chain message of version {version}; versions 0 and 1 are known")
+
+
+def _version_0(body: bytes) -> Envelope:
     found = _short_body(body) or _full_body(body)
     if found is None:
-        raise ValueError("is an off-chain message whose lengths do not fit")
+        raise ValueError(
+            "is an off-chain message of version 0 whose lengths do not fit, or of a format other than 0, 1 and 2"
+        )
     return found
+
+
+def _version_1(body: bytes) -> Envelope:
+    """signer count, signers, text: behind its u16 length or without one.
+
+    No text of a sign-in can pass for a length: two printable characters make 8,224 at least.
+    """
+    count = body[0] if body else 0
+    signers_end = 1 + count * PUBKEY_BYTES
+    if not 1 <= count <= ENVELOPE_SIGNERS_MAX or len(body) < signers_end:
+        raise ValueError(f"is an off-chain message of version 1 with {count} signers, of which not all are there")
+    signers = tuple(body[at : at + PUBKEY_BYTES] for at in range(1, signers_end, PUBKEY_BYTES))
+    text = body[signers_end:]
+    if int.from_bytes(text[:2], "little") == len(text) - 2:
+        text = text[2:]
+    return Envelope(text, signers)
 
 
 def _short_body(body: bytes) -> Envelope | None:
@@ -196,6 +227,12 @@ def full_envelope(text: bytes, text_format: int, signer: bytes) -> bytes:
     return head + signer + len(text).to_bytes(2, "little") + text
 
 
+def new_envelope(text: bytes, signer: bytes, *, with_length: bool = False) -> bytes:
+    """Of version 1, with one signer."""
+    length = len(text).to_bytes(2, "little") if with_length else b""
+    return ENVELOPE_PREFIX + bytes([1, 1]) + signer + length + text
+
+
 def candidates(text: bytes, signer: bytes) -> Iterator[bytes]:
     """What a wallet may have signed when it was asked to sign ``text``."""
     yield text
@@ -203,6 +240,8 @@ def candidates(text: bytes, signer: bytes) -> Iterator[bytes]:
         yield short_envelope(text, text_format)
     for text_format in ENVELOPE_FORMATS:
         yield full_envelope(text, text_format, signer)
+    yield new_envelope(text, signer)
+    yield new_envelope(text, signer, with_length=True)
 
 
 # Signatures and keys

@@ -166,7 +166,9 @@ class LoginBody:
     message: str | None = field(
         message_parser, None, help="The text, if the wallet signed it as it is.", example=MESSAGE_SHOWN
     )
-    signedMessage: bytes | None = field(signed_message_parser, None, help="The bytes really signed.")  # noqa: N815
+    signedMessage: bytes | None = field(  # noqa: N815
+        signed_message_parser, None, help="The bytes really signed, bare or in an off-chain envelope (version 0 or 1)."
+    )
     signature: tuple[bytes, ...] = field(
         signature_parser, help="64 bytes: base58, base64 or an array.", example="5" * 88
     )
