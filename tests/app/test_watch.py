@@ -222,6 +222,24 @@ async def test_a_devnet_that_went_back_takes_its_markets_with_it(seen: Watched) 
     await seen.api.until(f"the market {market_id} was taken back", gone)
 
 
+async def test_what_the_devnet_took_back_is_gone_when_it_says_so(seen: Watched) -> None:
+    """Final or not, and though new blocks overtake the old height at once."""
+    wallet = Wallet(seen.api, "creator")
+    await wallet.fund(10)
+    await wallet.sign_in()
+    for method in ("localnet_revert", "localnet_dropBlocks"):
+        before, height = await seen.api.rpc("localnet_snapshot"), (await seen.api.rpc("localnet_info"))["blockHeight"]
+        await wallet.act("/api/markets", MARKET)
+        assert (await seen.api.get("/api/markets"))["markets"]
+        blocks = (await seen.api.rpc("localnet_info"))["blockHeight"] - height + 2
+        if method == "localnet_revert":
+            await seen.node.parts.store.write(lambda tx: tx.execute("UPDATE transactions SET finality = 2"))
+        back = await seen.api.rpc(method, before if method == "localnet_revert" else blocks)
+        # The node has been told by now.
+        assert not (await seen.api.get("/api/markets"))["markets"], method
+        assert (await seen.api.rpc("localnet_produceBlocks", 40))["blockHeight"] > back["blockHeight"]
+
+
 async def test_a_node_that_is_full_says_so(tmp_path: Path) -> None:
     async with watched(tmp_path, push=replace(Config().push, connections_max=1)) as seen:
         assert await seen.service("websocket") == ("ok", None)

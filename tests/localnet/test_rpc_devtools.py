@@ -214,3 +214,19 @@ async def test_next_transition(devnet: Devnet) -> None:
             "unixTimestamp"
         ] == START_TIME + seconds
     assert await devnet.call("localnet_nextTransition") is None
+
+
+async def test_forks_are_counted_and_who_listens_is_waited_for(devnet: Devnet) -> None:
+    assert await devnet.call("localnet_forks", {"listener": "node", "known": 0}) == 0
+    number = await devnet.call("localnet_snapshot")
+    await devnet.call("localnet_setAccount", str(Pubkey(bytes(range(32)))), {"lamports": 7})
+    assert await devnet.call("localnet_forks", {}) == 0, "an account that is set takes nothing back"
+    reverting = asyncio.get_running_loop().create_task(devnet.call("localnet_revert", number))
+    while await devnet.call("localnet_forks", {}) == 0:
+        continue
+    assert not reverting.done()
+    assert await devnet.call("localnet_forks", {"listener": "node", "known": 1}) == 1
+    assert (await reverting)["unixTimestamp"] == START_TIME
+    assert (await devnet.call("localnet_info"))["forks"] == 1
+    for wrong in ("", "x" * 65, 5):
+        assert (await devnet.error("localnet_forks", {"listener": wrong}))["code"] == -32602

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import secrets
 import time
 
 from zmart_lite.app.parts import Parts
@@ -46,7 +47,8 @@ class Watch:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._last_height = 0
+        self._forks: int | None = None
+        self._listener = secrets.token_hex(8)
         self._round = 0
         self._solana_core: str | None = None
         self._size_bytes: int | None = None
@@ -103,12 +105,11 @@ class Watch:
         if self._round % SIZE_EVERY == 0:
             self._size_bytes = await parts.store.read(size_of_contents)
             self._log = await parts.store.write_ahead()
-        reading = await parts.rpc.get_clock()
+        await self._read_clock()
         self._asked_at = None
-        parts.clock.observe(reading.slot, reading.unix_timestamp)
         await parts.pinning.note_cluster()
         if parts.config.embedded_devnet:
-            await self._look_for_revert()
+            await self._look_for_forks()
         self._round += 1
         if self._round % FINALITY_EVERY == 0:
             await parts.indexer.follow_finality()
@@ -118,6 +119,10 @@ class Watch:
         if self._round % AUTHORITY_EVERY == 1:
             self._solana_core = await parts.rpc.get_version()
             await parts.indexer.read_config()
+
+    async def _read_clock(self) -> None:
+        reading = await self._parts.rpc.get_clock()
+        self._parts.clock.observe(reading.slot, reading.unix_timestamp)
 
     def _settle_soon(self) -> None:
         """Have the node's transactions taken up that a crash left or a fork undid, whether or not the jobs run."""
@@ -130,15 +135,18 @@ class Watch:
         except (ChainError, StoreUnavailable) as error:
             logger.warning("transactions that are under way wait: %s", error)
 
-    async def _look_for_revert(self) -> None:
-        """The devnet's slots only grow; its block height falls when it drops blocks or goes back to a snapshot."""
+    async def _look_for_forks(self) -> None:
+        """Undo what the devnet took back. New blocks may have overtaken it, so that neither slots nor heights tell; and
+        it may have happened before this node was there, so that the first look counts as a fork.
+        """
         parts = self._parts
-        height = await parts.rpc.get_block_height()
-        if height < self._last_height:
-            parts.clock.forget()
+        while (count := await parts.rpc.get_fork_count(self._listener, self._forks or 0)) != self._forks:
             retracted = await parts.indexer.retract_reverted()
-            logger.warning("the devnet went back to block %d: %d transactions retracted", height, retracted)
-        self._last_height = height
+            parts.clock.forget()
+            await self._read_clock()
+            if retracted:
+                logger.warning("the devnet went back: %d transactions retracted", retracted)
+            self._forks = count
 
     def _report_rpc(self, error: str | None, slow: str | None = None) -> None:
         """The way to the cluster. Addresses are told by their number only: they may hold keys."""

@@ -411,6 +411,10 @@ class Rpc:
         keys = [_address(account) for account in accounts[:FEE_ACCOUNTS_MAX]]
         return await self.call("getRecentPrioritizationFees", [keys], answers.fees)
 
+    async def get_fork_count(self, listener: str, known: int) -> int:
+        """How often the devnet has gone back. ``known``: up to which of these times ``listener`` has dealt with it."""
+        return await self.call("localnet_forks", [{"listener": listener, "known": known}], answers.plain(int))
+
     # Accounts
 
     async def get_balance(self, address: bytes, commitment: Commitment = Commitment.CONFIRMED) -> int:

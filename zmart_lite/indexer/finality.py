@@ -283,7 +283,7 @@ class Finality:
             if vanished:
                 await self.retract(vanished, height_max)
             retracted += len(vanished)
-            if len(vanished) < len(rows):
+            if not vanished:
                 break
             before = rows[-1]["id"]
         slot = await self._rpc.get_slot(Commitment.CONFIRMED)

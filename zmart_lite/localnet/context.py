@@ -1,11 +1,13 @@
 """What every RPC method works on, and the parts of an answer they share."""
 
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
 from solders.keypair import Keypair
 
 from zmart_lite.codec import Codec
+from zmart_lite.localnet.forks import Forks
 from zmart_lite.localnet.ledger import Bank, Ledger
 from zmart_lite.localnet.params import MIN_CONTEXT_SLOT_NOT_REACHED, Config, RpcError
 from zmart_lite.localnet.releases import Release
@@ -24,9 +26,17 @@ class RpcContext:
     info: dict[str, Any] = field(default_factory=dict)
     airdrops: int = 0
     tempers: Tempers = field(init=False)
+    forks: Forks = field(init=False)
 
     def __post_init__(self) -> None:
         self.tempers = Tempers(self.ledger)
+        self.forks = Forks(time.monotonic)
+        self.ledger.on_rollback(self._note_fork)
+
+    def _note_fork(self, _: frozenset[bytes], reaching: Commitment) -> None:
+        # Accounts that are set by hand undo what was processed only.
+        if reaching is not Commitment.PROCESSED:
+            self.forks.note()
 
     @property
     def release(self) -> Release:

@@ -14,6 +14,7 @@ from zmart_lite.localnet.runtime import Account
 from zmart_lite.localnet.wire import pubkey_text
 from zmart_lite.models import Commitment, GlobalConfig, MarketAccount, MarketState
 
+LISTENER_CHARACTERS_MAX = 64
 SECONDS_PER_WARP_MAX = 100 * 365 * 86_400
 PROPOSAL_PERIOD_S = 86_400
 DISPUTE_VOTING_PERIOD_S = 3 * 86_400
@@ -169,12 +170,25 @@ def temper(context: RpcContext, params: Params) -> Any:
 
 def info(context: RpcContext, _params: Params) -> Any:
     """Who is who on this devnet; public keys only."""
-    return context.info | _now(context)
+    return context.info | _now(context) | {"forks": context.forks.count}
+
+
+def forks(context: RpcContext, params: Params) -> Any:
+    """How many reverts and dropped blocks there were. ``{listener, known}``: somebody who asks again and again tells
+    his name, and up to which of them he has dealt with it; ``localnet_revert`` and ``localnet_dropBlocks`` wait for
+    him.
+    """
+    config = params.config(0)
+    listener = config.get("listener")
+    if listener is not None and not (isinstance(listener, str) and 1 <= len(listener) <= LISTENER_CHARACTERS_MAX):
+        raise invalid(f"Invalid params: `listener` is a name of 1 to {LISTENER_CHARACTERS_MAX} characters")
+    return context.forks.ask(listener, config.u64("known") or 0)
 
 
 METHODS = {
     "localnet_dropBlocks": drop_blocks,
     "localnet_failNext": fail_next,
+    "localnet_forks": forks,
     "localnet_info": info,
     "localnet_nextTransition": next_transition,
     "localnet_pauseBlocks": pause_blocks,

@@ -90,7 +90,12 @@ def build_app(
         met = context.tempers.take(frozenset(jsonrpc.calls_in(body)), provider) if context.tempers else []
         if met:
             return await context.tempers.respond(request, body, met, lambda: rpc.answer(body))
-        return Response(rpc.answer(body), media_type="application/json; charset=utf-8")
+        before = context.forks.count
+        answer = rpc.answer(body)
+        if context.forks.count != before:
+            # Who asks a node next finds nothing there of what the fork undid.
+            await context.forks.until_heard()
+        return Response(answer, media_type="application/json; charset=utf-8")
 
     async def health(_request: Request) -> Response:
         return PlainTextResponse("ok")
