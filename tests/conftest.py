@@ -56,6 +56,12 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
+def _no_nodes_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Nodes write down where they run: those of one test, and the developer's own, must not be met by another test."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+
+
+@pytest.fixture(autouse=True)
 def _plans_do_not_grow() -> Iterator[None]:
     """No statement may cost what is stored: see tests/plans.py."""
     yield

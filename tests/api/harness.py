@@ -15,6 +15,7 @@ from solders.keypair import Keypair
 from tests.api.documented import check_documented
 from zmart_lite.api import create_app
 from zmart_lite.api.context import ApiParts
+from zmart_lite.api.identity.auth import make_operator_key
 from zmart_lite.api.live.stored_feed import StoredFeed
 from zmart_lite.chain.rpc import Rpc
 from zmart_lite.codec import Codec
@@ -32,6 +33,7 @@ from zmart_lite.store.state.markets import wallet_key
 from zmart_lite.store.views.rows import RowSettings
 
 PROGRAM = bytes([7]) * 32
+OPERATOR_KEY = make_operator_key()
 SERVICE_KEY = "a-service-key-of-thirty-two-bytes"
 JWT_SECRET = b"s" * 40
 START_S = 1_767_323_045
@@ -330,6 +332,7 @@ async def api_node(folder: Path, **sections: Any) -> AsyncIterator[ApiNode]:
         version="0.0.0",
         now_ms=times.wall_ms,
         stopping=asyncio.Event(),
+        operator_key=OPERATOR_KEY,
     )
     node = ApiNode(parts, times)
     try:

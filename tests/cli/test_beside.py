@@ -12,7 +12,7 @@ from solders.keypair import Keypair
 from tests.cli.process import node, write_config
 from zmart_lite.cli import beside, main
 from zmart_lite.cli.bars import Bars
-from zmart_lite.cli.beside import NodeAdmin
+from zmart_lite.cli.beside import NodeClient
 from zmart_lite.demo.client import Api, Wallet
 from zmart_lite.jobs.webhook import WEBHOOK_PATH
 from zmart_lite.store.engine.db import Store, Tx
@@ -107,7 +107,7 @@ class _Answers:
 
 def test_the_progress_of_a_run_is_shown_until_it_ends() -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=80)
-    node, bars = cast(NodeAdmin, _Answers()), Bars(console)
+    node, bars = cast(NodeClient, _Answers()), Bars(console)
     with bars:
         runs = [beside.ended_run(node, "backfill", 7, bars) for _ in range(3)]
     assert [run is not None and run["id"] for run in runs] == [False, False, 7]
@@ -115,13 +115,15 @@ def test_the_progress_of_a_run_is_shown_until_it_ends() -> None:
     assert "140/210" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
-def test_without_an_administrator_commands_say_what_to_do(tmp_path: Path) -> None:
+def test_commands_find_the_node_of_their_settings_and_need_no_administrator(tmp_path: Path) -> None:
     config = write_config(tmp_path)
-    with node(config):
+    with node(config) as process:
         for arguments in (("events", "retry"), ("backfill", "--from-slot", "0"), ("db", "rebuild"), ("reconcile",)):
             ended = CliRunner().invoke(main, ["--config", str(config), *arguments])
-            assert ended.exit_code == 1
-            assert "auth.admin_wallets" in ended.output
+            assert ended.exit_code == 0, ended.output
+            assert "The running node does it." in ended.output
+        acts = process.get("/api/stats")
+        assert acts["totalMarkets"] == 0
     for arguments in (("list",), ("check",), ("register",), ("delete", "x")):
         ended = CliRunner().invoke(main, ["--config", str(config), "webhook", *arguments])
         assert ended.exit_code == 1

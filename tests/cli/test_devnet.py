@@ -5,12 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
-from click.exceptions import BadParameter
 from solders.keypair import Keypair
 
 from tests.cli.process import Process, node, run, write_config
-from zmart_lite.cli.devnet import parse_duration
 from zmart_lite.demo.client import Api, Wallet
 
 DAY_S = 86_400
@@ -24,20 +21,6 @@ def rpc(running: Process, method: str, *params: Any) -> Any:
 def clock(running: Process) -> int:
     found: int = rpc(running, "getBlockTime", rpc(running, "getSlot"))
     return found
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [("90s", 90), ("5m", 300), ("48h", 172_800), ("3d", 259_200), ("1w", 604_800), ("1d12h", 129_600)],
-)
-def test_durations_are_read_as_people_write_them(text: str, seconds: int) -> None:
-    assert parse_duration(text) == seconds
-
-
-@pytest.mark.parametrize("text", ["", "5", "h", "-5h", "5x", "5 h", "1.5h"])
-def test_anything_else_is_no_duration(text: str) -> None:
-    with pytest.raises(BadParameter):
-        parse_duration(text)
 
 
 def test_warp_airdrop_and_what_is_wrong_with_a_call(tmp_path: Path) -> None:

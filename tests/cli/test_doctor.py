@@ -48,7 +48,7 @@ def test_beside_a_running_node(tmp_path: Path) -> None:
         assert f"{running.url} runs" in ended.stdout
         lost = run("--config", str(config), "doctor", "--url", "http://127.0.0.1:1", cwd=tmp_path)
         assert lost.returncode == 1
-        assert "does not answer" in lost.stdout
+        assert "No node answers at http://127.0.0.1:1" in lost.stdout
         assert running.stop() == 0
 
 

@@ -87,12 +87,12 @@ def _document(embedded_devnet: bool, version: str, public_url: str) -> Shipped:
 
 def make_api(parts: ApiParts) -> Api:
     """What requests share, made from the node's parts. Raises StartupError for an unusable key."""
-    config, secret = parts.config, parts.jwt_secret
+    config, secret, operator_key = parts.config, parts.jwt_secret, parts.operator_key
     # Only what requests cause stands behind this breaker; the node's own work asks the cluster by itself. And no
-    # handler has any use for the key of the sessions.
+    # handler has any use for the keys of sessions and commands.
     guarded = parts.rpc.guarded(partial(parts.breakers["api"].guard, RpcUnavailable))
-    parts = replace(parts, rpc=guarded, jwt_secret=b"")
-    auth = Authenticator(config, secret, parts.store, parts.now_ms)
+    parts = replace(parts, rpc=guarded, jwt_secret=b"", operator_key="")
+    auth = Authenticator(config, secret, parts.store, parts.now_ms, operator_key)
     addresses = ClientAddresses(config.server.trusted_proxies)
     limits = Limiter(config.limits, parts.metrics, lambda: parts.now_ms() / 1_000)
     streams, cursors = Streams(parts, auth, addresses, limits), Cursors(secret)

@@ -171,9 +171,10 @@ def _authorize(auth: Authenticator, request: Request, level: Level) -> None:
     identity = request.identity
     if identity is None:
         raise Unauthorized("Sign in first.", reason="missing")
-    if level in (Level.WALLET, Level.WALLET_OR_KEY):
+    is_operator = identity.method == "operator"
+    if level is Level.WALLET_OR_KEY or (level is Level.WALLET and not is_operator):
         return
-    if identity.method != "jwt":
+    if identity.method != "jwt" and not (is_operator and level in (Level.ADMIN, Level.READ_ADMIN)):
         raise Unauthorized("This needs a session: sign in at /api/auth/login.", reason="jwt_required")
     if level in (Level.ADMIN, Level.READ_ADMIN) and not identity.is_admin:
         raise Forbidden("This is for administrators of the node.", reason="not_admin")

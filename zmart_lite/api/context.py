@@ -113,6 +113,8 @@ class ApiParts:
     stopping: asyncio.Event
     """Set when the node begins to stop: streams end."""
     refresh_metrics: Callable[[], Awaitable[None]] | None = None
+    operator_key: str = ""
+    """What commands on this machine may show instead of an administrator's session; empty = nothing."""
     """Brings the gauges that are only looked up for /metrics up to date."""
 
 

@@ -14,7 +14,7 @@ from typing import Self
 from zmart_lite import __version__
 from zmart_lite.api import ApiParts, NodeApplication, create_app, make_api
 from zmart_lite.api.http.crowd import Crowd
-from zmart_lite.api.identity.auth import jwt_secret
+from zmart_lite.api.identity.auth import jwt_secret, make_operator_key
 from zmart_lite.app.gauges import Gauges
 from zmart_lite.app.hooks import IndexerAdapter, IntentAdapter, JobAdapter
 from zmart_lite.app.parts import Parts
@@ -42,6 +42,7 @@ class Node:
         self.parts = Parts(config, keys)
         self.targets = targets_of([url.reveal() for url in config.alerts.urls])
         self.gauges = Gauges(self.parts)
+        self.operator_key = make_operator_key()
         self.stopping = asyncio.Event()
         self.port = 0
         self._stack = AsyncExitStack()
@@ -129,6 +130,7 @@ class Node:
             now_ms=wall_clock_ms,
             stopping=self.stopping,
             refresh_metrics=self.gauges.refresh,
+            operator_key=self.operator_key,
         )
 
     async def _serve(self, stack: AsyncExitStack, sockets: list[socket.socket]) -> None:

@@ -3,6 +3,7 @@
 What a command needs is imported when it is called: ``zmart-lite --version`` reads neither the node nor its libraries.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -11,6 +12,9 @@ import click
 from zmart_lite import __version__
 from zmart_lite.cli.parts import PartedCommands
 from zmart_lite.cli.top import load_config
+
+PRIVATE = 0o077
+"""The umask: files 0600, folders 0700."""
 
 
 @click.group(cls=PartedCommands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -24,6 +28,8 @@ from zmart_lite.cli.top import load_config
 @click.pass_context
 def main(ctx: click.Context, config_path: Path | None) -> None:
     """The off-chain side of the ZMART prediction-market protocol, in one process."""
+    # Whatever is made, by our code or a library's: the data holds nonces, addresses, signed transactions.
+    os.umask(PRIVATE)
     ctx.obj = config_path
 
 

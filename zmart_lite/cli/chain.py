@@ -19,17 +19,18 @@ from zmart_lite.chain.helius import Ensured, HeliusClient, WebhookRegistration
 from zmart_lite.chain.rpc import RetryPolicy, Rpc
 from zmart_lite.cli import letters
 from zmart_lite.cli.bars import Bars
-from zmart_lite.cli.beside import run_job_beside
-from zmart_lite.cli.serving import ledger_of, prepared
+from zmart_lite.cli.beside import URL, NodeClient, by_node_or_database, run_job_beside
+from zmart_lite.cli.serving import existing_ledger, ledger_of, prepared, unseen
 from zmart_lite.codec import Codec
 from zmart_lite.config import Config
-from zmart_lite.errors import ChainError, DatabaseInUse, StartupError
+from zmart_lite.errors import ChainError, StartupError
 from zmart_lite.indexer import Indexer
 from zmart_lite.indexer.backfill import Backfill, Backfilled
 from zmart_lite.indexer.letters import Retried
 from zmart_lite.indexer.rebuild import Rebuilt, rebuild
 from zmart_lite.indexer.reconcile import Reconciled
 from zmart_lite.indexer.service import IndexerOptions
+from zmart_lite.jobs import Keys
 from zmart_lite.jobs.reconcile import summary_of
 from zmart_lite.jobs.webhook import wanted_webhook
 from zmart_lite.ops import ChainClock, Metrics
@@ -38,33 +39,24 @@ from zmart_lite.store.publishing.messages import FeedContext
 from zmart_lite.store.views.rows import RowSettings
 
 Load = Callable[[Path | None], Config]
-Command = Callable[..., None]
 T = TypeVar("T")
 
 MARKET_ID_DIGITS = 64
 DIFFERENCES_SHOWN_MAX = 20
 DAY_S = 86_400
+SLOT_MAX = 2**53 - 1
 
 
 def add_commands(main: click.Group, load: Load) -> None:
     """Put the commands into the command line; ``load`` reads the configuration."""
-    url_option = click.option("--url", help="Address of the running node (default: that of the configuration).")
 
     @main.command("backfill")
-    @click.option("--from-slot", type=click.IntRange(min=0), required=True, help="First slot to read.")
-    @url_option
+    @click.option("--from-slot", type=click.IntRange(0, SLOT_MAX), required=True, help="First slot to read.")
+    @URL
     @click.pass_obj
     def backfill_command(config_path: Path | None, from_slot: int, url: str | None) -> None:
         """Read the program's history from a slot on. Interrupted, it goes on where it was when run again."""
-        config = load(config_path)
-        try:
-            done = asyncio.run(_backfill(config, from_slot))
-            click.echo(f"{done.seen} transactions seen, {done.new} of them new.")
-            if done.lacking_below is not None:
-                click.echo(f"The RPC node has no history before slot {done.lacking_below}: what is older was not read.")
-        except DatabaseInUse:
-            run = run_job_beside(config, url, "backfill", {"from_slot": from_slot})
-            click.echo(f"{run['found']} transactions seen, {run['done']} of them new.")
+        click.echo(backfill(load(config_path), url, from_slot))
 
     @main.group()
     def events() -> None:
@@ -73,62 +65,97 @@ def add_commands(main: click.Group, load: Load) -> None:
     letters.add_commands(events, load)
 
     @events.command("retry")
-    @url_option
+    @URL
     @click.pass_obj
     def retry_command(config_path: Path | None, url: str | None) -> None:
         """Try every open dead letter again, after an upgrade or when the cluster knows more."""
-        config = load(config_path)
-        try:
-            tried, resolved = asyncio.run(_retry(config))
-        except DatabaseInUse:
-            run = run_job_beside(config, url, "retry", {})
-            tried, resolved = run["found"], run["done"]
+        tried, resolved = retry(load(config_path), url)
         click.echo(f"{tried} dead letters tried, {resolved} resolved.")
 
-    _add_reconcile(main, load, url_option)
-    database = main.commands["db"]
-    assert isinstance(database, click.Group)  # noqa: S101 - made by cli.database
-
-    @database.command("rebuild")
-    @url_option
-    @click.pass_obj
-    def rebuild_command(config_path: Path | None, url: str | None) -> None:
-        """Fold the whole log again from nothing and compare. Exit code 1 if anything came out otherwise."""
-        config = load(config_path)
-        try:
-            done = asyncio.run(_rebuild(config))
-        except DatabaseInUse:
-            run = run_job_beside(config, url, "rebuild", {})
-            _tell_rebuilt(run["found"], run["failed"], [])
-        else:
-            lines = [
-                f"{field} of {market or 'the config'}: {new}, was {old}" for market, field, old, new in done.differences
-            ]
-            _tell_rebuilt(done.markets, len(lines), lines)
-
-    _add_webhook_commands(main, load)
-
-
-def _add_reconcile(main: click.Group, load: Load, url_option: Callable[[Command], Command]) -> None:
     @main.command("reconcile")
     @click.argument("market_id", required=False)
     @click.option("--deep", is_flag=True, help="Ask for the slot and finality of every transaction again first.")
-    @url_option
+    @URL
     @click.pass_obj
     def reconcile_command(config_path: Path | None, market_id: str | None, deep: bool, url: str | None) -> None:
         """Compare the database with the accounts on chain and correct it: everything, or the market with this id.
 
         Exit code 1 if anything differs even then, or could not be compared.
         """
-        config, key = load(config_path), None if market_id is None else _market_id(market_id)
+        key = None if market_id is None else _market_id(market_id)
         if deep and key is not None:
             raise StartupError("--deep is for everything; leave the market's id out.")
-        try:
-            summary = summary_of(asyncio.run(_reconcile(config, key, deep)))._asdict()
-        except DatabaseInUse:
-            params = {"deep": True} if deep else {} if market_id is None else {"market_id": market_id}
-            summary = run_job_beside(config, url, "reconcile", params)
-        _tell_reconciled(summary)
+        _tell_reconciled(reconcile(load(config_path), url, key, deep=deep))
+
+    database = main.commands["db"]
+    assert isinstance(database, click.Group)  # noqa: S101 - made by cli.database
+
+    @database.command("rebuild")
+    @URL
+    @click.pass_obj
+    def rebuild_command(config_path: Path | None, url: str | None) -> None:
+        """Fold the whole log again from nothing and compare. Exit code 1 if anything came out otherwise."""
+        _tell_rebuilt(*rebuild_all(load(config_path), url))
+
+    _add_webhook_commands(main, load)
+
+
+# By the node that runs, or without one
+
+
+def backfill(config: Config, url: str | None, from_slot: int) -> str:
+    """How much was read, in a sentence or two. The only one of these that may begin a database."""
+
+    def ask(node: NodeClient) -> str:
+        run = run_job_beside(node, "backfill", {"from_slot": from_slot})
+        return f"{run['found']} transactions seen, {run['done']} of them new."
+
+    def work() -> str:
+        done = asyncio.run(_backfill(config, from_slot))
+        said = f"{done.seen} transactions seen, {done.new} of them new."
+        if done.lacking_below is not None:
+            said += f"\nThe RPC node has no history before slot {done.lacking_below}: what is older was not read."
+        return said
+
+    return by_node_or_database(config, url, ask, work, may_create=True)
+
+
+def retry(config: Config, url: str | None) -> tuple[int, int]:
+    """Dead letters tried and resolved."""
+
+    def ask(node: NodeClient) -> tuple[int, int]:
+        run = run_job_beside(node, "retry", {})
+        return run["found"], run["done"]
+
+    return by_node_or_database(config, url, ask, lambda: asyncio.run(_retry(config)))
+
+
+def reconcile(config: Config, url: str | None, market_id: bytes | None, *, deep: bool) -> Mapping[str, Any]:
+    """What it came to: found, done, failed, skipped."""
+    params: dict[str, Any] = {"deep": True} if deep else {}
+    if market_id is not None:
+        params["market_id"] = market_id.hex()
+    return by_node_or_database(
+        config,
+        url,
+        lambda node: run_job_beside(node, "reconcile", params),
+        lambda: summary_of(asyncio.run(_reconcile(config, market_id, deep)))._asdict(),
+    )
+
+
+def rebuild_all(config: Config, url: str | None) -> tuple[int, int, list[str]]:
+    """Markets folded, fields that differed, and what they were, where that is known."""
+
+    def ask(node: NodeClient) -> tuple[int, int, list[str]]:
+        run = run_job_beside(node, "rebuild", {})
+        return run["found"], run["failed"], []
+
+    def work() -> tuple[int, int, list[str]]:
+        done = asyncio.run(_rebuild(config))
+        lines = [f"{name} of {market or 'the config'}: {new}, was {old}" for market, name, old, new in done.differences]
+        return done.markets, len(lines), lines
+
+    return by_node_or_database(config, url, ask, work)
 
 
 def _tell_reconciled(summary: Mapping[str, Any]) -> None:
@@ -166,6 +193,7 @@ async def _opened(
         since = wall_clock_ms() // 1_000 - config.retention.feed_days * DAY_S
         return FeedContext(settings, lambda: wall_clock_ms() // 1_000, feed_since=since)
 
+    ledger = existing_ledger(config) if with_cluster and config.store.sqlite_path.exists() else ledger_of(config)
     async with AsyncExitStack() as stack:
         # The devnet's ledger belongs to whoever has the database.
         store = await Store(config.store.sqlite_path, readers=1).open()
@@ -173,7 +201,7 @@ async def _opened(
         await store.write(lambda tx: pin(tx, config))
         addresses = config.rpc_addresses
         if with_cluster and config.embedded_devnet:
-            beside = await stack.enter_async_context(prepared(config, ledger_of(config)))
+            beside = await stack.enter_async_context(prepared(unseen(config), ledger, keys=Keys(None, None)))
             addresses = beside.node.config.rpc_addresses
         policy = RetryPolicy(timeout_s=config.chain.rpc_timeout_s, attempts_max=config.chain.rpc_attempts_max)
         rpc = Rpc(addresses, policy)
@@ -224,8 +252,6 @@ async def _reconcile(config: Config, market_id: bytes | None, deep: bool) -> Rec
 
 
 async def _rebuild(config: Config) -> Rebuilt:
-    if not config.store.sqlite_path.exists():
-        raise StartupError(f"There is no database {config.store.sqlite_path} yet.")
     async with _opened(config, with_cluster=False) as (indexer, feed):
         with Bars() as bars:
             return await rebuild(indexer.writer, feed, partial(bars.show, "markets"))

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -10,7 +11,15 @@ from typing import Any
 
 import click
 
-from zmart_lite.cli.beside import NodeAdmin
+from zmart_lite.cli.beside import (
+    URL,
+    NodeClient,
+    by_node_or_database,
+    database_is_locked,
+    has_database,
+    require_database,
+)
+from zmart_lite.cli.owner import as_owner_of
 from zmart_lite.config import Config
 from zmart_lite.errors import BackupFailed, DatabaseInUse, StartupError
 from zmart_lite.jobs.backup import BackupOptions, Backups
@@ -42,16 +51,12 @@ def add_commands(main: click.Group, load: Load) -> None:
         """Copy, restore and check the database."""
 
     @db.command("backup")
-    @click.option("--url", help="Address of the running node (default: that of the configuration).")
+    @URL
     @click.pass_obj
     def backup_command(config_path: Path | None, url: str | None) -> None:
         """Make a checked copy now; through the node, if one runs."""
         config = sqlite_config(config_path)
-        try:
-            file = asyncio.run(_back_up(config))
-        except DatabaseInUse:
-            file = _back_up_beside(config, url)
-        click.echo(f"{config.backup_folder / file}")
+        click.echo(by_node_or_database(config, url, _back_up_beside, lambda: asyncio.run(_back_up(config))))
 
     @db.command("restore")
     @click.argument("file", type=click.Path(path_type=Path))
@@ -61,9 +66,14 @@ def add_commands(main: click.Group, load: Load) -> None:
         """Put a copy in the place of the database. FILE is a path, or a name in the backup folder; no node may run."""
         config = sqlite_config(config_path)
         packed, database = find_backup(config, file), config.store.sqlite_path
+        if database_is_locked(config):
+            raise DatabaseInUse(f"A node has the database {database}: stop it first, then restore.")
         if not yes:
-            click.confirm(f"Replace {database} by {packed.name}?", abort=True)
-        restored = restore(database, packed, wall_clock_ms(), threading.Event())
+            what = f"Replace {database} by" if has_database(config) else f"Make {database} from"
+            click.confirm(f"{what} {packed.name}?", abort=True)
+        # Opened by whoever runs the command, and everything else done as the folder's owner.
+        with packed.open("rb") as source, as_owner_of(database):
+            restored = restore(database, packed, wall_clock_ms(), threading.Event(), source)
         click.echo(f"Restored {packed.name}: {describe(restored.contents)}.")
         if restored.replaced is not None:
             click.echo(f"The former database is kept as {restored.replaced}, with at most {REPLACED_KEPT} such files.")
@@ -94,21 +104,30 @@ def find_backup(config: Config, file: Path) -> Path:
         if path.is_file():
             return path
     there = [each.file for each in backup.list_files(config.backup_folder)]
-    newest = f" The newest one there is {there[-1]}." if there else " There is none there."
-    raise BackupFailed(f"There is no file {file}, neither here nor in {config.backup_folder}.{newest}")
+    newest = f" The newest copy there is {there[-1]}." if there else ""
+    raise BackupFailed(
+        f"There is no copy {file}, neither here nor in the backup folder {config.backup_folder}.{newest}"
+    )
 
 
 def check_file(config: Config, file: Path) -> Contents:
-    folder = config.store.folder
-    folder.mkdir(parents=True, exist_ok=True)
-    return backup.check_backup(find_backup(config, file), folder, threading.Event())
+    packed = find_backup(config, file)
+    with tempfile.TemporaryDirectory(prefix="zmart-lite-check-", dir=_roomy(config, packed)) as folder:
+        return backup.check_backup(packed, Path(folder), threading.Event())
+
+
+def _roomy(config: Config, packed: Path) -> Path | None:
+    """A folder in which a copy can be unpacked for a moment: that of the data or of the copy; None: any for such files,
+    which may lie in memory.
+    """
+    folders = (config.store.folder, packed.absolute().parent)
+    return next((each for each in folders if os.access(each, os.W_OK | os.X_OK)), None)
 
 
 def check_own(config: Config) -> Contents:
     """Check the database itself. Raises StartupError while a node runs, BackupFailed."""
     path = config.store.sqlite_path
-    if not path.exists():
-        raise StartupError(f"There is no database {path} yet.")
+    require_database(config)
     try:
         lock = lock_database(path)
     except DatabaseInUse as error:
@@ -125,29 +144,28 @@ def check_own(config: Config) -> Contents:
 
 
 async def _back_up(config: Config) -> str:
-    """Without a node. Raises DatabaseInUse, BackupFailed."""
-    path = config.store.sqlite_path
-    if not path.exists():
-        raise StartupError(f"There is no database {path} yet.")
-    store = await Store(path, readers=1).open()
+    """Without a node; the copy's path. Raises DatabaseInUse, BackupFailed."""
+    store = await Store(config.store.sqlite_path, readers=1).open()
     try:
         await Backups(store, Metrics(), BackupOptions(config.backup_folder, config.backup.keep)).run({})
-        return str((await store.read(backup.list_recorded))[0]["file"])
+        return str(config.backup_folder / (await store.read(backup.list_recorded))[0]["file"])
     finally:
         await store.close()
 
 
-def _back_up_beside(config: Config, url: str | None) -> str:
-    """Have the node do it, and wait until it has. Raises StartupError, BackupFailed."""
-    with NodeAdmin(config, url) as node:
-        run_id = node.post("backups")["run_id"]
-        run = _wait(node, run_id)
-        if run["result"] != "ok":
-            raise BackupFailed(run["error"] or "The node was stopped meanwhile.")
-        return str(node.get("backups?limit=1")["backups"][0]["file"])
+def _back_up_beside(node: NodeClient) -> str:
+    """Have the node do it, and wait until it has; the copy's path. Raises StartupError,
+    BackupFailed.
+    """
+    run_id = node.post("backups")["run_id"]
+    run = _wait(node, run_id)
+    if run["result"] != "ok":
+        raise BackupFailed(run["error"] or "The node was stopped meanwhile.")
+    file = str(node.get("backups?limit=1")["backups"][0]["file"])
+    return file if node.known is None else str(Path(node.known.backups) / file)
 
 
-def _wait(node: NodeAdmin, run_id: int) -> Any:
+def _wait(node: NodeClient, run_id: int) -> Any:
     pause, deadline = threading.Event(), time.monotonic() + WAIT_MAX_S
     while time.monotonic() < deadline:
         for run in node.get("jobs/backup/runs?limit=20")["runs"]:

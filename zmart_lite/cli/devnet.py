@@ -1,7 +1,6 @@
 """Commands for the embedded devnet: run it alone, and drive one that runs in another terminal."""
 
 import asyncio
-import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,12 +11,12 @@ import httpx
 from solders.pubkey import Pubkey
 
 from zmart_lite.cli import serving
+from zmart_lite.cli.beside import checked_url, find_node
+from zmart_lite.cli.values import DURATION, LAMPORTS, moment_s, sol_text
 from zmart_lite.config import Config
-from zmart_lite.errors import RpcRefused, RpcUnavailable, StartupError
+from zmart_lite.errors import RpcRefused, RpcUnavailable, StartupError, ZmartError
 
 TIMEOUT_S = 10
-LAMPORTS_PER_SOL = 1_000_000_000
-UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 NEXT_TRANSITION = "next-transition"
 
 Load = Callable[[Path | None], Config]
@@ -35,12 +34,22 @@ def call(url: str, method: str, params: list[Any]) -> Any:
     return answer["result"]
 
 
-def parse_duration(text: str) -> int:
-    """Seconds of ``90s``, ``5m``, ``48h``, ``3d``, ``1w`` or several of them together."""
-    parts = re.findall(r"(\d+)([smhdw])", text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise click.BadParameter(f"{text!r} is not a duration; write 90s, 5m, 48h, 3d, 1w or 1d12h")
-    return sum(int(number) * UNITS_S[unit] for number, unit in parts)
+def devnet_url(config: Config) -> str:
+    """The devnet of the settings, if it answers; else that of the node that runs here."""
+    url = config.rpc_url.reveal()
+    if not config.localnet.port or not _is_devnet(url):
+        found = find_node(config, None)
+        if found is not None and found.known is not None and found.known.rpc_url is not None:
+            return found.known.rpc_url
+    return url
+
+
+def _is_devnet(url: str) -> bool:
+    try:
+        call(url, "getHealth", [])
+    except ZmartError:
+        return False
+    return True
 
 
 def _time(unix_s: int) -> str:
@@ -57,7 +66,7 @@ def add_commands(main: click.Group, load: Load) -> None:
             raise StartupError(
                 'This works on the embedded devnet only (chain.cluster = "localnet"); or name one by --url.'
             )
-        return url or config.rpc_url.reveal()
+        return checked_url(url) if url else devnet_url(config)
 
     @main.command()
     @click.pass_obj
@@ -66,16 +75,16 @@ def add_commands(main: click.Group, load: Load) -> None:
         asyncio.run(serving.run_localnet(load(config_path)))
 
     @main.command()
-    @click.argument("duration", required=False)
-    @click.option("--to", "target", help=f"A unix time, an ISO time, or {NEXT_TRANSITION}.")
+    @click.argument("duration", type=DURATION, required=False)
+    @click.option("--to", "target", help=f"A unix time, an ISO time (UTC without a zone), or {NEXT_TRANSITION}.")
     @url_option
     @click.pass_obj
-    def warp(config_path: Path | None, duration: str | None, target: str | None, url: str | None) -> None:
+    def warp(config_path: Path | None, duration: int | None, target: str | None, url: str | None) -> None:
         """Move the devnet's clock forward: `warp 48h`, `warp --to next-transition`."""
         if (duration is None) == (target is None):
             raise click.UsageError("Say how far (48h) or where to (--to), one of the two.")
         where = address(config_path, url)
-        wanted = {"seconds": parse_duration(duration)} if duration else _target(where, str(target))
+        wanted = _target(where, str(target)) if duration is None else {"seconds": duration}
         if wanted is None:
             click.echo("No market waits for time to pass.")
             return
@@ -84,27 +93,27 @@ def add_commands(main: click.Group, load: Load) -> None:
 
     @main.command()
     @click.argument("wallet")
-    @click.argument("sol", type=float, default=10.0)
+    @click.argument("sol", type=LAMPORTS, default="10")
     @url_option
     @click.pass_obj
-    def airdrop(config_path: Path | None, wallet: str, sol: float, url: str | None) -> None:
+    def airdrop(config_path: Path | None, wallet: str, sol: int, url: str | None) -> None:
         """Give a wallet SOL on the devnet (10 unless said otherwise)."""
         try:
             Pubkey.from_string(wallet)
         except ValueError as error:
             raise click.BadParameter(f"{wallet!r} is not a wallet address") from error
-        signature = call(address(config_path, url), "requestAirdrop", [wallet, round(sol * LAMPORTS_PER_SOL)])
-        click.echo(f"{wallet} got {sol:g} SOL: {signature}")
+        signature = call(address(config_path, url), "requestAirdrop", [wallet, sol])
+        click.echo(f"{wallet} got {sol_text(sol)} SOL: {signature}")
 
     @main.command()
     @url_option
     @click.pass_obj
     def snapshot(config_path: Path | None, url: str | None) -> None:
         """Remember the devnet's state; prints the number that `revert` takes."""
-        click.echo(call(address(config_path, url), "localnet_snapshot", []))
+        click.echo(str(call(address(config_path, url), "localnet_snapshot", [])))
 
     @main.command()
-    @click.argument("snapshot_id", type=int)
+    @click.argument("snapshot_id", type=click.IntRange(min=1))
     @url_option
     @click.pass_obj
     def revert(config_path: Path | None, snapshot_id: int, url: str | None) -> None:
@@ -119,10 +128,4 @@ def _target(url: str, text: str) -> dict[str, int] | None:
         found = call(url, "localnet_nextTransition", [])
         # A minute more: the node's monitor leaves the program that much slack.
         return None if found is None else {"seconds": found["secondsAhead"] + serving.TRANSITION_SLACK_S}
-    if text.isdigit():
-        return {"to": int(text)}
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise click.BadParameter(f"{text!r} is neither a unix time, nor an ISO time, nor {NEXT_TRANSITION}") from error
-    return {"to": int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())}
+    return {"to": moment_s(text)}

@@ -64,10 +64,15 @@ def judge_sqlite(version: tuple[int, ...]) -> Finding:
 
 def _disk(folder: Path) -> list[Finding]:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        return [_space(folder), _fsync(folder)]
+        there = nearest_folder(folder)
+        return [_space(there), _fsync(there)]
     except OSError as error:
         return [bad("disk", f"{folder}: {error.strerror}", "Make the folder writable, or set store.dir.")]
+
+
+def nearest_folder(folder: Path) -> Path:
+    """The folder, or the one that it would be made in: looking makes nothing."""
+    return next(each for each in (folder, *folder.absolute().parents) if os.path.lexists(each))
 
 
 def _space(folder: Path) -> Finding:

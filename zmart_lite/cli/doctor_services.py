@@ -1,7 +1,6 @@
 """What the doctor tests beside the chain: a running node, the webhook, IPFS, where alerts go."""
 
 import asyncio
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,13 +10,12 @@ from zmart_lite import ipfs
 from zmart_lite.api.routes.webhook import PATHS
 from zmart_lite.app.server import bind
 from zmart_lite.chain.helius import SWITCHED_OFF, HeliusClient
-from zmart_lite.cli.beside import node_url
+from zmart_lite.cli.beside import find_node
 from zmart_lite.cli.finding import Finding, bad, good, off, warning
 from zmart_lite.config import Config
-from zmart_lite.errors import ChainError, DatabaseInUse, IpfsError, StartupError
+from zmart_lite.errors import ChainError, IpfsError, StartupError
 from zmart_lite.jobs.webhook import WEBHOOK_PATH, wanted_webhook
 from zmart_lite.ops.targets import Target, targets_of
-from zmart_lite.store.engine.connections import lock_database
 
 TIMEOUT_S = 5.0
 
@@ -27,33 +25,19 @@ TIMEOUT_S = 5.0
 
 async def examine_node(config: Config, url: str | None) -> list[Finding]:
     """What the running node says of itself; without one, whether one could start."""
-    if not _is_running(config):
+    try:
+        found = await asyncio.to_thread(find_node, config, url)
+    except StartupError as error:
+        return [bad("node", error.message, "Look into its log; or name its address by --url.")]
+    if found is None:
         return [off("node", "none is running"), *_ports(config)]
     try:
-        where = url or node_url(config)
-    except StartupError as error:
-        return [off("node", error.message)]
-    try:
         async with httpx.AsyncClient(timeout=TIMEOUT_S) as client:
-            health = (await client.get(f"{where}/health")).json()
+            health = (await client.get(f"{found.url}/health")).json()
     except (httpx.HTTPError, ValueError) as error:
-        text = f"a process has the database, but {where} does not answer: {type(error).__name__}"
+        text = f"{found.url} does not answer any more: {type(error).__name__}"
         return [bad("node", text, "Look into its log; or name its address by --url.")]
-    return _health(where, health)
-
-
-def _is_running(config: Config) -> bool:
-    """Whether somebody has the database."""
-    if config.store.is_postgres or not config.store.sqlite_path.exists():
-        return False
-    try:
-        lock = lock_database(config.store.sqlite_path)
-    except DatabaseInUse:
-        return True
-    except StartupError:
-        return False
-    os.close(lock)
-    return False
+    return _health(found.url, health)
 
 
 def _health(where: str, health: dict[str, Any]) -> list[Finding]:

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from zmart_lite.cli.operating import URL, on_database_or_node
+from zmart_lite.cli.beside import URL
+from zmart_lite.cli.operating import on_database_or_node
 from zmart_lite.config import Config
 from zmart_lite.store.engine.db import Tx
 from zmart_lite.store.log import chainlog

@@ -8,10 +8,9 @@ from typing import Any, TypeVar
 
 import click
 
-from zmart_lite.cli.beside import NodeAdmin, run_job_beside
-from zmart_lite.cli.serving import run_job
+from zmart_lite.cli.beside import URL, NodeClient, by_node_or_database, run_job_beside
+from zmart_lite.cli.serving import configured_keys, run_job
 from zmart_lite.config import Config
-from zmart_lite.errors import DatabaseInUse, NotFound
 from zmart_lite.ops.targets import Message, targets_of
 from zmart_lite.shown import optional_time_ms
 from zmart_lite.store.engine.db import Store, Tx
@@ -23,7 +22,6 @@ T = TypeVar("T")
 JOBS = ("aggregate", "monitor", "poll", "reconcile", "snapshot", "backup", "prune", "alerts")
 LINE = "{:<10} {:<8} {:<20} {:<36} {:<24}"
 """Columns of the list of jobs."""
-URL = click.option("--url", help="Address of the running node (default: that of the configuration).")
 
 
 def add_commands(main: click.Group, load: Load) -> None:
@@ -51,9 +49,9 @@ def _add_jobs(main: click.Group, load: Load) -> None:
     @click.pass_obj
     def list_jobs(config_path: Path | None, url: str | None) -> None:
         """Every job: whether it is paused, how its last run ended, when the next one comes."""
-        config = load(config_path)
+        found = on_database_or_node(load(config_path), url, _list_stored, _list_asked)
         click.echo(LINE.format("JOB", "STATE", "SCHEDULE", "LAST RUN", "NEXT RUN").rstrip())
-        for line in on_database_or_node(config, url, _list_stored, lambda node: node.get("jobs")["jobs"]):
+        for line in found:
             click.echo(_line(line).rstrip())
 
     @job.command("run")
@@ -82,6 +80,7 @@ def _pausing(load: Load, action: str, paused: bool) -> click.Command:
             url,
             lambda tx: runs.set_paused(tx, name, paused),
             lambda node: node.post(f"jobs/{name}/{action}", {"reason": "by hand on the command line"}),
+            changes=True,
         )
         click.echo(f"{name}: {'paused' if paused else 'resumed'}")
 
@@ -91,34 +90,35 @@ def _pausing(load: Load, action: str, paused: bool) -> click.Command:
 def run_by_hand(config: Config, url: str | None, name: str, *, dry_run: bool) -> int:
     """Run a job to its end and say what it came to; the exit code. Raises what keeps it from running."""
     params = {"dry_run": True} if dry_run else {}
-    try:
-        done = asyncio.run(run_job(config, name, params))._asdict()
-    except DatabaseInUse:
-        done = run_job_beside(config, url, name, params)
+    keys = configured_keys(config)
+    done = by_node_or_database(
+        config,
+        url,
+        lambda node: run_job_beside(node, name, params),
+        lambda: asyncio.run(run_job(config, keys, name, params))._asdict(),
+    )
     click.echo(f"{name}: found {done['found']}, done {done['done']}, failed {done['failed']}, left {done['skipped']}")
     return 1 if done["failed"] else 0
 
 
-def on_database_or_node(config: Config, url: str | None, unit: Callable[[Tx], T], ask: Callable[[NodeAdmin], T]) -> T:
-    """Do it in the database, or, when a node has that open, through its admin API."""
-    if config.store.is_postgres:
-        with NodeAdmin(config, url) as node:
-            return ask(node)
-    try:
-        return asyncio.run(_in_database(config, unit))
-    except DatabaseInUse:
-        with NodeAdmin(config, url) as node:
-            return ask(node)
+def on_database_or_node(
+    config: Config, url: str | None, unit: Callable[[Tx], T], ask: Callable[[NodeClient], T], *, changes: bool = False
+) -> T:
+    """Have the node that runs do it, or do it in the database of the settings where none does."""
+    return by_node_or_database(config, url, ask, lambda: asyncio.run(_in_database(config, unit)), changes=changes)
 
 
 async def _in_database(config: Config, unit: Callable[[Tx], T]) -> T:
-    if not config.store.sqlite_path.exists():
-        raise NotFound(f"There is no database {config.store.sqlite_path} yet: start the node once.")
     store = await Store(config.store.sqlite_path, readers=1).open()
     try:
         return await store.write(unit)
     finally:
         await store.close()
+
+
+def _list_asked(node: NodeClient) -> list[dict[str, Any]]:
+    """As the node shows them to its own user, or to everybody."""
+    return list(node.get("jobs")["jobs"] if node.has_key else node.ask("/status")["jobs"])
 
 
 def _list_stored(tx: Tx) -> list[dict[str, Any]]:
@@ -142,9 +142,9 @@ def _list_stored(tx: Tx) -> list[dict[str, Any]]:
 
 
 def _line(job: dict[str, Any]) -> str:
-    state = "running" if job["running"] else "paused" if job["paused"] else "waiting"
+    state = "paused" if job["paused"] else "running" if job["running"] else "waiting"
     last = f"{job['last_result']} {job['last_finished_at']}" if job["last_finished_at"] else "never"
-    error = f"  {job['last_error']}" if job["last_error"] else ""
+    error = f"  {job['last_error']}" if job.get("last_error") else ""
     return LINE.format(job["name"], state, job.get("schedule") or "", last, job["next_run_at"] or "") + error
 
 

@@ -19,7 +19,9 @@ from solders.pubkey import Pubkey
 
 from zmart_lite import __version__
 from zmart_lite.app import Node
+from zmart_lite.cli.registration import Registration, registered
 from zmart_lite.config import Config, Secret, cautions, hidden_texts, read_keypair
+from zmart_lite.errors import StartupError
 from zmart_lite.jobs import Keys, Summary
 from zmart_lite.localnet import Localnet, LocalnetOptions  # noqa: TID251 - the one place that starts it
 from zmart_lite.localnet.releases import RELEASES  # noqa: TID251 - likewise
@@ -99,25 +101,48 @@ async def running(
     async with prepared(config, ledger_path, genesis_time, devnet_admin=devnet_admin) as (node, localnet):
         await node.start()
         try:
-            yield Running(node, localnet)
+            with registered(_registration(node, localnet)):
+                yield Running(node, localnet)
         finally:
             await node.stop()
 
 
+def _registration(node: Node, localnet: Localnet | None) -> Registration:
+    context = click.get_current_context(silent=True)
+    return Registration(
+        url=node.url,
+        key=node.operator_key,
+        pid=os.getpid(),
+        command="serve" if context is None else context.info_name or "serve",
+        store=str(node.config.store.folder.absolute()),
+        backups=str(node.config.backup_folder.absolute()),
+        rpc_url=None if localnet is None else localnet.rpc_url,
+        log_dir=str(Path(node.config.log.dir).expanduser().absolute()) if node.config.log.dir else None,
+    )
+
+
 @asynccontextmanager
 async def prepared(
-    config: Config, ledger_path: Path | None, genesis_time: int | None = None, *, devnet_admin: bool = False
+    config: Config,
+    ledger_path: Path | None,
+    genesis_time: int | None = None,
+    *,
+    devnet_admin: bool = False,
+    keys: Keys | None = None,
 ) -> AsyncIterator[Running]:
-    """A node that has not started, on a devnet that has, if the configuration embeds one."""
+    """A node that has not started, on a devnet that has, if the configuration embeds one. ``keys``: the configured
+    ones, where they have been read.
+    """
+    keys = configured_keys(config) if keys is None else keys
     if not config.embedded_devnet:
-        yield Running(Node(config, configured_keys(config)), None)
+        yield Running(Node(config, keys), None)
         return
     # Beside a node the webhooks are the node's own, so that their key is known to nobody unless it is configured.
     webhook_key = config.helius.api_key.reveal() or secrets.token_urlsafe(32)
     localnet = Localnet(_localnet_options(config, ledger_path, genesis_time, webhook_key))
     await localnet.start()
     try:
-        yield Running(Node(*_on_devnet(config, localnet, devnet_admin)), localnet)
+        yield Running(Node(*_on_devnet(config, localnet, keys, devnet_admin)), localnet)
     finally:
         await localnet.stop()
 
@@ -127,17 +152,29 @@ def ledger_of(config: Config) -> Path | None:
     return config.store.ledger_path if config.localnet.persist else None
 
 
-async def run_job(config: Config, name: str, params: Mapping[str, Any]) -> Summary:
+async def run_job(config: Config, keys: Keys, name: str, params: Mapping[str, Any]) -> Summary:
     """Run a job in this process, as long as no node has the database.
 
     Raises DatabaseInUse if one does, StartupError, and what the job raises.
     """
-    if config.store.sqlite_path.exists():
-        # The devnet's ledger belongs to whoever has the database.
-        os.close(lock_database(config.store.sqlite_path))
+    # The devnet's ledger belongs to whoever has the database.
+    os.close(lock_database(config.store.sqlite_path))
     with configured(config.log, hidden=hidden_texts(config)):
-        async with prepared(config, ledger_of(config)) as (node, _):
+        async with prepared(unseen(config), existing_ledger(config), keys=keys) as (node, _):
             return await node.run_job(name, params)
+
+
+def unseen(config: Config) -> Config:
+    """For a command that needs the embedded devnet for itself: any free port does, and nobody else's is in the way."""
+    return replace(config, localnet=replace(config.localnet, host="127.0.0.1", port=0))
+
+
+def existing_ledger(config: Config) -> Path | None:
+    """The embedded devnet's chain for a command that must not begin a new one. Raises StartupError."""
+    path = ledger_of(config)
+    if path is not None and config.embedded_devnet and not os.path.lexists(path):
+        raise StartupError(f"The embedded devnet's chain {path} is not there. Put it back, or start the node anew.")
+    return path
 
 
 def _localnet_options(
@@ -169,9 +206,8 @@ def configured_keys(config: Config) -> Keys:
     )
 
 
-def _on_devnet(config: Config, localnet: Localnet, devnet_admin: bool) -> tuple[Config, Keys]:
+def _on_devnet(config: Config, localnet: Localnet, configured_: Keys, devnet_admin: bool) -> tuple[Config, Keys]:
     """The configuration joined with the devnet's addresses, and its keys where none are configured."""
-    configured_ = configured_keys(config)
     keys = Keys(configured_.backend or localnet.backend, configured_.admin or localnet.admin)
     helius = replace(
         config.helius,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from zmart_lite.cli.values import Command
 from zmart_lite.errors import ZmartError
 
 if TYPE_CHECKING:
@@ -22,10 +23,18 @@ HIDDEN = "zmart_lite.hidden"
 """Where the context keeps the texts that no message may hold."""
 
 
-class Commands(click.Group):
+class Group(click.Group):
+    """A group of commands that take negative numbers as values."""
+
+    command_class = Command
+
+
+class Commands(Group):
     """Turns errors into one line each and the exit code 1. One that is not the package's own is a bug: its kind and
     its place are told, which is what a report of it needs.
     """
+
+    group_class = Group
 
     def invoke(self, ctx: click.Context) -> object:
         try:

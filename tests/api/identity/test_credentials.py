@@ -19,6 +19,7 @@ from tests.api.harness import (
     ALICE,
     BOB,
     JWT_SECRET,
+    OPERATOR_KEY,
     SERVICE_KEY,
     START_MS,
     START_S,
@@ -30,7 +31,7 @@ from tests.api.harness import (
     key,
     sign,
 )
-from zmart_lite.api.identity.auth import Authenticator, Tokens, jwt_secret
+from zmart_lite.api.identity.auth import OPERATOR_WALLET, Authenticator, Tokens, jwt_secret, make_operator_key
 from zmart_lite.config import Auth, Config, Secret
 from zmart_lite.errors import StartupError, Unauthorized
 
@@ -314,3 +315,21 @@ class TestSecret:
 async def test_identity_carries_the_session(node: ApiNode) -> None:
     identity = await node.api.auth.from_token(encoded(claims()))
     assert (identity.wallet, identity.jti, identity.method) == (key(ALICE), "0123456789abcdef", "jwt")
+
+
+async def test_the_operators_key_is_an_administrator_and_no_wallet(node: ApiNode) -> None:
+    """What commands on the node's own machine show; it votes, posts and signs for nobody."""
+    headers = {"authorization": f"Bearer {OPERATOR_KEY}"}
+    assert "breakers" in await node.get("/api/admin/breakers", headers=headers)
+    answer = await node.post("/api/auth/ticket", status=401, headers=headers)
+    assert answer["reason"] == "jwt_required"
+    for wrong in (OPERATOR_KEY[:-1], OPERATOR_KEY + "x", "operator-", make_operator_key()):
+        headers = {"authorization": f"Bearer {wrong}"}
+        answer = await node.get("/api/admin/breakers", status=401, headers=headers)
+        assert answer["reason"] == "bad_signature"
+
+
+async def test_signing_in_as_the_wallet_that_the_audit_names_for_operators_gives_no_rights(node: ApiNode) -> None:
+    token, _ = node.api.auth.tokens.issue(OPERATOR_WALLET, START_S)
+    headers = {"authorization": f"Bearer {token}"}
+    assert (await node.get("/api/admin/breakers", status=403, headers=headers))["reason"] == "not_admin"

@@ -28,7 +28,9 @@ class Level(IntEnum):
 
 
 class Identity(NamedTuple):
-    """Who asks, once proved. ``method``: 'jwt', 'signature' (header form) or 'body'; only 'jwt' carries a ``jti``."""
+    """Who asks, once proved. ``method``: 'jwt', 'signature' (header form), 'body', or 'operator' (a command on the
+    node's own machine, which acts for no wallet); only 'jwt' carries a ``jti``.
+    """
 
     wallet: bytes
     method: str

@@ -42,6 +42,10 @@ HEADER_LENGTH_MAX = 4_096
 SIGNATURE_SCHEME = "signature "
 BEARER_SCHEME = "bearer "
 BODY_CREDENTIALS = ("message", "signature", "wallet")
+OPERATOR_PREFIX = "operator-"
+OPERATOR_WALLET = bytes(32)
+"""Whom the audit names for a command on the node's own machine: the address of no wallet. Signing in as it gives no
+rights."""
 
 
 def jwt_secret(config: Config) -> bytes:
@@ -81,6 +85,13 @@ def _make_secret(path: Path) -> bytes:
         os.fsync(file.fileno())
     draft.replace(path)
     return made
+
+
+def make_operator_key() -> str:
+    """A bearer token for commands on the node's own machine; made anew at each start, and kept in files that only the
+    node's user may read.
+    """
+    return OPERATOR_PREFIX + secrets.token_urlsafe(32)
 
 
 class Claims(NamedTuple):
@@ -157,7 +168,11 @@ class Tokens:
 class Authenticator:
     """Turns credentials into identities. ``now_ms`` is the wall clock."""
 
-    def __init__(self, config: Config, secret: bytes, store: Store, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, config: Config, secret: bytes, store: Store, now_ms: Callable[[], int], operator_key: str = ""
+    ) -> None:
+        """``operator_key``: see :func:`make_operator_key`; empty = none is accepted."""
+        self._operator = _digest(operator_key) if operator_key else None
         self._settings = config.auth
         self.tokens = Tokens(secret, config.auth)
         self._store = store
@@ -191,10 +206,17 @@ class Authenticator:
     async def from_token(self, token: str) -> Identity:
         """The identity of a session token; raises Unauthorized ``bad_signature``, ``expired`` or ``revoked``."""
         now_s = self._now_ms() // 1_000
+        if token.startswith(OPERATOR_PREFIX):
+            return self._operator_of(token, now_s)
         claims = self._verified.get(token)
         if claims is None or self._shared or claims.expires_s <= now_s:
             claims = await self._verify(token, now_s)
         return Identity(claims.wallet, "jwt", self.is_admin(claims.wallet), claims.expires_s * 1_000, claims.jti)
+
+    def _operator_of(self, token: str, now_s: int) -> Identity:
+        if self._operator is None or not hmac.compare_digest(_digest(token), self._operator):
+            raise Unauthorized("The operator's key is not that of this start of the node.", reason="bad_signature")
+        return Identity(OPERATOR_WALLET, "operator", True, (now_s + TOKEN_LIFETIME_S) * 1_000)
 
     async def _verify(self, token: str, now_s: int) -> Claims:
         if len(token) > TOKEN_LENGTH_MAX:

@@ -208,8 +208,11 @@ def check_backup(packed: Path, folder: Path, stop: Stop) -> Contents:
             remove_database(copy)
 
 
-def unpack(packed: Path, target: Path, stop: Stop) -> None:
-    """Decompress a copy to ``target``, durably. Raises what :data:`FAILURES` names, or BackupFailed when stopped."""
+def unpack(packed: Path | IO[bytes], target: Path, stop: Stop) -> None:
+    """Decompress a copy, by its path or opened, to ``target``, durably.
+
+    Raises what :data:`FAILURES` names, or BackupFailed when stopped.
+    """
     with gzip.open(packed, "rb") as source, target.open("wb") as out:
         for chunk in _chunks(source, stop):
             out.write(chunk)

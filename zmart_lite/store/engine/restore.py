@@ -8,9 +8,11 @@ the database up to the chain's present.
 """
 
 import os
+import shutil
+import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from pysqlite3 import dbapi2 as sqlite
 
@@ -40,17 +42,20 @@ class Restored(NamedTuple):
     removed: list[Path]
 
 
-def restore(database: Path, packed: Path, now_ms: int, stop: Stop) -> Restored:
-    """Replace ``database`` by the copy ``packed``.
+def restore(database: Path, packed: Path, now_ms: int, stop: Stop, source: IO[bytes] | None = None) -> Restored:
+    """Replace ``database`` by the copy ``packed``; ``source``: that file, where it has been opened.
 
     Raises DatabaseInUse while a node runs, BackupFailed if the copy is not usable; the database is then as it was.
     """
+    is_new = not database.parent.exists()
     lock = lock_database(database)
     fresh = Path(f"{database}.restoring")
     try:
         backup.remove_database(fresh)
-        contents = _unpack(packed, fresh, stop)
+        contents = _unpack(packed, fresh, stop, source)
         _settle(fresh, database, now_ms)
+        if database.exists():
+            fresh.chmod(stat.S_IMODE(database.stat().st_mode))
         replaced = _set_aside(database, now_ms)
         fresh.replace(database)
         backup.fsync_folder(database.parent)
@@ -59,12 +64,14 @@ def restore(database: Path, packed: Path, now_ms: int, stop: Stop) -> Restored:
         raise BackupFailed(f"{packed} could not be restored: {error}") from error
     finally:
         backup.remove_database(fresh)
+        if is_new and not database.exists():
+            shutil.rmtree(database.parent, ignore_errors=True)
         os.close(lock)
 
 
-def _unpack(packed: Path, fresh: Path, stop: Stop) -> Contents:
+def _unpack(packed: Path, fresh: Path, stop: Stop, source: IO[bytes] | None) -> Contents:
     try:
-        backup.unpack(packed, fresh, stop)
+        backup.unpack(source or packed, fresh, stop)
     except backup.FAILURES as error:
         raise BackupFailed(f"The backup {packed} is not usable: {error}") from error
     return backup.check_database(fresh, stop)
