@@ -237,6 +237,7 @@ class TestMetrics:
         circuit_breaker_opened_total circuit_breaker_state intents backend_balance_lamports alerts_open
         event_loop_lag_seconds job_last_success_timestamp_seconds build_info rpc_requests_total job_runs_total
         snapshots_total backups_total rpc_request_duration_seconds rpc_endpoint_serving rpc_endpoint_failures
+        restore_drill_ok restore_drill_duration_seconds restore_drill_backup_age_seconds restore_drill_timestamp_seconds
         database_log_bytes database_checkpoint_lag_bytes database_oldest_reading_seconds""".split()
     )
     PROCESS = frozenset(

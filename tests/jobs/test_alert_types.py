@@ -20,6 +20,7 @@ ELSEWHERE = {
     "early_withdrawal": "test_alerts",
     "event_retracted": "test_alerts",
     "backup_failure": "test_backup",
+    "restore_drill_failure": "test_drill",
     "snapshot_failure": "test_snapshots",
     "event_undecodable": "../indexer/test_letters",
     "state_discrepancy": "../indexer/test_reconcile",
@@ -30,7 +31,7 @@ stuck_market stuck_markets_many resolution_timeout dispute_without_votes proposa
 circuit_breaker_open aggregation_lag vote_aggregation_error state_transition_failure indexing_lag webhook_error
 missed_events event_undecodable event_retracted state_discrepancy api_error_rate websocket_drop rate_limit_pressure
 job_failure early_withdrawal protocol_paused authority_mismatch cluster_changed store_error balance_low backup_failure
-snapshot_failure database_log
+snapshot_failure database_log restore_drill_failure
 """
 BREAKER = BreakerView("api", "open", 3, NOW - 1, NOW + 299, "time-out")
 CAUSES: dict[str, tuple[str, Iterator[Condition] | list[Condition]]] = {

@@ -93,3 +93,8 @@ class Gauges:
         metrics.dead_letters.set(found.dead_letters)
         oldest = found.oldest_waiting_slot
         metrics.indexing_lag_slots.set(0 if oldest is None else max(0, self._parts.clock.slot - oldest))
+        if found.drill is not None:
+            metrics.restore_drill_ok.set(int(found.drill.ok))
+            metrics.restore_drill_duration_seconds.set(found.drill.duration_s)
+            metrics.restore_drill_backup_age_seconds.set(found.drill.backup_age_s)
+            metrics.restore_drill_timestamp_seconds.set(found.drill.at_ms / 1_000)

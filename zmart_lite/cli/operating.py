@@ -19,7 +19,7 @@ from zmart_lite.store.state import runs
 Load = Callable[[Path | None], Config]
 T = TypeVar("T")
 
-JOBS = ("aggregate", "monitor", "poll", "reconcile", "snapshot", "backup", "prune", "alerts")
+JOBS = ("aggregate", "monitor", "poll", "reconcile", "snapshot", "backup", "drill", "prune", "alerts")
 LINE = "{:<10} {:<8} {:<20} {:<36} {:<24}"
 """Columns of the list of jobs."""
 

@@ -16,6 +16,7 @@ from zmart_lite.jobs.actions import Actions, Keys
 from zmart_lite.jobs.alerts import AlertOptions, Alerts, Surroundings
 from zmart_lite.jobs.backup import BackupOptions, Backups, judge_backups
 from zmart_lite.jobs.conditions import JobHealth
+from zmart_lite.jobs.drill import Drill
 from zmart_lite.jobs.history import History
 from zmart_lite.jobs.monitor import Monitor, MonitorOptions
 from zmart_lite.jobs.poll import Polling
@@ -34,6 +35,8 @@ from zmart_lite.store.state import markets
 
 JOB_TIME_LIMIT_S = 240
 LONG_JOB_LIMIT_S = 3_600
+DRILL_LIMIT_S = 4 * 3_600
+"""Beyond an hour it is an alert; that it ends at all is worth knowing."""
 BY_HAND_LIMIT_S = 86_400
 """A whole history may take that long to read; what was read stays."""
 HOUR_S = 3_600
@@ -122,9 +125,18 @@ class Jobs:
         backups = Backups(self._store, parts.metrics, BackupOptions(config.backup_folder, config.backup.keep))
         pruner = Pruner(self._store, config.retention, judges=(judge_backups,) if backed_up else ())
         reconcile = Reconciliation(parts.store, parts.indexer).run
+        drill = Drill(
+            self._store,
+            parts.codec,
+            parts.rpc,
+            parts.feed_context,
+            backups=config.backup_folder,
+            scratch=config.store.folder / "drill",
+        )
         at_hour, every_s = config.backup.hour_utc, config.reconcile.interval_s
         return [
             Job("backup", DAY_S, LONG_JOB_LIMIT_S, backups.run, enabled=backed_up, at_hour_utc=at_hour),
+            Job("drill", DAY_S, DRILL_LIMIT_S, drill.run, enabled=backed_up, at_hour_utc=(at_hour + 1) % 24),
             Job("alerts", config.alerts.interval_s, JOB_TIME_LIMIT_S, self._alerts().run, at_start=True),
             Job("prune", HOUR_S, JOB_TIME_LIMIT_S, pruner.run),
             Job("reconcile", every_s, LONG_JOB_LIMIT_S, reconcile, enabled=config.reconcile.enabled, at_start=True),

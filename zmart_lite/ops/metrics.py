@@ -140,6 +140,23 @@ class Metrics:
         self.job_runs_total = self._counter("job_runs_total", "Runs of jobs.", "job", "result")
         self.snapshots_total = self._counter("snapshots_total", "Snapshots uploaded.", "result")
         self.backups_total = self._counter("backups_total", "Backups made.", "result")
+        self.restore_drill_ok = self._gauge("restore_drill_ok", "1 if the last restore drill succeeded, 0 if not.")
+        self.restore_drill_duration_seconds = self._gauge(
+            "restore_drill_duration_seconds", "How long the last drill took to restore and prove a backup (RTO)."
+        )
+        self.restore_drill_backup_age_seconds = self._gauge(
+            "restore_drill_backup_age_seconds", "How old the newest backup was at the last drill (RPO)."
+        )
+        self.restore_drill_timestamp_seconds = self._gauge(
+            "restore_drill_timestamp_seconds", "When the last drill began, unix time; 0 before the first."
+        )
+        # Not a number until there has been one: no rule may take none for one that failed.
+        for gauge in (
+            self.restore_drill_ok,
+            self.restore_drill_duration_seconds,
+            self.restore_drill_backup_age_seconds,
+        ):
+            gauge.set(math.nan)
         self.build_info = self._gauge("build_info", "Always 1.", "version", "program_id", "cluster")
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:

@@ -1,5 +1,5 @@
 import { h, s } from '../dom.js';
-import { count, plural, since, sol, words } from '../format.js';
+import { count, duration, plural, since, sol, words } from '../format.js';
 import { badge, blank, cell, copyable, dot, endCell, facts, table } from '../parts/basics.js';
 import { jobName } from '../parts/job.js';
 import { marketLink } from '../parts/market.js';
@@ -71,14 +71,22 @@ export const runbookLink = ({ runbook }) => h('a', { href: runbook, target: '_bl
 
 export const severityKind = (severity) => ({ CRITICAL: 'bad', HIGH: 'bad', MEDIUM: 'warn' })[severity] ?? '';
 
+/** When a backup was last restored for proof, and how that went. */
+function drillText(drill) {
+  if (!drill) return 'none yet: one follows each nightly backup';
+  const outcome = drill.ok ? badge(`restored in ${duration(drill.duration_s)}`, 'ok') : badge('failed', 'bad');
+  return [outcome, ` ${since(drill.at)}, from a copy ${duration(drill.backup_age_s)} old`];
+}
+
 /** What runs here, and what it talks to. */
-export function versions({ versions: of, program_id: program, cluster }) {
+export function versions({ versions: of, program_id: program, cluster, drill }) {
   return facts([
     ['Node', `zmart-lite ${of.node}`],
     ['Cluster', of.solana_core ? `${cluster}, solana-core ${of.solana_core}` : `${cluster}, not answered yet`],
     ['Program', [copyable(program), `, known as of ${of.program}`]],
     ['Database', `SQLite ${of.sqlite}, schema ${of.schema}`],
     ['Python', of.python],
+    ['Restore drill', drillText(drill)],
   ]);
 }
 

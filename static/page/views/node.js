@@ -58,7 +58,7 @@ function draw(parts) {
   putIfChanged(parts.breakers, [status.breakers, now], () => breakers(status.breakers));
   putIfChanged(parts.alerts, [status.alerts, now], () => alerts(status.alerts));
   putIfChanged(parts.rest, [status.webhook, status.intents, status.keys, status.votes_pending, now], () => rest(status));
-  putIfChanged(parts.versions, [status.versions, status.cluster], () => versions(status));
+  putIfChanged(parts.versions, [status.versions, status.cluster, status.drill], () => versions(status));
 }
 
 function drawHead(parts, status) {

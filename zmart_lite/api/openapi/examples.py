@@ -458,6 +458,16 @@ STATUS: dict[str, Any] = {
     "push": {"websocket": 0, "sse": 0, "subscriptions": 0},
     "webhook": {"last_received_at": None, "received": 0, "pending": 0, "dead_letters": 0},
     "intents": {"pending": 0, "failed": 0},
+    "drill": {
+        "at": "2026-01-02T04:00:00.000Z",
+        "file": "zmart-20260102-030000-000.db.gz",
+        "ok": True,
+        "duration_s": 12.5,
+        "backup_age_s": 3600.0,
+        "accounts": 1200,
+        "moved_on": 1,
+        "reason": None,
+    },
     "keys": {"backend_matches": True, "admin_configured": False},
 }
 PROTOCOL: dict[str, Any] = {

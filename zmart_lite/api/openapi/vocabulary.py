@@ -173,6 +173,11 @@ last_duration_ms   number?     Milliseconds the last run took.
 next_run_at        time?       When it runs next.
 progress           object?     How far the run that is going on came, if it tells.
 phase              text        What it is at.
+drill              object?     The last restore drill.
+duration_s         number      Seconds it took to restore and prove it.
+backup_age_s       number      How old the copy was, in seconds.
+accounts           count       Accounts on chain that it was compared with.
+moved_on           count       Markets that the chain had changed since the copy.
 breakers           list        The circuit breakers.
 failures           count       Failures so far; of a breaker: in a row.
 opened_at          time?       When it opened.

@@ -17,6 +17,7 @@ from zmart_lite.store.engine.connections import SQLITE_VERSION
 from zmart_lite.store.engine.db import Tx
 from zmart_lite.store.log import chainlog, feed, kept
 from zmart_lite.store.state import intents
+from zmart_lite.store.state.drills import Drilled, find_drill
 from zmart_lite.store.state.markets import find_config
 from zmart_lite.store.views import summaries
 from zmart_lite.store.views.rows import Json, is_market_id_hex, runbook_path
@@ -114,6 +115,7 @@ class Figures(NamedTuple):
     alerts: dict[str, int]
     latest_alerts: list[Json]
     intents: dict[str, int]
+    drill: Drilled | None
 
 
 def read_figures(tx: Tx) -> Figures:
@@ -132,7 +134,16 @@ def read_figures(tx: Tx) -> Figures:
         kept.open_alerts(tx),
         [_alert(row) for row in summaries.latest_alerts(tx, ALERTS_SHOWN)],
         intents.count_by_status(tx),
+        find_drill(tx),
     )
+
+
+def _drill(drilled: Drilled | None) -> Json | None:
+    """The last restore drill as shown; None before the first."""
+    if drilled is None:
+        return None
+    shown = drilled._asdict()
+    return {"at": time_text_ms(shown.pop("at_ms")), "reason": shown.pop("error"), **shown}
 
 
 def _alert(row: Any) -> Json:
@@ -226,6 +237,7 @@ async def _status(request: Request) -> Json:
             "pending": figures.intents.get("planned", 0) + figures.intents.get("sent", 0),
             "failed": figures.intents.get("failed", 0),
         },
+        "drill": _drill(figures.drill),
         "keys": {
             "backend_matches": figures.config is not None and backend == figures.config.backend_authority,
             "admin_configured": parts.intents.admin is not None,

@@ -8,6 +8,7 @@ from zmart_lite.models import VoteType
 from zmart_lite.store.engine.db import Tx
 from zmart_lite.store.log import chainlog, kept
 from zmart_lite.store.state import intents
+from zmart_lite.store.state.drills import Drilled, find_drill
 from zmart_lite.store.views import watching
 
 REVIEWED_BY_PEOPLE = (
@@ -29,6 +30,7 @@ class Figures(NamedTuple):
     intents: dict[str, int]
     dead_letters: int
     oldest_waiting_slot: int | None
+    drill: Drilled | None
 
 
 def read_figures(tx: Tx, low_before: int, medium_before: int) -> Figures:
@@ -44,4 +46,5 @@ def read_figures(tx: Tx, low_before: int, medium_before: int) -> Figures:
         intents=intents.count_by_status(tx),
         dead_letters=chainlog.count_dead_letters(tx),
         oldest_waiting_slot=watching.oldest_waiting_slot(tx),
+        drill=find_drill(tx),
     )
