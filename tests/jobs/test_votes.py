@@ -6,6 +6,7 @@ import pytest
 
 from tests.jobs.devnet import World, devnet_world
 from tests.store.voting import add_vote
+from zmart_lite.errors import Conflict
 from zmart_lite.jobs import Keys, Summary
 from zmart_lite.jobs.votes import Aggregator, VoteOptions
 from zmart_lite.models import MarketState, VoteType
@@ -173,3 +174,37 @@ async def test_what_was_recorded_is_counted(tmp_path: Path) -> None:
         assert 'zmart_aggregation_threshold_met_total{kind="proposal"} 1.0' in page
         assert 'zmart_votes_per_market_sum{kind="proposal"} 10.0' in page
         assert 'zmart_transitions_total{action="approve_proposal",result="confirmed"} 1.0' in page
+
+
+@pytest.mark.parametrize("late_likes", [True, False])
+async def test_votes_accepted_while_the_counts_were_on_their_way_are_counted_before_the_approval(
+    tmp_path: Path, late_likes: bool
+) -> None:
+    """And if the proposal passes no more with them, it is not approved, and its voting goes on."""
+    async with devnet_world(tmp_path) as world:
+        market_id = await world.market(1)
+        await cast(world, market_id, 10, 0)
+        without_admin = Keys(world.keys.backend, None)
+        await aggregator(world, keys=without_admin).run({})
+        record = await world.record(market_id)
+        assert (record["ready_for_approval"], record["proposal_likes"]) == (1, 10)
+        with pytest.raises(Conflict, match="waits for approval"):
+            votes.require_open(record, VoteType.PROPOSAL)
+        # As if they had been accepted before the event of the counts was indexed.
+        await world.store.write(lambda tx: tx.execute("UPDATE markets SET ready_for_approval = 0"))
+        for number in range(8):
+            wallet = bytes([100 + number]) * 32
+            await world.store.write(
+                lambda tx, wallet=wallet: add_vote(  # type: ignore[misc]
+                    tx, record["id"], markets.wallet_key(tx, wallet), VoteType.PROPOSAL, late_likes
+                )
+            )
+        await world.store.write(lambda tx: tx.execute("UPDATE markets SET ready_for_approval = 1"))
+        await aggregator(world).run({})
+        record = await world.record(market_id)
+        counts = (18, 0) if late_likes else (10, 8)
+        assert (record["proposal_likes"], record["proposal_dislikes"]) == counts
+        assert record["state"] == (MarketState.APPROVED if late_likes else MarketState.PROPOSED)
+        assert not record["ready_for_approval"]
+        missing = "SELECT count(*) FROM votes WHERE aggregated = 0"
+        assert await world.store.read(lambda tx: tx.value(missing)) == 0

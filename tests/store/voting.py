@@ -10,7 +10,7 @@ from zmart_lite.store.state.votes import NewVote, Tally
 def add_vote(tx: Tx, market: int, wallet: int, kind: VoteType, vote: bool) -> tuple[int, Tally]:
     """Store it and count it: (vote id, tally after it). Raises what the node refuses it with."""
     weight = votes.require_weight(tx, market, wallet, kind)
-    row = tx.one("SELECT state FROM markets WHERE id = ?", (market,))
+    row = tx.one("SELECT state, ready_for_approval FROM markets WHERE id = ?", (market,))
     votes.require_open(row, kind)
     vote_id = insert_vote(tx, market, wallet, kind, vote, weight)
     tally = votes.find_tally(tx, market, kind).plus(vote, weight)

@@ -68,7 +68,7 @@ class Aggregator:
             summary = summary.joined(each)
         if dry_run:
             return summary
-        return await self._approve_ready(summary, params.get("market_id"))
+        return await self._approve_ready(summary, params.get("market_id"), config)
 
     def _failed_since_ms(self) -> int:
         return self._store.now_ms() - FAILED_RETRY_S * 1_000
@@ -106,7 +106,8 @@ class Aggregator:
             tally.likes, tally.dislikes, config.proposal_approval_threshold, self._options.votes_min
         )
         review = not met and record["reviewed_at"] is None and self._has_ended(record)
-        wanted = met or review or self._options.record_changes
+        # What was accepted while counts that pass were on their way is counted, too, also if they then pass no more.
+        wanted = met or review or self._options.record_changes or bool(record["ready_for_approval"])
         on_chain = (record["proposal_likes"], record["proposal_dislikes"])
         if not wanted or on_chain == (tally.likes, tally.dislikes):
             await self._seen(market, record, tally, review=review, dry_run=dry_run)
@@ -152,17 +153,33 @@ class Aggregator:
 
         await self._store.write(unit)
 
-    async def _approve_ready(self, summary: Summary, only: bytes | None) -> Summary:
+    async def _is_counted(self, market: int) -> bool:
+        """Whether a proposal's counts on chain pass, and are all of its votes."""
+
+        def read(tx: Tx) -> bool:
+            record = markets.find_record_by_key(tx, market)
+            tally = votes.find_tally(tx, market, VoteType.PROPOSAL)
+            on_chain = record and (record["ready_for_approval"], record["proposal_likes"], record["proposal_dislikes"])
+            return on_chain == (1, tally.likes, tally.dislikes)
+
+        return await self._store.read(read)
+
+    async def _approve_ready(self, summary: Summary, only: bytes | None, config: GlobalConfig) -> Summary:
         """Sign for the admin, if the node has that key; else the proposals wait, and an alert says so."""
         failed_since_ms = self._failed_since_ms()
         ready = await self._store.read(lambda tx: due.list_approvals(tx, BATCH, failed_since_ms, only))
         if self._actions.keys.admin is None:
             return summary.plus(found=len(ready), skipped=len(ready))
-        for each in await together(ready, self._approve, AT_ONCE):
+        for each in await together(ready, lambda record: self._approve(record, config), AT_ONCE):
             summary = summary.joined(each)
         return summary
 
-    async def _approve(self, record: Record) -> Summary:
+    async def _approve(self, record: Record, config: GlobalConfig) -> Summary:
+        """Approve what is counted to the last vote; votes are refused since its counts stand on chain."""
+        if not await self._is_counted(record["id"]):
+            await self._count(record["id"], config, dry_run=False)
+            if not await self._is_counted(record["id"]):
+                return Summary(found=1, skipped=1)
         intent = await self._actions.act("approve_proposal", record["market_id"].hex(), {}, market=record["id"])
         confirmed = intent["status"] == "confirmed"
         return Summary(found=1, done=int(confirmed), failed=int(not confirmed))

@@ -154,11 +154,20 @@ def require_own(wallet: bytes, named: bytes | None) -> None:
 
 
 def require_open(market: Row, kind: VoteType) -> None:
-    """``market``: any row with its state. Raises Conflict ``wrong_state``."""
+    """``market``: any row with its state and whether it is ready for approval. Raises Conflict ``wrong_state``.
+
+    Once counts that pass stand on chain, a proposal waits for its approval only: what were accepted then might never be
+    counted there. What came before that is brought on chain by one more count, ahead of the approval.
+    """
     if market["state"] != VOTING_STATE[kind]:
         state = MarketState(market["state"]).name
         raise Conflict(
             f"The market is {state}; {kind.name.lower()} votes are open while it is {VOTING_STATE[kind].name}.",
+            reason="wrong_state",
+        )
+    if kind is VoteType.PROPOSAL and market["ready_for_approval"]:
+        raise Conflict(
+            "The vote on this proposal is over: its counts have passed and stand on chain; it waits for approval.",
             reason="wrong_state",
         )
 
