@@ -53,7 +53,7 @@ CAUSES: dict[str, tuple[str, Iterator[Condition] | list[Condition]]] = {
     "job_failure": ("HIGH", conditions.jobs([health(name="poll", error="no")])),
     "protocol_paused": ("MEDIUM", conditions.protocol(CONFIG._replace(is_paused=True), None)),
     "authority_mismatch": ("CRITICAL", conditions.protocol(CONFIG, b"x" * 32)),
-    "cluster_changed": ("CRITICAL", conditions.cluster("aa", "bb")),
+    "cluster_changed": ("CRITICAL", conditions.cluster("aa", ["bb"])),
     "store_error": ("CRITICAL", conditions.storage(None, 4, 100)),
     "database_log": ("HIGH", conditions.write_ahead(WriteAhead(2**31, 0, 0.0))),
     "balance_low": ("HIGH", conditions.balance(SOL // 10 - 1)),

@@ -8,6 +8,7 @@ from solders.keypair import Keypair
 
 from tests.jobs.devnet import World, devnet_world
 from zmart_lite.chain import instructions
+from zmart_lite.chain.rpc import Rpc
 from zmart_lite.config import Push
 from zmart_lite.errors import RpcUnavailable
 from zmart_lite.jobs import Actions, Keys
@@ -18,6 +19,7 @@ from zmart_lite.jobs.webhook import WebhookView
 from zmart_lite.ops import Breakers, ChainClock
 from zmart_lite.push.hub import Hub
 from zmart_lite.store.engine.db import Store
+from zmart_lite.store.log import chainlog
 from zmart_lite.store.state import alerts, markets
 
 VOTING_S = 3 * DAY_S
@@ -157,6 +159,27 @@ async def test_a_database_of_no_cluster_is_bound_to_the_first_seen_and_another_i
         assert await looking.look() == []
         await world.store.write(lambda tx: tx.execute("UPDATE meta SET value = 'ff' WHERE key = 'genesis_hash'"))
         assert await looking.look() == [("cluster_changed", "CRITICAL", "")]
+
+
+async def test_an_address_that_answers_for_another_cluster_is_told_until_it_does_not(tmp_path: Path) -> None:
+    """Though nothing else is asked of such an address any more; by numbers, for addresses may hold keys."""
+    async with devnet_world(tmp_path / "one") as world, devnet_world(tmp_path / "two") as other:
+        own = await world.rpc.get_genesis_hash()
+        assert await other.rpc.get_genesis_hash() != own
+        urls = [other.localnet.rpc_url, world.localnet.rpc_url]
+        async with Rpc(urls) as both, Rpc(urls[:1]) as moved:
+            for rpc, severity in ((both, "HIGH"), (moved, "CRITICAL")):
+                rpc.require_cluster(own)
+                looking = Looking(world, tmp_path, rpc=rpc)
+                await world.store.write(lambda tx: chainlog.set_meta(tx, "genesis_hash", own.hex()))
+                found = await looking.look()
+                assert [each for each in found if each[0] == "cluster_changed"] == [("cluster_changed", severity, "")]
+            with pytest.raises(RpcUnavailable, match="another cluster"):
+                await moved.get_slot()
+            (row,) = await world.store.read(lambda tx: alerts.list_unresolved(tx, ("cluster_changed",)))
+            assert (row["severity"], row["status"]) == ("CRITICAL", "open")
+        looking = Looking(world, tmp_path)
+        assert await looking.look() == []
 
 
 async def test_rates_within_their_windows(tmp_path: Path) -> None:

@@ -98,8 +98,10 @@ def test_the_protocol_and_the_authority() -> None:
 
 
 def test_another_cluster() -> None:
-    assert found(conditions.cluster("aa", "bb")) == [("cluster_changed", "CRITICAL")]
-    for pinned, seen in (("aa", "aa"), (None, "bb"), ("aa", None)):
+    assert found(conditions.cluster("aa", ["bb"])) == [("cluster_changed", "CRITICAL")]
+    assert found(conditions.cluster("aa", ["bb", None])) == [("cluster_changed", "CRITICAL")]
+    assert found(conditions.cluster("aa", ["bb", "aa"])) == [("cluster_changed", "HIGH")]
+    for pinned, seen in ((None, ["bb"]), ("aa", [None]), ("aa", ["aa", None]), ("aa", [])):
         assert found(conditions.cluster(pinned, seen)) == []
 
 

@@ -308,7 +308,7 @@ class Rpc:
         """Hosts of the addresses that now answer for another cluster than the first of them does that answers, or than
         the required one. An address that does not answer says nothing. Raises RpcUnavailable if none does.
         """
-        found = await asyncio.gather(*map(self._genesis_of, self._endpoints))
+        found = await self.list_genesis()
         known = [genesis for genesis in (self.genesis_hash, *found) if genesis is not None]
         if all(genesis is None for genesis in found):
             raise RpcUnavailable("No RPC node answers.")
@@ -317,6 +317,13 @@ class Rpc:
             for each, genesis in zip(self._endpoints, found, strict=True)
             if genesis is not None and genesis != known[0]
         ]
+
+    async def list_genesis(self) -> list[bytes | None]:
+        """The cluster for which each address answers, in the order of the configuration; None where it does not.
+
+        Asked whatever an address answered before: those of another cluster are used for nothing else.
+        """
+        return list(await asyncio.gather(*map(self._genesis_of, self._endpoints)))
 
     async def _genesis_of(self, endpoint: Endpoint) -> bytes | None:
         try:

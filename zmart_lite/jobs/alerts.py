@@ -37,7 +37,6 @@ logger = logging.getLogger(__name__)
 
 ALERTS_PER_TYPE_MAX = 500
 """Markets told of one by one; that there are more, ``stuck_markets_many`` says."""
-GENESIS_EVERY_S = 600
 
 ALWAYS = frozenset(
     {
@@ -118,17 +117,17 @@ class Alerts:
         self._around = around
         self._options = options
         self._rates = _Windows(around)
-        self._genesis_read_s = 0.0
-        self._genesis_hash: str | None = None
 
     async def run(self, _: Params) -> Summary:
         """Look once. Raises StoreUnavailable where the database cannot be written: then ``jobs.notify`` tells."""
         balance = await self._balance()
-        genesis_hash = await self._genesis()
+        clusters = await self._clusters()
         stored = await self._store.read(self._read)
-        if stored.genesis_hash is None and genesis_hash is not None:
-            await self._store.write(lambda tx: chainlog.set_meta(tx, "genesis_hash", genesis_hash))
-        sight = self._judge(stored, balance, genesis_hash, await self._store.write_ahead())
+        first = next((genesis for genesis in clusters if genesis is not None), None)
+        if stored.genesis_hash is None and first is not None:
+            await self._store.write(lambda tx: chainlog.set_meta(tx, "genesis_hash", first))
+            stored = stored._replace(genesis_hash=first)
+        sight = self._judge(stored, balance, clusters, await self._store.write_ahead())
         opened, closed = await self._store.write(lambda tx: keep(tx, sight))
         closed += await self._store.write(self._keep_happened)
         return Summary(found=len(sight.conditions), done=opened + closed)
@@ -148,15 +147,14 @@ class Alerts:
         around.metrics.backend_balance_lamports.set(lamports)
         return lamports
 
-    async def _genesis(self) -> str | None:
-        now_s = self._around.now_s()
-        if now_s - self._genesis_read_s >= GENESIS_EVERY_S:
-            try:
-                self._genesis_hash = (await self._around.rpc.get_genesis_hash()).hex()
-                self._genesis_read_s = now_s
-            except ChainError as error:
-                logger.warning("the cluster cannot be told: %s", error)
-        return self._genesis_hash
+    async def _clusters(self) -> list[str | None]:
+        """The genesis hash that each RPC address tells; none at all where that is not known now."""
+        try:
+            found = await self._around.rpc.list_genesis()
+        except ChainError as error:
+            logger.warning("the cluster cannot be told: %s", error)
+            return []
+        return [None if genesis is None else genesis.hex() for genesis in found]
 
     def _read(self, tx: Tx) -> _Stored:
         config = markets.find_config(tx)
@@ -178,7 +176,7 @@ class Alerts:
 
     # Judging
 
-    def _judge(self, stored: _Stored, balance: int | None, genesis_hash: str | None, log: WriteAhead) -> Sight:
+    def _judge(self, stored: _Stored, balance: int | None, clusters: Sequence[str | None], log: WriteAhead) -> Sight:
         around, types = self._around, ALWAYS
         found = [*conditions.rates(self._rates.note(self._options.webhook)), *self._node()]
         found += map(conditions.ready_for_approval, stored.ready)
@@ -194,9 +192,9 @@ class Alerts:
         if balance is not None:
             types |= {"balance_low"}
             found += conditions.balance(balance)
-        if genesis_hash is not None:
+        if any(genesis is not None for genesis in clusters):
             types |= {"cluster_changed"}
-            found += conditions.cluster(stored.genesis_hash, genesis_hash)
+            found += conditions.cluster(stored.genesis_hash, clusters)
         return Sight(found, types)
 
     def _node(self) -> Iterator[Condition]:

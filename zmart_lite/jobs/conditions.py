@@ -124,11 +124,20 @@ def balance(lamports: int | None) -> Iterator[Condition]:
     yield Condition("balance_low", severity, text, data={"lamports": str(lamports)})
 
 
-def cluster(pinned: str | None, found: str | None) -> Iterator[Condition]:
-    """Whether the RPC still answers for the cluster that this database belongs to."""
-    if pinned is not None and found is not None and pinned != found:
-        text = "The RPC answers for another cluster than the one this database belongs to."
-        yield Condition("cluster_changed", "CRITICAL", text, data={"genesis_hash": found})
+def cluster(pinned: str | None, found: Sequence[str | None]) -> Iterator[Condition]:
+    """Whether the RPC still answers for the cluster that this database belongs to: the genesis hash that each address
+    tells, None for one that does not answer.
+    """
+    foreign = [number for number, genesis in enumerate(found, 1) if genesis is not None and genesis != pinned]
+    if pinned is None or not foreign:
+        return
+    if any(genesis == pinned for genesis in found):
+        severity, text = "HIGH", "Some RPC addresses answer for another cluster than the one this database belongs to."
+    else:
+        severity, text = "CRITICAL", "The RPC answers for another cluster than the one this database belongs to."
+    yield Condition(
+        "cluster_changed", severity, text, data={"addresses": foreign, "genesis_hash": found[foreign[0] - 1]}
+    )
 
 
 # The node itself
