@@ -8,7 +8,6 @@ from solders.pubkey import Pubkey
 
 from zmart_lite.chain.rpc import RetryPolicy, Rpc
 from zmart_lite.cli.finding import Finding, bad, good, off, warning
-from zmart_lite.cli.serving import configured_keys
 from zmart_lite.codec import Codec
 from zmart_lite.config import Config
 from zmart_lite.errors import ChainError, UndecodableData
@@ -43,7 +42,7 @@ async def _examine_first(config: Config, url: str, policy: RetryPolicy) -> list[
         except ChainError as error:
             if config.embedded_devnet:
                 return [off("RPC", "the embedded devnet starts and stops with the node")]
-            return [bad("RPC", error.message, RPC_ADVICE), *judge_keys(configured_keys(config), None)]
+            return [bad("RPC", error.message, RPC_ADVICE), *judge_keys(Keys.configured(config), None)]
         try:
             return [*found, *await _examine_chain(config, rpc)]
         except ChainError as error:
@@ -148,7 +147,7 @@ async def _protocol(rpc: Rpc, codec: Codec) -> tuple[Finding, GlobalConfig | Non
 
 
 async def _keys(config: Config, rpc: Rpc, account: GlobalConfig | None) -> list[Finding]:
-    keys = configured_keys(config)
+    keys = Keys.configured(config)
     if config.embedded_devnet and keys == Keys(None, None):
         return [off("keys", "the embedded devnet's own")]
     found = [*judge_keys(keys, account)]

@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 import click
 
 from zmart_lite.cli.beside import URL, NodeClient, by_node_or_database, run_job_beside
-from zmart_lite.cli.serving import configured_keys, run_job
+from zmart_lite.cli.serving import run_job
 from zmart_lite.config import Config
+from zmart_lite.jobs import Keys
 from zmart_lite.ops.targets import Message, targets_of
 from zmart_lite.shown import optional_time_ms
 from zmart_lite.store.engine.db import Store, Tx
@@ -90,7 +91,7 @@ def _pausing(load: Load, action: str, paused: bool) -> click.Command:
 def run_by_hand(config: Config, url: str | None, name: str, *, dry_run: bool) -> int:
     """Run a job to its end and say what it came to; the exit code. Raises what keeps it from running."""
     params = {"dry_run": True} if dry_run else {}
-    keys = configured_keys(config)
+    keys = Keys.configured(config)
     done = by_node_or_database(
         config,
         url,

@@ -20,7 +20,7 @@ from solders.pubkey import Pubkey
 from zmart_lite import __version__
 from zmart_lite.app import Node
 from zmart_lite.cli.registration import Registration, registered
-from zmart_lite.config import Config, Secret, cautions, hidden_texts, read_keypair
+from zmart_lite.config import Config, Secret, cautions, hidden_texts
 from zmart_lite.errors import StartupError
 from zmart_lite.jobs import Keys, Summary
 from zmart_lite.localnet import Localnet, LocalnetOptions  # noqa: TID251 - the one place that starts it
@@ -133,7 +133,7 @@ async def prepared(
     """A node that has not started, on a devnet that has, if the configuration embeds one. ``keys``: the configured
     ones, where they have been read.
     """
-    keys = configured_keys(config) if keys is None else keys
+    keys = Keys.configured(config) if keys is None else keys
     if not config.embedded_devnet:
         yield Running(Node(config, keys), None)
         return
@@ -194,15 +194,6 @@ def _localnet_options(
         hosts=config.localnet.hosts,
         origins=config.localnet.origins,
         webhook_key=webhook_key,
-    )
-
-
-def configured_keys(config: Config) -> Keys:
-    """The node's keys from the configuration; either may be missing."""
-    backend, admin = config.chain.backend_keypair, config.chain.admin_keypair
-    return Keys(
-        read_keypair(backend, "chain.backend_keypair") if backend else None,
-        read_keypair(admin, "chain.admin_keypair") if admin else None,
     )
 
 

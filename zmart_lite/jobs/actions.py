@@ -19,6 +19,7 @@ from zmart_lite.chain.program_errors import ProgramFailure, failure_in
 from zmart_lite.chain.rpc import Rpc
 from zmart_lite.chain.tx import FeePolicy
 from zmart_lite.codec import Codec
+from zmart_lite.config import Config, read_keypair
 from zmart_lite.errors import SimulationFailed, TransactionExpired, TransactionFailed
 from zmart_lite.jobs.together import together
 from zmart_lite.models import Commitment, VoteType
@@ -57,6 +58,15 @@ class Keys(NamedTuple):
 
     backend: Keypair | None
     admin: Keypair | None
+
+    @classmethod
+    def configured(cls, config: Config) -> "Keys":
+        """Those of the configuration; either may be missing. Raises ConfigError for one that cannot be read."""
+        backend, admin = config.chain.backend_keypair, config.chain.admin_keypair
+        return cls(
+            read_keypair(backend, "chain.backend_keypair") if backend else None,
+            read_keypair(admin, "chain.admin_keypair") if admin else None,
+        )
 
 
 class Action(NamedTuple):

@@ -11,13 +11,14 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, cast
 
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 from websockets.http11 import Request as Handshake
 
 from zmart_lite.api.http.crowd import Crowd, CrowdedHttp
 from zmart_lite.api.http.headers import LINE_END, CommonHeaders, Lines
 from zmart_lite.api.http.patient_websocket import CLOSE_GRACE_S, PatientWebSocket, bound_send_buffer
+from zmart_lite.api.http.plain_wire import PlainHttpWire, PlainWebSocketWire
 from zmart_lite.config import Config
 from zmart_lite.errors import BadRequest
 from zmart_lite.push.frames import SSE_RETRY, Batch, http_chunk
@@ -51,6 +52,9 @@ class WebSocketWire(PatientWebSocket):
         if not self.handshake_complete:
             # The handler's task has been made but has not run yet.
             cast(dict[str, Any], self.scope["extensions"])[EXTENSION] = self
+
+    async def leave(self) -> None:
+        """Nothing outlives the connection."""
 
     def forget_handshake(self) -> None:
         """Let go of what was only needed to accept."""
@@ -321,12 +325,16 @@ class HttpWire(PatientHttp):
         self.on_lost()
 
 
-def websocket_wire(scope: Scope) -> WebSocketWire:
-    return cast(WebSocketWire, _wire(scope))
+def websocket_wire(scope: Scope, send: Send) -> WebSocketWire | PlainWebSocketWire:
+    """The sink of an accepted WebSocket: the connection itself, or plain ASGI in a server that is not
+    the node's own.
+    """
+    return cast(WebSocketWire | None, _wire(scope)) or PlainWebSocketWire(send)
 
 
-def http_wire(scope: Scope) -> HttpWire:
-    return cast(HttpWire, _wire(scope))
+def http_wire(scope: Scope, receive: Receive, send: Send) -> HttpWire | PlainHttpWire:
+    """The sink of an event stream, likewise."""
+    return cast(HttpWire | None, _wire(scope)) or PlainHttpWire(receive, send)
 
 
 def whole_answer(scope: Scope) -> AnswerWhole | None:
@@ -336,10 +344,7 @@ def whole_answer(scope: Scope) -> AnswerWhole | None:
 
 
 def _wire(scope: Scope) -> object:
-    wire = scope.get("extensions", {}).get(EXTENSION)
-    if wire is None:
-        raise RuntimeError("Streams need uvicorn with the options of api.wire.server_options")
-    return wire
+    return scope.get("extensions", {}).get(EXTENSION)
 
 
 def server_options(config: Config, crowd: Crowd | None = None) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from starlette.types import Receive, Scope, Send
 
+from zmart_lite.api.http.plain_wire import PlainHttpWire
 from zmart_lite.api.http.wire import HttpWire, http_wire
 from zmart_lite.api.live.callers import Caller
 from zmart_lite.api.live.commands import ResumePoint
@@ -45,9 +46,9 @@ class EventStream:
         self._point = point
         self._ended = asyncio.Event()
 
-    async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            wire = http_wire(scope)
+            wire = http_wire(scope, receive, send)
             # A ticket in the URL must not reach uvicorn's log.
             scope["query_string"] = b""
             wire.announce()
@@ -62,7 +63,7 @@ class EventStream:
         if self.caller.expires_ms is not None and now_ms >= self.caller.expires_ms:
             self._streams.hub.drop(self.subscriber, UNAUTHORIZED)
 
-    async def _stream(self, wire: HttpWire) -> None:
+    async def _stream(self, wire: HttpWire | PlainHttpWire) -> None:
         hub = self._streams.hub
         subscriber = self.subscriber = Subscriber(wire)
         wire.on_drain, wire.on_lost, wire.on_end = subscriber.flush, self._ended.set, self._on_end
@@ -77,7 +78,7 @@ class EventStream:
             hub.leave(subscriber)
             wire.release()
 
-    async def _keep_alive(self, wire: HttpWire) -> None:
+    async def _keep_alive(self, wire: HttpWire | PlainHttpWire) -> None:
         while not self._ended.is_set():
             try:
                 async with asyncio.timeout(self._streams.sse_ping_interval_s):

@@ -7,6 +7,7 @@ from starlette.types import Receive, Scope, Send
 
 from zmart_lite.api.contract.errors import as_request_error
 from zmart_lite.api.contract.validate import parse_query
+from zmart_lite.api.http.plain_wire import PlainWebSocketWire
 from zmart_lite.api.http.wire import WebSocketWire, websocket_wire
 from zmart_lite.api.live.callers import ANONYMOUS, Caller
 from zmart_lite.api.live.commands import Command, ResumePoint, decode_command, resume_point
@@ -59,7 +60,9 @@ def _required(channel: Channel | None) -> Destination:
 class WebSocketConnection:
     """Reads the client's frames one by one; all that goes out passes through the subscriber."""
 
-    def __init__(self, streams: Streams, wire: WebSocketWire, address: str, caller: Caller, *, browser: bool) -> None:
+    def __init__(
+        self, streams: Streams, wire: WebSocketWire | PlainWebSocketWire, address: str, caller: Caller, *, browser: bool
+    ) -> None:
         self.subscriber = Subscriber(wire)
         self.caller = caller
         self._streams = streams
@@ -229,19 +232,22 @@ async def serve_websocket(streams: Streams, scope: Scope, receive: Receive, send
     # Credentials in the URL must not reach uvicorn's log, which writes the query string on accept.
     scope["query_string"] = b""
     await send({"type": "websocket.accept"})
-    wire = websocket_wire(scope)
-    address = streams.address_of(scope)
-    headers = dict(scope["headers"])
-    caller, refusal = await _admit(streams, headers, query, destination, address)
-    if refusal is not None:
-        wire.end(refusal)
-        return
-    connection = WebSocketConnection(streams, wire, address, caller, browser=b"origin" in headers)
-    # A connection may last for days; the kilobytes that a browser sent to open it need not.
-    headers.clear()
-    scope["headers"] = []
-    wire.forget_handshake()
-    await connection.run(receive, destination, resume_point(query["from"]) if query and "from" in query else None)
+    wire = websocket_wire(scope, send)
+    try:
+        address = streams.address_of(scope)
+        headers = dict(scope["headers"])
+        caller, refusal = await _admit(streams, headers, query, destination, address)
+        if refusal is not None:
+            wire.end(refusal)
+            return
+        connection = WebSocketConnection(streams, wire, address, caller, browser=b"origin" in headers)
+        # A connection may last for days; the kilobytes that a browser sent to open it need not.
+        headers.clear()
+        scope["headers"] = []
+        wire.forget_handshake()
+        await connection.run(receive, destination, resume_point(query["from"]) if query and "from" in query else None)
+    finally:
+        await wire.leave()
 
 
 async def _admit(
