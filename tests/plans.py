@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from pysqlite3 import dbapi2 as sqlite
 
+from zmart_lite import simulation
 from zmart_lite.store.engine import tx as units
 from zmart_lite.store.engine.db import Tx
 
@@ -77,6 +78,8 @@ ALLOWED = (
 """Statements, and why their plan is as it is."""
 
 OWN_FOLDER = str(Path(__file__).parent)
+SIMULATION = str(Path(simulation.__file__).parent)
+"""It compares everything that a run has left, as a test does."""
 STORE = units.__file__
 SOURCE = re.compile(r"\b(?:FROM|JOIN|UPDATE|INTO)\s+(\w+)(?:\s+(?:AS\s+)?(\w+))?", re.IGNORECASE)
 SCANNED = re.compile(r"SCAN (\w+)")
@@ -167,7 +170,7 @@ def _asked_by_a_test() -> bool:
     frame = sys._getframe(2)
     while frame.f_back is not None and frame.f_code.co_filename in (STORE, __file__):
         frame = frame.f_back
-    return frame.f_code.co_filename.startswith(OWN_FOLDER)
+    return frame.f_code.co_filename.startswith((OWN_FOLDER, SIMULATION))
 
 
 watch = Watch()

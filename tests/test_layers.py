@@ -18,6 +18,7 @@ LEVELS: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("indexer",),),
     (("jobs",), ("api",)),
     (("app",), ("demo",)),
+    (("simulation",),),
     (("cli", "__main__"),),
 )
 # The same within a room that has rooms of its own: its files and folders, from the ground up.
@@ -40,7 +41,7 @@ INNER: dict[str, tuple[tuple[tuple[str, ...], ...], ...]] = {
         (("",),),
     ),
 }
-LOCALNET_USERS = frozenset({"localnet", "cli"})
+LOCALNET_USERS = frozenset({"localnet", "simulation", "cli"})
 
 Places = dict[str, tuple[int, int]]
 

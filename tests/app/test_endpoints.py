@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 from solders.pubkey import Pubkey
+from tests.simulation.chain import SimulatedChain
 
 from tests.chain.scripted_rpc import Reply, ScriptedRpc
-from tests.simulation.chain import SimulatedChain
 from zmart_lite.app.node import Node
 from zmart_lite.config import Chain, Config, Indexer, Log, Secret, Server, Store
 from zmart_lite.config import Localnet as LocalnetSettings

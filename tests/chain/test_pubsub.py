@@ -9,9 +9,9 @@ from random import Random
 import pytest
 from solders.pubkey import Pubkey
 from solders.signature import Signature
+from tests.simulation.chain import SimulatedChain
 from websockets.asyncio.server import ServerConnection, serve
 
-from tests.simulation.chain import SimulatedChain
 from zmart_lite.chain.pubsub import PAUSE_MAX_S, LogsSubscription, read_hint
 from zmart_lite.localnet import Localnet, LocalnetOptions
 

@@ -6,12 +6,12 @@ from typing import Any, TypeVar
 import msgspec
 from pysqlite3 import dbapi2 as sqlite
 
-from tests.kept_figures import differences
 from tests.localnet.program_harness import PROGRAM_ID
 from zmart_lite.codec import Codec
 from zmart_lite.config import Config
 from zmart_lite.indexer.apply import Applied, Applier, Sourced, apply_transactions
 from zmart_lite.models import ChainTransaction
+from zmart_lite.simulation.kept_figures import differences
 from zmart_lite.store.engine import migrate
 from zmart_lite.store.engine.tx import Row, Shared, Tx
 from zmart_lite.store.log import chainlog

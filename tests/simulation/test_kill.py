@@ -11,11 +11,11 @@ from random import Random
 
 import pytest
 
-from tests.simulation.chain import SimulatedChain
-from tests.simulation.test_simulation import GENESIS_S, PROGRAM_ID
 from zmart_lite.localnet import Localnet, LocalnetOptions
 from zmart_lite.localnet.helius_payloads import raw_item
 from zmart_lite.localnet.records import LandedTransaction
+from zmart_lite.simulation.chain import SimulatedChain
+from zmart_lite.simulation.run import GENESIS_S, PROGRAM_ID
 from zmart_lite.store.engine.db import Store
 
 pytestmark = pytest.mark.simulation

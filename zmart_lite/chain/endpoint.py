@@ -9,7 +9,7 @@ import asyncio
 import email.utils
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import httpx
@@ -65,6 +65,22 @@ class _Client(AsyncClient):
         return response, bytes(received)
 
 
+class Client(Protocol):
+    """What sends a body to one address. Raises httpx.HTTPError."""
+
+    async def post(self, body: bytes) -> tuple[httpx.Response, bytes]: ...
+
+    async def close(self) -> None: ...
+
+
+Connect = Callable[[str, float], Client]
+"""Makes the client of an address, given how many seconds a request may take."""
+
+
+def over_http(url: str, timeout_s: float) -> Client:
+    return _Client(url, timeout=timeout_s)
+
+
 class Endpoint:
     """One RPC address with its health: failures in a row, and the moment before which it should be left alone.
 
@@ -72,10 +88,10 @@ class Endpoint:
     monotonic clock; ``backoff(n)`` is the pause after the n-th failure in a row. ``number`` counts from 1.
     """
 
-    def __init__(self, number: int, url: str, timeout_s: float, backoff: Backoff) -> None:
+    def __init__(self, number: int, url: str, client: Client, backoff: Backoff) -> None:
         self.number = number
         self.host = urlsplit(url).hostname or "?"
-        self.client = _Client(url, timeout=timeout_s)
+        self.client = client
         self.ready_at = float("-inf")
         self.proven_at = float("-inf")
         self.is_foreign = False

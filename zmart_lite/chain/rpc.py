@@ -34,7 +34,7 @@ from zmart_lite.chain.answers import (
     SignatureStatus,
     Simulation,
 )
-from zmart_lite.chain.endpoint import Endpoint
+from zmart_lite.chain.endpoint import Connect, Endpoint, over_http
 from zmart_lite.chain.rpc_errors import PLACE_UNKNOWN, version_refused
 from zmart_lite.chain.slots import SLOTS_AHEAD_MAX, Tip
 from zmart_lite.chain.transactions import transaction_of_rpc
@@ -131,6 +131,7 @@ class Rpc:
         sleep: Sleep = asyncio.sleep,
         monotonic: Monotonic = time.monotonic,
         jitter: Callable[[], float] | None = None,
+        connect: Connect = over_http,
     ) -> None:
         if not 1 <= len(urls) <= ADDRESSES_MAX:
             raise ValueError(f"{len(urls)} RPC addresses instead of 1 to {ADDRESSES_MAX}")
@@ -141,7 +142,8 @@ class Rpc:
         self.monotonic = monotonic
         self._jitter = jitter or secrets.SystemRandom().random
         self._endpoints = tuple(
-            Endpoint(number, url, self.policy.timeout_s, self._backoff) for number, url in enumerate(urls, 1)
+            Endpoint(number, url, connect(url, self.policy.timeout_s), self._backoff)
+            for number, url in enumerate(urls, 1)
         )
         self._cluster: _Cluster | None = None
         self._tip: Tip | None = None

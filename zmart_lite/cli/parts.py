@@ -12,6 +12,7 @@ PARTS = {
     "devnet": ("airdrop", "localnet", "revert", "snapshot", "warp"),
     "doctor": ("doctor",),
     "operating": ("alerts", "job"),
+    "simulating": ("simulate",),
 }
 """The modules that add commands, in the order in which they do, and the commands that need them: ``chain`` adds one to
 the group ``db``, so that it needs ``database`` before it."""

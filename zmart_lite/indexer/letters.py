@@ -117,6 +117,14 @@ class DeadLetters:
         if not is_whole(self._codec, found):
             return await self._settle_part(letter, found)
 
+        await self._read_anew(found)
+        after = await self._store.read(lambda tx: chainlog.find_dead_letter(tx, letter["id"]))
+        resolved = after is not None and after["resolved_ms"] is not None
+        return len(events_of(self._codec, found).events) if resolved else None
+
+    async def _read_anew(self, found: ChainTransaction) -> None:
+        """Take a transaction in again, in place of what was read of it before."""
+
         def forget(tx: Tx) -> LogChange:
             change = chainlog.forget_for_retry(tx, found.signature)
             # Should the node end before the next commit, the inbox still knows.
@@ -126,18 +134,20 @@ class DeadLetters:
         async with self._writer.lock:
             await self._writer.refold(forget)
         await self._apply([(found, SOURCE)])
-        after = await self._store.read(lambda tx: chainlog.find_dead_letter(tx, letter["id"]))
-        resolved = after is not None and after["resolved_ms"] is not None
-        return len(events_of(self._codec, found).events) if resolved else None
 
     async def _settle_part(self, letter: Row, found: ChainTransaction) -> int | None:
         """What does not tell everything is indexed as far as it goes, and the accounts it touched are read. Once these
         readings are final, nothing is missing any more but the telling.
         """
         signature = found.signature
-        is_new = await self._store.read(lambda tx: chainlog.find_transaction(tx, signature)) is None
-        if is_new:
+        known = await self._store.read(lambda tx: chainlog.find_transaction(tx, signature))
+        is_new = known is None
+        if known is None:
             await self._apply([(found, SOURCE)])
+        elif not known["complete"] and events_of(self._codec, found).complete:
+            # An endpoint had left out log lines that another has, though even these do not tell everything.
+            await self._read_anew(found)
+            is_new = True
         resolution = None
         if letter["kind"] == "delivery":
             resolution = chainlog.READ_IN_PART

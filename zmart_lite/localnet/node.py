@@ -100,6 +100,14 @@ class Localnet:
         self.context = RpcContext(self.ledger, self.codec, self._faucet, derive_keypair(options.seed, "identity"))
         self.pubsub = Pubsub(self.context)
         self.helius = HeliusEmulation(self.ledger, api_key=options.webhook_key)
+        self.app = build_app(
+            self.context,
+            self.pubsub,
+            Access(options.host, options.hosts, options.origins),
+            webhook_routes(self.helius),
+            {"localnet_webhookFaults": lambda _context, params: webhook_faults(self.helius, params)},
+        )
+        """What serves its port."""
         self.pace_ms = options.slot_ms
         """Real time between two blocks. Shorter while something is played that would otherwise mostly wait."""
         self._server: _Server | None = None
@@ -131,13 +139,7 @@ class Localnet:
         self._rpc_port = sockets[0].getsockname()[1]
         self._describe()
         config = uvicorn.Config(
-            build_app(
-                self.context,
-                self.pubsub,
-                Access(self.options.host, self.options.hosts, self.options.origins),
-                webhook_routes(self.helius),
-                {"localnet_webhookFaults": lambda _context, params: webhook_faults(self.helius, params)},
-            ),
+            self.app,
             log_config=None,
             access_log=False,
             lifespan="off",

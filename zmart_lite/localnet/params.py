@@ -1,6 +1,7 @@
 """Reading JSON-RPC parameters, with the cluster's messages for what is wrong with them."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import based58
@@ -27,6 +28,7 @@ MIN_CONTEXT_SLOT_NOT_REACHED = -32016
 FILTER_TRANSACTION_NOT_FOUND = -32020
 
 U64_MAX = (1 << 64) - 1
+BASE58_KEPT = 4_096
 _COMMITMENTS = {level.name.lower(): level for level in Commitment}
 _ENCODED_SIZES = {32: 44, 64: 88}
 
@@ -50,7 +52,9 @@ def decode_base58(text: str) -> bytes:
     return bytes(based58.b58decode(text.encode("ascii")))
 
 
+@lru_cache(BASE58_KEPT)
 def encode_base58(data: bytes) -> str:
+    """Remembered: it takes time with the square of the length, and the same transactions are asked for often."""
     return bytes(based58.b58encode(data)).decode("ascii")
 
 

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.indexer.projection import Database
-from tests.kept_figures import differences
 from tests.store.market_rows import add_market, add_wallet, hold, log_event
 from tests.store.voting import insert_vote
 from zmart_lite.models import MarketState, SharesBought, SharesSold, VoteType
+from zmart_lite.simulation.kept_figures import differences
 from zmart_lite.store.engine.db import Tx
 from zmart_lite.store.log import chainlog, kept
 from zmart_lite.store.log.kept import Trade, Volume

@@ -144,6 +144,13 @@ class Store:
             await self._readers.close(wait=True)
         await self._release()
 
+    async def abandon(self) -> None:
+        """End as a killed process does: units that wait are lost, one under way may land or not."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        await self._release()
+
     async def _release(self) -> None:
         """Close what is open and give the lock back."""
         await self._readers.close(wait=False)

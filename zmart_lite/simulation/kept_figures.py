@@ -3,7 +3,7 @@
 from typing import Any
 
 from zmart_lite.models import VoteType
-from zmart_lite.store.engine.db import Tx
+from zmart_lite.store.engine.db import Row, Tx
 from zmart_lite.store.log import kept
 from zmart_lite.store.log.kept import HOUR_S, MINUTE_S, MarketFigures, Volume
 
@@ -58,6 +58,12 @@ def _markets(tx: Tx) -> list[tuple[str, Any, Any]]:
     ]
 
 
+def _holding(owed: list[Row]) -> tuple[int, int, int]:
+    """How many of them have YES shares, NO shares, or anything invested."""
+    yes, no, any_ = (sum(int(row[side]) > 0 for row in owed) for side in ("shares_yes", "shares_no", "total_invested"))
+    return yes, no, any_
+
+
 def _counted_market(tx: Tx, market: int) -> MarketFigures:
     trades = tx.all("SELECT is_buy, cost FROM trades WHERE market = ?", (market,))
     held = tx.all("SELECT * FROM positions WHERE market = ?", (market,))
@@ -66,7 +72,7 @@ def _counted_market(tx: Tx, market: int) -> MarketFigures:
         _volume([int(row["cost"]) for row in trades if row["is_buy"]]),
         _volume([int(row["cost"]) for row in trades if not row["is_buy"]]),
         len(held),
-        *(sum(int(row[side]) > 0 for row in owed) for side in ("shares_yes", "shares_no", "total_invested")),
+        *_holding(owed),
         sum(int(row["claimed_amount"]) for row in held),
     )
 

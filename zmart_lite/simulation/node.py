@@ -6,34 +6,37 @@ from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any, cast
+from urllib.parse import urlsplit
 
-import httpx
-
-from tests.api.harness import IdleJobs, config_for_tests
-from tests.simulation.deliveries import SECRET, Post
-from tests.simulation.poison import OlderCodec
 from zmart_lite.api import create_app
 from zmart_lite.api.context import ApiParts
 from zmart_lite.api.live.stored_feed import StoredFeed
 from zmart_lite.app.hooks import IndexerAdapter
+from zmart_lite.chain.endpoint import Client
 from zmart_lite.chain.rpc import RetryPolicy, Rpc
 from zmart_lite.codec import Codec
-from zmart_lite.config import Helius, Secret
+from zmart_lite.config import Config, Secret
 from zmart_lite.errors import ChainError
 from zmart_lite.indexer.rebuild import rebuild
 from zmart_lite.indexer.service import Indexer, IndexerOptions
 from zmart_lite.localnet import Localnet
 from zmart_lite.ops import Background, Breakers, ChainClock, Health, Metrics
 from zmart_lite.push.hub import Hub
+from zmart_lite.simulation.deliveries import SECRET, Post
+from zmart_lite.simulation.poison import OlderCodec
+from zmart_lite.simulation.wire import InProcess, exchange
 from zmart_lite.store.engine.db import Store
 from zmart_lite.store.log import chainlog
 from zmart_lite.store.publishing.messages import FeedContext
 from zmart_lite.store.views.rows import RowSettings
 
 START_MS = 1_800_000_000_000
-ATTEMPT_S, PATIENT_ATTEMPT_S = 0.25, 20.0
+ATTEMPT_S, PATIENT_ATTEMPT_S = 0.1, 20.0
 """Real time an RPC call may hang, and may take at the end. Everything else is virtual."""
 RATE = 1_000_000
+PROVIDERS = ("first", "second")
+"""The node's two RPC addresses: one chain, each with tempers of its own."""
+JSON = (b"content-type", b"application/json")
 ROUNDS_MAX = 200
 
 
@@ -54,19 +57,40 @@ class Times:
         await asyncio.sleep(0)
 
 
+class IdleJobs:
+    """A job runner in which nothing runs."""
+
+    async def views(self) -> list[Any]:
+        return []
+
+    def next_run_ms(self, _: str) -> int | None:
+        return None
+
+
+def _settings(folder: Path) -> Config:
+    """Nobody is kept waiting by a limit: time hardly passes here."""
+    settings = Config()
+    limits = replace(settings.limits, address_per_minute=RATE, webhook_per_minute=RATE)
+    return replace(
+        settings,
+        store=replace(settings.store, dir=str(folder)),
+        helius=replace(settings.helius, webhook_secret=Secret(SECRET)),
+        limits=limits,
+    )
+
+
 class SimulatedNode:
     """Started on the same files again and again. What is not in them is lost when it is killed."""
 
-    def __init__(self, folder: Path, localnet: Localnet, random: Random, times: Times) -> None:
+    def __init__(self, folder: Path, localnet: Localnet, random: Random, times: Times, *, upgrades: bool) -> None:
+        """``upgrades``: it begins as a version that does not know all layouts, until :meth:`upgrade`."""
         self._folder, self._localnet, self._random, self.times = folder, localnet, random, times
-        settings = config_for_tests(folder, helius=Helius(webhook_secret=Secret(SECRET)))
-        limits = replace(settings.limits, webhook_per_minute=RATE)
-        self._config = replace(settings, limits=limits)
+        self._config = _settings(folder)
         self._options = IndexerOptions(
             batch_size=random.choice((3, 20, 100)), poll_overlap_slots=random.choice((8, 64)), page_size=60
         )
         self._work: asyncio.Task[None] | None = None
-        self.codec: Codec = OlderCodec(localnet.codec.program_id)
+        self.codec: Codec = OlderCodec(localnet.codec.program_id) if upgrades else localnet.codec
         self._attempt_s = ATTEMPT_S
         self._steps_left = 0
         self._doomed = asyncio.Event()
@@ -79,13 +103,15 @@ class SimulatedNode:
         policy = RetryPolicy(timeout_s=self._attempt_s)
         jitter = self._random.random
         self.rpc = Rpc(
-            [self._localnet.rpc_url],
+            [f"{self._localnet.rpc_url}/provider/{name}" for name in PROVIDERS],
             policy,
+            connect=self._connect,
             sleep=self.times.sleep,
             monotonic=self.times.monotonic,
             jitter=jitter,
             on_request=lambda *_: self._count_down(),
         )
+        self.rpc.require_cluster(self._localnet.ledger.genesis_hash)
         self.metrics, clock = Metrics(), ChainClock(self.times.monotonic)
         rows = RowSettings.of(self._config, codec)
 
@@ -117,10 +143,12 @@ class SimulatedNode:
             now_ms=self.times.now_ms,
             stopping=asyncio.Event(),
         )
-        self._http = httpx.AsyncClient(transport=httpx.ASGITransport(app=create_app(parts)), base_url="http://node")
+        self._app = create_app(parts)
+
+    def _connect(self, url: str, _timeout_s: float) -> Client:
+        return InProcess(self._localnet.app, urlsplit(url).path)
 
     async def stop(self) -> None:
-        await self._http.aclose()
         await self.rpc.close()
         await self.store.close()
 
@@ -130,13 +158,8 @@ class SimulatedNode:
             self._work.cancel()
             await asyncio.gather(self._work, return_exceptions=True)
             self._work = None
-        writer = self.store._task
-        assert writer is not None
-        writer.cancel()
-        await asyncio.gather(writer, return_exceptions=True)
-        await self._http.aclose()
         await self.rpc.close()
-        await self.store._release()
+        await self.store.abandon()
 
     async def upgrade(self) -> None:
         """Go on with the version that knows what the chain's program does now, and try everything again."""
@@ -149,6 +172,9 @@ class SimulatedNode:
         """What an operator does after an upgrade: ``events retry``, and a reconciliation."""
         await self.indexer.letters.retry_all()
         await self.indexer.reconciler.run()
+
+    async def reconcile(self) -> None:
+        await self._try(self.indexer.reconciler.run())
 
     async def become_patient(self) -> None:
         """Begin anew with all the time that a call takes on a busy machine: what comes now is no failure."""
@@ -179,15 +205,14 @@ class SimulatedNode:
             here = f"/api/markets/{market_id.hex()}"
             more = ("trades", "events", "stats", "price-history", "positions", "prices", "activity", "related")
             paths += [here, *(f"{here}/{name}" for name in more)]
-        answers = [(path, (await self._http.get(path)).status_code) for path in paths]
+        answers = [(path, (await exchange(self._app, "GET", path))[0].status_code) for path in paths]
         return [f"GET {path} is answered by {status}" for path, status in answers if status not in (200, 404, 409, 422)]
 
     # What the outside does to it
 
     async def post(self, post: Post) -> int:
-        headers = {"Authorization": post.secret, "Content-Type": "application/json"}
-        response = await self._http.post("/api/webhooks/helius", content=post.body, headers=headers)
-        return response.status_code
+        headers = [(b"authorization", post.secret.encode()), JSON]
+        return (await exchange(self._app, "POST", "/api/webhooks/helius", post.body, headers))[0].status_code
 
     # What it does by itself
 

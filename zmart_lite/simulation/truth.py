@@ -2,18 +2,19 @@
 
 from collections import Counter
 
-from tests import kept_figures
-from tests.simulation.chain import SimulatedChain
 from zmart_lite.chain.events import parse_logs
 from zmart_lite.codec import event_name
 from zmart_lite.demo.accounts import differences
+from zmart_lite.simulation import kept_figures
+from zmart_lite.simulation.chain import SimulatedChain
 from zmart_lite.store.engine.db import Store, Tx
 
 
 async def compare(chain: SimulatedChain, store: Store) -> list[str]:
     """Everything in which the database differs from the chain."""
     compared, found = await differences(store, chain.codec, chain.localnet.rpc_url)
-    assert compared > 0
+    if not compared:
+        return ["nothing could be compared"]
     return [*found, *await compare_logs(chain, store), *await store.read(kept_figures.differences)]
 
 
@@ -51,9 +52,8 @@ def _logged(chain: SimulatedChain) -> list[Key]:
 
 def _stored(tx: Tx) -> list[Key]:
     rows = tx.all(
-        "SELECT e.slot, t.signature, e.event_index, e.event_type, e.data, t.slot AS transaction_slot FROM events e"
+        "SELECT t.slot, t.signature, e.event_index, e.event_type, e.data FROM events e"
         " JOIN transactions t ON t.id = e.transaction_id"
         " ORDER BY e.slot, e.index_in_block, e.transaction_id, e.event_index"
     )
-    assert all(row["slot"] == row["transaction_slot"] for row in rows)
     return [(row["slot"], row["signature"], row["event_index"], row["event_type"], row["data"]) for row in rows]

@@ -32,7 +32,7 @@ KINDS_OF_EVENTS = tuple(kind for kind in get_args(ChainEvent) if {"market_id", "
 KINDS_OF_CONFIG_EVENTS = tuple(kind for kind in get_args(ChainEvent) if kind not in KINDS_OF_EVENTS)
 LEGACY_CLAIM = {"market_id": "pubkey", "user": "pubkey", "amount": "u64", "resolver_fee": "u64", "timestamp": "i64"}
 GARBAGE = ("unknown_event", "longer_event", "shorter_event", "empty_event")
-NEWER = {
+NEWER: dict[type[Any], str] = {
     models.ProposalApproved: "unknown_layout",
     models.ProposalAggregated: "longer_layout",
     models.MarketActivated: "shorter_layout",
@@ -109,13 +109,17 @@ def _least(idl_type: Any) -> Any:
     return {"bool": False, "pubkey": bytes(32), "i64": -(2**63)}.get(idl_type, 0)
 
 
+def _each(names: Sequence[str], value: int) -> dict[str, Any]:
+    return dict.fromkeys(names, value)
+
+
 def extreme_config(config: GlobalConfig) -> GlobalConfig:
     """The config with the largest value in every field."""
     return config._replace(
         admin=b"\xff" * 32,
         backend_authority=b"\xff" * 32,
         protocol_fee_wallet=b"\xff" * 32,
-        **dict.fromkeys(
+        **_each(
             (
                 *("protocol_fee_bps", "resolver_reward_bps", "liquidity_provider_fee_bps"),
                 *("proposal_approval_threshold", "dispute_success_threshold", "min_resolver_reputation"),
@@ -132,21 +136,21 @@ def extreme_market(market: MarketAccount) -> MarketAccount:
     """The market with the largest value wherever the program keeps one that the others do not determine."""
     return market._replace(
         state=MarketState.ACTIVE,
-        **dict.fromkeys(
+        **_each(
             (
                 *("b_parameter", "initial_liquidity", "current_liquidity", "shares_yes", "shares_no", "total_volume"),
                 *("accumulated_resolver_fees", "accumulated_lp_fees"),
             ),
             U64_MAX,
         ),
-        **dict.fromkeys(
+        **_each(
             (
                 *("created_at", "approved_at", "activated_at", "resolution_proposed_at", "resolved_at"),
                 *("finalized_at", "dispute_initiated_at", "cancelled_at"),
             ),
             I64_MAX,
         ),
-        **dict.fromkeys(("proposal_likes", "proposal_total_votes", "dispute_agree", "dispute_total_votes"), U32_MAX),
+        **_each(("proposal_likes", "proposal_total_votes", "dispute_agree", "dispute_total_votes"), U32_MAX),
         ipfs_evidence_hash=b"\xff" * 46,
         resolver=b"\xff" * 32,
         dispute_initiator=b"\xff" * 32,
@@ -190,8 +194,8 @@ class OlderCodec(Codec):
 
     def decode_event(self, data: bytes) -> ChainEvent:
         event = super().decode_event(data)
-        what = NEWER.get(type(event))  # type: ignore[call-overload]
-        if what is None or event.market_id[0] != NEWER_MARKET:  # type: ignore[union-attr]
+        what = NEWER.get(type(event))
+        if what is None or getattr(event, "market_id", b"\xff")[0] != NEWER_MARKET:
             return event
         raise UndecodableData(f"{what}: {type(event).__name__}")
 

@@ -1,17 +1,19 @@
 """How webhooks of a simulation reach the node, or do not: what becomes of each block is decided by the seed."""
 
 import json
+from base64 import b64encode
 from collections import Counter
+from collections.abc import Mapping
 from random import Random
 from typing import Any, NamedTuple
 
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
-from tests.simulation.chain import SimulatedChain
 from zmart_lite.localnet.helius_payloads import enhanced_item, raw_item
-from zmart_lite.localnet.records import Block, LandedTransaction
+from zmart_lite.localnet.records import LandedTransaction
 from zmart_lite.models import SharesBought
+from zmart_lite.simulation.chain import SimulatedChain
 
 SECRET = "the secret of the webhooks of a simulation"
 WRONG = "the secret of somebody else's webhooks"
@@ -29,8 +31,8 @@ class Post(NamedTuple):
 class Deliveries:
     """What is to be posted, in order. ``counts`` says how often each kind of fault happened."""
 
-    def __init__(self, chain: SimulatedChain, random: Random) -> None:
-        self._chain, self._random = chain, random
+    def __init__(self, chain: SimulatedChain, random: Random, fates: Mapping[str, int] = FATES) -> None:
+        self._chain, self._random, self._fates = chain, random, fates
         self._delayed: list[Post] = []
         self._queue: list[Post] = []
         self.counts: Counter[str] = Counter()
@@ -61,7 +63,7 @@ class Deliveries:
             self.counts[kind] += 1
             self._queue.append(self._lie(wanted[0], kind))
             return
-        fate = self._random.choices(list(FATES), list(FATES.values()))[0]
+        fate = self._random.choices(list(self._fates), list(self._fates.values()))[0]
         items = [enhanced_item(landed) if fate == "enhanced" else raw_item(landed) for landed in wanted]
         post = Post(json.dumps(items).encode(), SECRET)
         if fate != "deliver":
@@ -119,8 +121,6 @@ class Deliveries:
         }
 
     def _invented_logs(self) -> list[str]:
-        from base64 import b64encode
-
         chain, random = self._chain, self._random
         market_id = random.choice([*chain.market_ids, random.randbytes(32)])
         user = bytes(random.choice(chain.localnet.wallets).pubkey())
@@ -128,7 +128,3 @@ class Deliveries:
         data = b64encode(chain.codec.encode_event(event)).decode()
         program = str(Pubkey(chain.codec.program_id))
         return [f"Program {program} invoke [1]", f"Program data: {data}", f"Program {program} success"]
-
-
-def transactions_of(block: Block) -> tuple[LandedTransaction, ...]:
-    return block.transactions

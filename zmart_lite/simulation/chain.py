@@ -11,7 +11,24 @@ from solders.keypair import Keypair
 from solders.message import Message
 from solders.transaction import VersionedTransaction
 
-from tests.simulation.poison import (
+from zmart_lite.chain import instructions as calls
+from zmart_lite.chain.events import parse_logs
+from zmart_lite.codec import Codec
+from zmart_lite.localnet import Localnet
+from zmart_lite.localnet.failures import TransactionRefused
+from zmart_lite.localnet.records import Block, LandedTransaction
+from zmart_lite.localnet.runtime import ProgramEntry
+from zmart_lite.localnet.transactions import MessageV1, Transaction, TransactionConfig, TransactionV1
+from zmart_lite.models import (
+    Commitment,
+    GlobalConfig,
+    MarketAccount,
+    MarketCancelled,
+    MarketState,
+    SharesBought,
+    UserPosition,
+)
+from zmart_lite.simulation.poison import (
     DISCRIMINATOR,
     EDGE_B,
     HOSTILE_HASHES,
@@ -26,22 +43,6 @@ from tests.simulation.poison import (
     poison,
     spoiled,
 )
-from zmart_lite.chain import instructions as calls
-from zmart_lite.chain.events import parse_logs
-from zmart_lite.codec import Codec
-from zmart_lite.localnet import Localnet
-from zmart_lite.localnet.failures import TransactionRefused
-from zmart_lite.localnet.records import Block, LandedTransaction
-from zmart_lite.localnet.runtime import ProgramEntry
-from zmart_lite.models import (
-    Commitment,
-    GlobalConfig,
-    MarketAccount,
-    MarketCancelled,
-    MarketState,
-    SharesBought,
-    UserPosition,
-)
 
 P = 10**9
 HASH_A = b"QmT78zSuBmuS4z925WZfrqQ1qHaJ56DQaTfyMUF7F8ff5o"[:46]
@@ -50,6 +51,7 @@ B_PARAMETERS = (100 * P, 1_000 * P, 12_345 * P + 678, 50_000 * P)
 FEES = ((300, 200, 500), (100, 300, 400), (250, 250, 499), (0, 1, 0))
 MOVES_MAX = 6
 UNITS_MAX = 1_400_000
+LOADED_BYTES = 1_000_000
 MARKETS = 22
 
 
@@ -64,6 +66,7 @@ class SimulatedChain:
         self.blocks: list[Block] = []
         self.counts: Counter[str] = Counter()
         self._price = 0
+        self._version_one_left = 0
         self.ledger.on_block(self.blocks.append)
         self.poisoned: list[bytes] = []
         programs = cast(dict[bytes, ProgramEntry], self.ledger.programs)
@@ -94,13 +97,24 @@ class SimulatedChain:
     def send(self, signer: Keypair, *parts: Instruction) -> LandedTransaction | None:
         """A transaction of its own bytes each time; None where the chain refused it at the door."""
         self._price += 1
-        budget = [set_compute_unit_limit(UNITS_MAX), set_compute_unit_price(self._price)]
+        version_one = self._version_one_left > 0
+        budget = [] if version_one else [set_compute_unit_limit(UNITS_MAX), set_compute_unit_price(self._price)]
         # An older blockhash survives forks, so that what was dropped can land again.
         blockhash = Hash(self.ledger.bank(Commitment.FINALIZED).blockhash)
         message = Message.new_with_blockhash([*budget, *parts], signer.pubkey(), blockhash)
-        return self.submit(VersionedTransaction(message, [signer]))
+        if not version_one:
+            return self.submit(VersionedTransaction(message, [signer]))
+        self._version_one_left -= 1
+        config = TransactionConfig(self._price, UNITS_MAX, LOADED_BYTES)
+        landed = self.submit(TransactionV1.signed(MessageV1.of(message, config), [signer]))
+        self.counts["version_one"] += landed is not None and not landed.failed
+        return landed
 
-    def submit(self, transaction: VersionedTransaction) -> LandedTransaction | None:
+    def use_version_one(self, transactions: int) -> None:
+        """So many of the next transactions are of version 1."""
+        self._version_one_left = transactions
+
+    def submit(self, transaction: Transaction) -> LandedTransaction | None:
         try:
             landed = self.ledger.submit(transaction)
         except TransactionRefused:
@@ -397,7 +411,6 @@ class SimulatedChain:
 
     def fork(self, *, again: bool) -> bool:
         """Drop the newest blocks; ``again``: most of their transactions land once more, in other slots and order."""
-        newest = self.ledger.open_slot - 1
         count = self.random.randint(1, 5)
         floor = self.ledger.height_at(Commitment.FINALIZED)
         top = self.ledger.height_at(Commitment.PROCESSED) - 1
@@ -414,7 +427,6 @@ class SimulatedChain:
             self.random.shuffle(gone)
             for landed in gone[: max(1, len(gone) * 2 // 3)]:
                 self.submit(landed.transaction)
-        assert newest < self.ledger.open_slot
         return bool(gone)
 
     def history(self) -> list[LandedTransaction]:
