@@ -1,15 +1,19 @@
 """A new database and one brought up by migrations are the same; a damaged installation or a strange database stops."""
 
+import gzip
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pysqlite3 import dbapi2 as sqlite
 
+from tests import kept_figures
 from zmart_lite import resources
 from zmart_lite.errors import StartupError
 from zmart_lite.store.engine import migrate
+from zmart_lite.store.engine.db import Store
 
 Schema = list[tuple[str, str, str]]
 
@@ -39,13 +43,41 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return copied
 
 
-def test_the_schema_equals_all_migrations_applied() -> None:
-    new, grown = connect(), connect()
+@pytest.fixture
+def released(tmp_path: Path) -> sqlite.Connection:
+    """The database of a devnet with demo markets in all seven states, as the released 0.1.0 left it."""
+    path = tmp_path / "released.db"
+    path.write_bytes(gzip.decompress((Path(__file__).parent / "released" / "0.1.0.db.gz").read_bytes()))
+    return sqlite.connect(str(path), isolation_level=None)
+
+
+def test_a_database_of_the_first_release_becomes_what_a_new_one_is(released: sqlite.Connection) -> None:
+    assert migrate.schema_version(released) == migrate.FIRST_VERSION
+    kept = {table: rows_of(released, table) for table in ("markets", "trades", "positions", "votes", "events", "feed")}
+    new = connect()
     migrate.migrate(new)
-    for migration in migrate.list_migrations():
-        grown.executescript(migration.path.read_text(encoding="utf-8"))
-    assert schema_of(new) == schema_of(grown)
-    assert migrate.schema_version(new) == migrate.list_migrations()[-1].version
+    migrate.migrate(released)
+    assert schema_of(released) == schema_of(new)
+    assert migrate.schema_version(released) == migrate.schema_version(new) == migrate.list_migrations()[-1].version
+    assert released.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    assert not released.execute("PRAGMA foreign_key_check").fetchall()
+    for table, rows in kept.items():
+        assert rows
+        assert [row[: len(rows[0])] for row in rows_of(released, table)] == rows, table
+
+
+def rows_of(connection: sqlite.Connection, table: str) -> list[Any]:
+    """Columns that a migration adds stand at the end."""
+    return list(connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2"))
+
+
+async def test_what_a_node_made_of_it_says_so_of_itself(released: sqlite.Connection) -> None:
+    """Kept figures that a migration adds are as if they had been kept all along."""
+    path = Path(released.execute("PRAGMA database_list").fetchone()[2])
+    released.close()
+    store = await Store(path).open()
+    assert await store.read(kept_figures.differences) == []
+    await store.close()
 
 
 def test_migrating_twice_changes_nothing() -> None:
@@ -79,7 +111,7 @@ def test_a_migration_that_fails_leaves_nothing(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["0000_zero.sql", "0099_gap.sql", "0001_again.sql", "2_short.sql", "x.sql", "0002.sql"]
+    "name", ["0000_zero.sql", "0099_gap.sql", "0002_again.sql", "2_short.sql", "x.sql", "0003.sql"]
 )
 def test_gaps_and_malformed_names_stop_the_start(folder: Path, name: str) -> None:
     (folder / name).write_text("SELECT 1;")

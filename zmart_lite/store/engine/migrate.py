@@ -1,7 +1,7 @@
 """Brings a database to the schema of this version.
 
-A new database gets ``schema.sql`` whole; an older one gets the files of ``migrations/`` it lacks, each in one
-transaction with the record of it. A test builds a database both ways and compares.
+A new database gets ``schema.sql`` whole; that of 0.1.0 was version 1. An older one gets the files of ``migrations/`` it
+lacks, each in one transaction with the record of it. A test brings a database that 0.1.0 made up to date, and compares.
 """
 
 import re
@@ -12,6 +12,8 @@ from zmart_lite import resources
 from zmart_lite.errors import StartupError
 
 MIGRATION_NAME = re.compile(r"(\d{4})_\w+\.sql")
+FIRST_VERSION = 1
+"""Of a database made from schema.sql as it was in 0.1.0; the first migration leads from there to 2."""
 
 
 class Migration(NamedTuple):
@@ -20,12 +22,14 @@ class Migration(NamedTuple):
 
 
 def list_migrations() -> list[Migration]:
-    """All migrations by version. Raises StartupError for a gap or a malformed name: the installation is damaged."""
+    """All migrations by the version they lead to. Raises StartupError for a gap or a malformed name: the installation
+    is damaged.
+    """
     folder = resources.find("store/engine/migrations")
     found: list[Migration] = []
     for path in sorted(folder.glob("*.sql")):
         match = MIGRATION_NAME.fullmatch(path.name)
-        if match is None or int(match[1]) != len(found) + 1:
+        if match is None or int(match[1]) != FIRST_VERSION + len(found) + 1:
             raise StartupError(f"The migration {path.name} is out of order; install zmart-lite again.")
         found.append(Migration(int(match[1]), path))
     if not found:
@@ -56,7 +60,7 @@ def migrate(connection: Any) -> None:
     if version == 0:
         _apply(connection, resources.read_text("schema.sql"), latest)
         return
-    for migration in migrations[version:]:
+    for migration in migrations[version - FIRST_VERSION :]:
         _apply(connection, migration.path.read_text(encoding="utf-8"), migration.version)
 
 
