@@ -1,9 +1,11 @@
-"""Node programs with packages of their own: a folder's lock file installed once, and a script in it run."""
+"""Programs with packages of their own: a folder's lock file installed once, beside it, and a script in it run."""
 
 import asyncio
 import hashlib
 import os
+import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -14,6 +16,7 @@ INSTALL_OPTIONS = (
     # Offline it is to say so within seconds.
     *("--fetch-retries=2", "--fetch-retry-mintimeout=500", "--fetch-retry-maxtimeout=2000"),
 )
+PIP_INSTALL = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-input")
 INSTALL_TIMEOUT_S = 180
 REASON_CHARS = 300
 RUN_TIMEOUT_S = 60
@@ -48,8 +51,30 @@ async def install(npm: str, folder: Path) -> None:
         return
     code, _out, err = await run(folder, npm, "ci", *INSTALL_OPTIONS, timeout_s=INSTALL_TIMEOUT_S)
     if code:
-        reason = f"npm could not install the packages of {folder / 'package-lock.json'}: {err.strip()[:REASON_CHARS]}"
-        if os.environ.get(REQUIRED_VARIABLE):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        _cannot(f"npm could not install the packages of {folder / 'package-lock.json'}: {err}")
     mark.write_text(wanted)
+
+
+async def install_python(folder: Path) -> Path:
+    """The interpreter of an environment with the folder's ``requirements.txt``; skips as :func:`install` does."""
+    environment, wanted = folder / ".venv", hashlib.sha256((folder / "requirements.txt").read_bytes()).hexdigest()
+    python, mark = environment / "bin" / "python", environment / ".installed"
+    if mark.exists() and mark.read_text() == wanted:
+        return python
+    steps = (
+        (sys.executable, "-m", "venv", "--clear", str(environment)),
+        (str(python), *PIP_INSTALL, "--requirement", str(folder / "requirements.txt")),
+    )
+    for step in steps:
+        code, _out, err = await run(folder, *step, timeout_s=INSTALL_TIMEOUT_S)
+        if code:
+            _cannot(f"pip could not install the packages of {folder / 'requirements.txt'}: {err}")
+    mark.write_text(wanted)
+    return python
+
+
+def _cannot(reason: str) -> NoReturn:
+    short = reason.strip()[:REASON_CHARS]
+    if os.environ.get(REQUIRED_VARIABLE):
+        pytest.fail(short)
+    pytest.skip(short)

@@ -134,6 +134,12 @@ async def test_malformed_requests(devnet: Devnet) -> None:
         assert (answer["jsonrpc"], answer["error"]["code"], answer["id"]) == ("2.0", code, None)
 
 
+async def test_idle_connections_outlast_those_of_clients(devnet: Devnet) -> None:
+    """web3.js keeps a connection for 19 s, because a cluster's node does for 20."""
+    assert devnet.net._server is not None
+    assert devnet.net._server.config.timeout_keep_alive > 20
+
+
 async def test_http_edges(devnet: Devnet) -> None:
     url, http = devnet.net.rpc_url, devnet.http
     assert (await http.get(url)).status_code == 405

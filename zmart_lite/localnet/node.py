@@ -50,6 +50,9 @@ DEFAULT_SEED = b"zmart-lite devnet"
 PORT_TRIES = 50
 WS_MESSAGE_BYTES_MAX = 64 * 1024
 SHUTDOWN_S = 2
+KEEP_ALIVE_S = 75
+"""How long an idle connection stays open. Clients that keep theirs rely on a cluster's 20 s (web3.js asks anew on one
+that has rested for up to 19) and fail where the server ends it first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +151,7 @@ class Localnet:
             ws_max_size=WS_MESSAGE_BYTES_MAX,
             ws_per_message_deflate=False,
             timeout_graceful_shutdown=SHUTDOWN_S,
+            timeout_keep_alive=KEEP_ALIVE_S,
         )
         self._server = _Server(config)
         await self.helius.start()
