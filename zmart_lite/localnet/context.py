@@ -25,6 +25,8 @@ class RpcContext:
     identity: Keypair
     info: dict[str, Any] = field(default_factory=dict)
     airdrops: int = 0
+    impersonated: set[bytes] = field(default_factory=set)
+    """Addresses whose signature no transaction needs."""
     tempers: Tempers = field(init=False)
     forks: Forks = field(init=False)
 

@@ -14,6 +14,7 @@ from zmart_lite.localnet.runtime import Account
 from zmart_lite.localnet.wire import pubkey_text
 from zmart_lite.models import Commitment, GlobalConfig, MarketAccount, MarketState
 
+IMPERSONATED_MAX = 1_000
 LISTENER_CHARACTERS_MAX = 64
 SECONDS_PER_WARP_MAX = 100 * 365 * 86_400
 PROPOSAL_PERIOD_S = 86_400
@@ -144,6 +145,26 @@ def set_account(context: RpcContext, params: Params) -> Any:
     return _now(context)
 
 
+def impersonate(context: RpcContext, params: Params) -> Any:
+    """``(address, enabled = true)``: transactions that it should have signed are taken without its signature.
+
+    Answers all such addresses; ``()`` only tells them. A transaction whose first signature is missing gets one made
+    from its bytes, which `sendTransaction` answers. Ends with the process.
+    """
+    if params.get(0) is not None:
+        key = params.pubkey(0)
+        enabled = params.get(1)
+        if enabled not in (None, True, False):
+            raise invalid("Invalid params: `enabled` is a boolean")
+        if enabled is False:
+            context.impersonated.discard(key)
+        elif len(context.impersonated) >= IMPERSONATED_MAX:
+            raise invalid(f"at most {IMPERSONATED_MAX} addresses can be impersonated")
+        else:
+            context.impersonated.add(key)
+    return sorted(pubkey_text(key) for key in context.impersonated)
+
+
 def _base64(value: Any) -> bytes:
     text = value[0] if isinstance(value, list) and value else value
     try:
@@ -189,6 +210,7 @@ METHODS = {
     "localnet_dropBlocks": drop_blocks,
     "localnet_failNext": fail_next,
     "localnet_forks": forks,
+    "localnet_impersonate": impersonate,
     "localnet_info": info,
     "localnet_nextTransition": next_transition,
     "localnet_pauseBlocks": pause_blocks,

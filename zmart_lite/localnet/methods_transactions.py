@@ -1,5 +1,6 @@
 """RPC methods that send, simulate and look up transactions."""
 
+import hashlib
 from base64 import b64decode
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,6 +10,7 @@ from solders.compute_budget import set_compute_unit_limit
 from solders.hash import Hash
 from solders.message import Message
 from solders.pubkey import Pubkey
+from solders.signature import Signature
 from solders.system_program import TransferParams, transfer
 from solders.transaction import SanitizeError, VersionedTransaction
 
@@ -40,6 +42,7 @@ from zmart_lite.localnet.transactions import (
     TRANSACTION_ONE_BYTES_MAX,
     VERSION_ONE,
     Transaction,
+    TransactionV1,
     read_message_bytes,
     read_transaction_bytes,
     with_blockhash,
@@ -134,10 +137,28 @@ def check_lookups(context: RpcContext, transaction: Transaction, bank: Bank) -> 
         raise invalid(f"invalid transaction: {refused}") from None
 
 
-def is_signed(transaction: Transaction) -> bool:
-    """Whether every signature is right."""
-    results = transaction.verify_with_results()
-    return len(results) == transaction.message.header.num_required_signatures and all(results)
+def is_signed(context: RpcContext, transaction: Transaction) -> bool:
+    """Whether every signature is right, or of an address that somebody impersonates."""
+    results, message = transaction.verify_with_results(), transaction.message
+    signers = message.account_keys[: message.header.num_required_signatures]
+    return len(results) == len(signers) and all(
+        right or bytes(key) in context.impersonated for right, key in zip(results, signers, strict=True)
+    )
+
+
+def stand_in(context: RpcContext, transaction: Transaction) -> Transaction:
+    """The same, with a signature of its own where its first one is missing and its payer is impersonated.
+
+    The first signature names a transaction, so that two of them may not share an empty one.
+    """
+    message, signatures = transaction.message, list(transaction.signatures)
+    if not message.account_keys or bytes(message.account_keys[0]) not in context.impersonated:
+        return transaction
+    if signatures and signatures[0] == Signature.default():
+        signatures[0] = Signature(hashlib.sha512(b"localnet_impersonate" + bytes(transaction)).digest())
+    if isinstance(transaction, TransactionV1):
+        return TransactionV1(transaction.message, signatures)
+    return VersionedTransaction.populate(transaction.message, signatures)
 
 
 def _wrong_signature(context: RpcContext, transaction: Transaction) -> TransactionErr | None:
@@ -145,7 +166,7 @@ def _wrong_signature(context: RpcContext, transaction: Transaction) -> Transacti
 
     Raises :class:`RpcError` as releases before 3.1 do.
     """
-    if is_signed(transaction):
+    if is_signed(context, transaction):
         return None
     if not context.release.has(3, 1):
         raise RpcError(SIGNATURE_VERIFICATION_FAILURE, "Transaction signature verification failure")
@@ -154,14 +175,14 @@ def _wrong_signature(context: RpcContext, transaction: Transaction) -> Transacti
 
 def send_transaction(context: RpcContext, params: Params) -> Any:
     config = params.config(1)
-    transaction = read_transaction(context, params, config)
+    transaction = stand_in(context, read_transaction(context, params, config))
     bank = context.bank(config, name="preflightCommitment")
     check_lookups(context, transaction, bank)
     if not config.flag("skipPreflight"):
         _preflight(context, transaction, bank)
     # What cannot land is taken by a cluster, too, and answered with its signature: leaders drop it without a trace.
     with suppress(TransactionRefused):
-        if is_signed(transaction):
+        if is_signed(context, transaction):
             context.ledger.submit(transaction)
     return str(transaction.signatures[0])
 
