@@ -13,7 +13,7 @@ NAME = PACKAGE.name
 # Rooms of one inner tuple may import each other; the tuples of one level are siblings that may not.
 LEVELS: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("", "errors", "models", "resources"),),
-    (("config", "rules", "codec", "drafts", "ops", "logs", "shown"),),
+    (("config", "rules", "codec", "drafts", "ops", "logs", "shown", "initial"),),
     (("chain",), ("store",), ("push",), ("ipfs",), ("localnet",)),
     (("indexer",),),
     (("jobs",), ("api",)),

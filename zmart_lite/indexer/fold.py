@@ -9,13 +9,12 @@ event).
 from collections.abc import Mapping
 from typing import Any, NamedTuple, cast, get_args
 
-from zmart_lite import models, rules
+from zmart_lite import initial, models, rules
 from zmart_lite.errors import ProgramError
 from zmart_lite.models import ChainEvent, GlobalConfig, MarketAccount, MarketState, UserPosition
 from zmart_lite.rules import FeeRates, Fees
 
 TRADES = (models.SharesBought, models.SharesSold)
-NO_KEY = bytes(32)
 NO_HASH = bytes(46)
 
 WITH_FACTS = (models.MarketCreated, models.MarketFinalized, models.GlobalConfigInitialized)
@@ -99,71 +98,24 @@ def _initial_config(event: models.GlobalConfigInitialized, facts: Mapping[str, A
     """The values the program starts with; the fee wallet is in the instruction's accounts only."""
     if "protocol_fee_wallet" not in facts:
         raise FactsMissing("the protocol fee wallet")
-    return GlobalConfig(
-        admin=event.admin,
-        backend_authority=event.backend_authority,
-        protocol_fee_wallet=bytes.fromhex(facts["protocol_fee_wallet"]),
-        protocol_fee_bps=event.protocol_fee_bps,
-        resolver_reward_bps=200,
-        liquidity_provider_fee_bps=500,
-        proposal_approval_threshold=7_000,
-        dispute_success_threshold=6_000,
-        min_resolution_delay=86_400,
-        dispute_period=259_200,
-        min_resolver_reputation=8_000,
-        is_paused=False,
-        reserved=bytes(64),
-        bump=bump,
-    )
+    wallet = bytes.fromhex(facts["protocol_fee_wallet"])
+    return initial.new_config(event.admin, event.backend_authority, wallet, bump, event.protocol_fee_bps)
 
 
 # Markets
 
 
 def new_market(event: models.MarketCreated, facts: Mapping[str, Any], bump: int) -> MarketAccount:
-    """The account create_market writes: both sides start with b // 1000 shares that belong to nobody."""
+    """The account create_market writes. Its liquidity and hash are in the instruction only."""
     if "initial_liquidity" not in facts:
         raise FactsMissing("the initial liquidity and question hash")
-    liquidity, start_shares = int(facts["initial_liquidity"]), event.b_parameter // rules.START_SHARES_DIVISOR
-    return MarketAccount(
-        market_id=event.market_id,
-        creator=event.creator,
-        state=MarketState.PROPOSED,
+    return initial.new_market(
+        event.market_id,
+        event.creator,
         b_parameter=event.b_parameter,
-        initial_liquidity=liquidity,
-        current_liquidity=liquidity,
-        shares_yes=start_shares,
-        shares_no=start_shares,
-        total_volume=0,
+        initial_liquidity=int(facts["initial_liquidity"]),
+        question_hash=bytes.fromhex(facts["question_hash"]),
         created_at=event.timestamp,
-        approved_at=0,
-        activated_at=0,
-        resolution_proposed_at=0,
-        resolved_at=0,
-        finalized_at=0,
-        resolver=NO_KEY,
-        proposed_outcome=None,
-        final_outcome=None,
-        ipfs_evidence_hash=bytes.fromhex(facts["question_hash"]),
-        dispute_initiated_at=0,
-        dispute_initiator=NO_KEY,
-        accumulated_protocol_fees=0,
-        accumulated_resolver_fees=0,
-        accumulated_lp_fees=0,
-        proposal_likes=0,
-        proposal_dislikes=0,
-        proposal_total_votes=0,
-        resolution_agree=0,
-        resolution_disagree=0,
-        resolution_total_votes=0,
-        dispute_agree=0,
-        dispute_disagree=0,
-        dispute_total_votes=0,
-        was_disputed=False,
-        is_cancelled=False,
-        cancelled_at=None,
-        is_locked=False,
-        reserved=bytes(119),
         bump=bump,
     )
 

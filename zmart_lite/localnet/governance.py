@@ -1,31 +1,17 @@
 """zmart-core's instructions on the protocol's configuration: initialise, update, pause."""
 
+from zmart_lite import initial
 from zmart_lite.localnet.anchor import Call, Constraint, Creation, Instruction
-from zmart_lite.models import ConfigUpdated, GlobalConfig, GlobalConfigInitialized, ProtocolPauseStatusChanged
+from zmart_lite.models import ConfigUpdated, GlobalConfigInitialized, ProtocolPauseStatusChanged
 from zmart_lite.rules import BPS
 
 IS_ADMIN = Constraint("global_config", "Unauthorized", lambda call: call.config.admin == call.key("admin"))
 
-_RESERVED_BYTES = 64
-
 
 def initialize_global_config(call: Call) -> GlobalConfigInitialized:
     """The first caller becomes admin, whoever that is."""
-    config = GlobalConfig(
-        admin=call.key("admin"),
-        backend_authority=call.args["backend_authority"],
-        protocol_fee_wallet=call.key("protocol_fee_wallet"),
-        protocol_fee_bps=300,
-        resolver_reward_bps=200,
-        liquidity_provider_fee_bps=500,
-        proposal_approval_threshold=7_000,
-        dispute_success_threshold=6_000,
-        min_resolution_delay=86_400,
-        dispute_period=259_200,
-        min_resolver_reputation=8_000,
-        is_paused=False,
-        reserved=bytes(_RESERVED_BYTES),
-        bump=call.bump,
+    config = initial.new_config(
+        call.key("admin"), call.args["backend_authority"], call.key("protocol_fee_wallet"), call.bump
     )
     call.config = config
     return GlobalConfigInitialized(config.admin, config.backend_authority, config.protocol_fee_bps, call.now)

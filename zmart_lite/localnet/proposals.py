@@ -1,6 +1,7 @@
 """zmart-core's instructions on a market before it trades: create, vote, approve, activate, cancel."""
 
-from zmart_lite.localnet.anchor import ZERO_KEY, Call, Constraint, Creation, Instruction, add_u32
+from zmart_lite import initial
+from zmart_lite.localnet.anchor import Call, Constraint, Creation, Instruction, add_u32
 from zmart_lite.localnet.governance import IS_ADMIN
 from zmart_lite.models import (
     MarketAccount,
@@ -14,14 +15,13 @@ from zmart_lite.models import (
     VoteRecord,
     VoteType,
 )
-from zmart_lite.rules import START_SHARES_DIVISOR, ratio_bps
+from zmart_lite.rules import ratio_bps
 
 IS_BACKEND = Constraint(
     "backend_authority", "Unauthorized", lambda call: call.config.backend_authority == call.key("backend_authority")
 )
 
 _IN_VOTING = Constraint("market", "InvalidStateForVoting", lambda call: call.market.state == MarketState.PROPOSED)
-_RESERVED_BYTES = 119
 
 
 def create_market(call: Call) -> MarketCreated:
@@ -34,46 +34,13 @@ def create_market(call: Call) -> MarketCreated:
 
 
 def _new_market(call: Call) -> MarketAccount:
-    b_parameter, initial_liquidity = call.args["b_parameter"], call.args["initial_liquidity"]
-    return MarketAccount(
-        market_id=call.args["market_id"],
-        creator=call.key("creator"),
-        state=MarketState.PROPOSED,
-        b_parameter=b_parameter,
-        initial_liquidity=initial_liquidity,
-        current_liquidity=initial_liquidity,
-        shares_yes=b_parameter // START_SHARES_DIVISOR,
-        shares_no=b_parameter // START_SHARES_DIVISOR,
-        total_volume=0,
+    return initial.new_market(
+        call.args["market_id"],
+        call.key("creator"),
+        b_parameter=call.args["b_parameter"],
+        initial_liquidity=call.args["initial_liquidity"],
+        question_hash=call.args["ipfs_question_hash"],
         created_at=call.now,
-        approved_at=0,
-        activated_at=0,
-        resolution_proposed_at=0,
-        resolved_at=0,
-        finalized_at=0,
-        resolver=ZERO_KEY,
-        proposed_outcome=None,
-        final_outcome=None,
-        ipfs_evidence_hash=call.args["ipfs_question_hash"],
-        dispute_initiated_at=0,
-        dispute_initiator=ZERO_KEY,
-        accumulated_protocol_fees=0,
-        accumulated_resolver_fees=0,
-        accumulated_lp_fees=0,
-        proposal_likes=0,
-        proposal_dislikes=0,
-        proposal_total_votes=0,
-        resolution_agree=0,
-        resolution_disagree=0,
-        resolution_total_votes=0,
-        dispute_agree=0,
-        dispute_disagree=0,
-        dispute_total_votes=0,
-        was_disputed=False,
-        is_cancelled=False,
-        cancelled_at=None,
-        is_locked=False,
-        reserved=bytes(_RESERVED_BYTES),
         bump=call.bump,
     )
 
