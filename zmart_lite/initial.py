@@ -40,7 +40,9 @@ def new_market(
     created_at: int,
     bump: int,
 ) -> MarketAccount:
-    """What create_market writes. Both sides start with b // 1000 shares that belong to nobody; liquidity in lamports."""
+    """What create_market writes: both sides start with b // 1000 shares that belong to nobody.
+    ``initial_liquidity`` in lamports.
+    """
     start_shares = b_parameter // START_SHARES_DIVISOR
     return MarketAccount(
         market_id=market_id,
