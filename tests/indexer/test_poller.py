@@ -9,7 +9,7 @@ from tests.indexer.scripted_chain import Node, ScriptedChain, node
 from tests.localnet.program_harness import ALICE, PROGRAM_ID
 from zmart_lite.errors import PlaceUnknown, RpcUnavailable
 from zmart_lite.indexer.history import STARTS_MAX
-from zmart_lite.indexer.poller import PollResult, poll
+from zmart_lite.indexer.poller import Overlap, PollResult, poll
 from zmart_lite.models import SignatureInfo
 from zmart_lite.store.log import chainlog
 
@@ -185,3 +185,46 @@ async def test_known_transactions_are_not_entered_again(tmp_path: Path) -> None:
         await here.work()
         assert await waiting(here) == []
         assert await poll_once(here) == PollResult(5, 0)
+
+
+# How far back
+
+
+def test_each_second_look_goes_four_times_as_far() -> None:
+    overlap = Overlap(64, 54_000)
+    assert [overlap.next() for _ in range(8)] == [64, 256, 64, 1024, 64, 256, 64, 4096]
+    assert max(overlap.next() for _ in range(64)) == 54_000
+
+
+def test_the_overlap_follows_the_lag_that_was_seen_and_forgets_it() -> None:
+    overlap = Overlap(64, 54_000)
+    overlap.next()
+    overlap.note(PollResult(9, 1, late_slots=300))
+    assert [overlap.next() for _ in range(2)] == [2_400, 600]
+    for _ in range(500):
+        overlap.note(PollResult(9, 0))
+    assert overlap.next() == 64 * 4**2
+    assert overlap.next() == 64
+
+
+async def test_what_was_hidden_is_found_about_as_late_as_it_was_hidden(tmp_path: Path) -> None:
+    """A transaction that a node's history shows only when the chain is 60 slots on: far behind the overlap by then."""
+    chain = history(61)
+    later = chain.log.transactions[1:]
+    hidden = later[0]
+    chain.log.transactions[1:] = []
+    overlap = Overlap(4, 54_000)
+    async with node(tmp_path, chain) as here:
+        await poll_once(here)
+        chain.log.transactions += later
+        chain.hidden = {hidden.signature}
+        await poll_once(here)
+        chain.hidden.clear()
+        results: list[PollResult] = []
+        while not any(result.new for result in results):
+            results.append(await poll_once(here, overlap_slots=overlap.next()))
+            overlap.note(results[-1])
+        result = results[-1]
+        assert (result.new, result.late_slots) == (1, chain.log.slot - hidden.slot)
+        assert len(results) == 4
+        assert overlap.next() >= 2 * result.late_slots

@@ -133,7 +133,7 @@ def _forget_state(tx: Tx) -> None:
 
 def _enter(tx: Tx, state: State, page: Page) -> State:
     """A page into the inbox, together with the note of how far reading came."""
-    state.new += enter(tx, page.rows, SOURCE)
+    state.new += enter(tx, page.rows, SOURCE).rows
     state.seen += len(page.rows)
     if page.rows:
         state.before, state.lowest = page.rows[-1].signature.hex(), page.rows[-1].slot

@@ -40,11 +40,21 @@ class Page(NamedTuple):
 
 
 class Entered(NamedTuple):
-    """Transactions seen, those that were new, and the newest slot if everything down to the floor was read."""
+    """Transactions seen, those that were new, the newest slot if everything down to the floor was read, and the oldest
+    slot of what was new.
+    """
 
     seen: int
     new: int
     reached: int | None
+    oldest_new: int | None = None
+
+
+class New(NamedTuple):
+    """How many rows of a page were new, and the oldest slot of these."""
+
+    rows: int
+    oldest_slot: int | None
 
 
 async def pages(
@@ -77,21 +87,28 @@ async def enter_history(
 ) -> Entered:
     """Put the history of an address down to a slot into the inbox. Raises what the RPC raises but PlaceUnknown."""
     seen = new = 0
+    oldest: int | None = None
     for _ in range(STARTS_MAX):
         newest, ended = 0, False
         try:
             async for page in pages(rpc, address, floor=floor, page_size=page_size):
                 newest, ended = max(newest, page.newest_slot), page.is_last
                 seen += len(page.rows)
-                new += await store.write(lambda tx, rows=page.rows: enter(tx, rows, source))  # type: ignore[misc]
+                found = await store.write(lambda tx, rows=page.rows: enter(tx, rows, source))  # type: ignore[misc]
+                new += found.rows
+                oldest = found.oldest_slot if oldest is None else min(oldest, found.oldest_slot or oldest)
         except PlaceUnknown as error:
             logger.warning("the history is read again from its tip: %s", error)
             continue
-        return Entered(seen, new, newest if ended else None)
-    return Entered(seen, new, None)
+        return Entered(seen, new, newest if ended else None, oldest)
+    return Entered(seen, new, None, oldest)
 
 
-def enter(tx: Tx, page: list[SignatureInfo], source: str) -> int:
+def enter(tx: Tx, page: list[SignatureInfo], source: str) -> New:
     """One page into the inbox, oldest first; failed transactions count for nothing and are not fetched."""
-    deliveries = [Delivery(info.signature, info.slot, None) for info in reversed(page) if not info.failed]
-    return chainlog.add_deliveries(tx, deliveries, source)[0]
+    slots = [
+        info.slot
+        for info in reversed(page)
+        if not info.failed and chainlog.add_deliveries(tx, [Delivery(info.signature, info.slot, None)], source)[0]
+    ]
+    return New(len(slots), min(slots, default=None))

@@ -20,7 +20,7 @@ from zmart_lite.indexer.accounts import Accounts, Difference
 from zmart_lite.indexer.apply import Applied, Sourced
 from zmart_lite.indexer.finality import FETCHES_MAX, Finality
 from zmart_lite.indexer.letters import DeadLetters
-from zmart_lite.indexer.poller import PollResult, poll
+from zmart_lite.indexer.poller import Overlap, PollResult, poll
 from zmart_lite.indexer.recheck import Recheck
 from zmart_lite.indexer.reconcile import Reconciler
 from zmart_lite.indexer.writer import LogWriter
@@ -41,9 +41,8 @@ HINTS_WAITING_MAX = 1_000
 RETRY_S_MAX = 60
 UNAVAILABLE_RETRY_S = 5
 """Pause of a delivery while the cluster cannot be asked. That says nothing about the delivery, so it is no attempt."""
-RESCAN_EVERY = 60
 RESCAN_SLOTS = 54_000
-"""Every so many polls, about once an hour, the history of the last six hours is read again."""
+"""The furthest that polls read back: six hours."""
 STORE_RETRY_S = 1.0
 IDLE_S_MAX = 30.0
 
@@ -113,7 +112,7 @@ class Indexer:
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._polls = 0
+        self._overlap = Overlap(options.poll_overlap_slots, RESCAN_SLOTS)
         self._first_cursor: int | None = None
         self._tip_slot = 0
         self.writer = LogWriter(store, codec, rpc, metrics, feed_context)
@@ -309,8 +308,9 @@ class Indexer:
 
     async def poll(self) -> PollResult:
         """Look for what no delivery brought, from the cursor (with overlap) to the tip of the program's history."""
-        self._polls += 1
-        return await self._poll(RESCAN_SLOTS if self._polls % RESCAN_EVERY == 0 else self._options.poll_overlap_slots)
+        result = await self._poll(self._overlap.next())
+        self._overlap.note(result)
+        return result
 
     async def rescan(self) -> PollResult:
         """Poll with a long overlap, for what a page of the history skipped the first time."""
