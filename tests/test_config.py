@@ -7,7 +7,7 @@ import tomllib
 from contextlib import suppress
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
@@ -368,6 +368,26 @@ class TestDerived:
         assert load(None, {"DATABASE_URL": "postgres://h/d"}).store.is_postgres
         assert not Config().store.is_postgres
 
-    def test_a_cluster_without_a_webhook_secret_is_worth_a_word(self) -> None:
-        assert "helius.webhook_secret is not set" in cautions(load(None, {"SOLANA_NETWORK": "devnet"}))[0]
+    def test_what_makes_something_impossible_is_worth_a_word(self, tmp_path: Path, monkeypatch: Any) -> None:
+        monkeypatch.chdir(tmp_path)
         assert cautions(Config()) == ()
+
+        def said(**environ: str) -> str:
+            return "\n".join(cautions(load(None, environ)))
+
+        real = said(SOLANA_NETWORK="mainnet-beta")
+        for part in ("helius.webhook_secret is not set", "no market is settled", "auth.admin_wallets is empty"):
+            assert part in real
+        for environ in (
+            {"API_HOST": "0.0.0.0"},
+            {"API_HOST": "192.0.2.7"},
+            {"ZMART_SERVER_TRUSTED_PROXIES": "127.0.0.1"},
+        ):
+            assert "server.public_url is not set: sign-in messages name localhost" in said(**environ)
+            assert said(**environ, ZMART_SERVER_PUBLIC_URL="https://node.example") == ""
+        for host in ("127.0.0.2", "::1", "localhost"):
+            assert said(API_HOST=host) == ""
+        assert said(HELIUS_WEBHOOK_SECRET="'a secret in quotes'").startswith("helius.webhook_secret begins and ends")
+        (tmp_path / "data").mkdir(mode=0o755)
+        (tmp_path / "data").chmod(0o755)
+        assert cautions(Config()) == ("store.dir: data can be read by other users; run: chmod -R go= data",)

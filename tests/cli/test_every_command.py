@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from tests.cli.process import Process, node, write_config
 from zmart_lite.cli import main
 
-RUN_FOR_EVER = ("serve", "dev", "demo", "selftest", "localnet")
+RUN_FOR_EVER = ("serve", "dev", "demo", "selftest", "localnet", "simulate")
 """Commands that start a node or a devnet: they are asked for their help, and for nonsense."""
 MAKE = ("backfill",)
 """Commands that may begin a database, besides those."""
@@ -26,6 +26,7 @@ ARGUMENTS = {
     "sol": ("1", "-5", "nan", "1e99", "much"),
     "snapshot_id": ("1", "-1", "first"),
     "webhook_id": ("none",),
+    "shell": ("bash", "powershell", "-1"),
     "file": ("none", "/", "/proc/self/mem", "zmart.toml"),
 }
 OPTIONS = {
@@ -34,6 +35,10 @@ OPTIONS = {
     "--from-slot": ("0", "-1", "99999999999999999999", "x"),
     "--to": ("next-transition", "2030-01-01", "2030-01-01T00:00:00+02:00", "-5", "1", "yesterday", "9" * 30),
 }
+
+
+ENDLESS = ("--help", "--watch")
+"""Options that end otherwise, or not at all."""
 
 
 def leaves(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
@@ -68,7 +73,7 @@ def calls(path: tuple[str, ...], command: click.Command) -> Iterator[tuple[str, 
         for value in _values(part):
             yield (*path, *good[:place], value, *good[place + 1 :], *required)
     for part in command.params:
-        if isinstance(part, click.Option) and part.opts[0] != "--help":
+        if isinstance(part, click.Option) and part.opts[0] not in ENDLESS:
             for values in ((),) if part.is_flag else ((value,) for value in _options(part)):
                 yield (*path, *good, *required, part.opts[0], *values)
 

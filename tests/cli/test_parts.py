@@ -13,7 +13,7 @@ from zmart_lite.cli.parts import PARTS, PartedCommands
 from zmart_lite.cli.top import load_config
 
 HEAVY = ("solders", "starlette", "httpx", "msgspec", "pysqlite3", "zmart_lite.config", "zmart_lite.app")
-OWN = {"config", "demo", "dev", "selftest", "serve"}
+OWN = {"completion", "version", "config", "demo", "dev", "selftest", "serve"}
 """Commands that stand in the command line's own module."""
 
 

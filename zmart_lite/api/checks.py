@@ -99,8 +99,9 @@ def _spend_general(api: Api, request: Request, endpoint: Endpoint | None) -> lis
     limits, address = api.limits, limit_key(request.address)
     if request.service_key:
         spent = [limits.spend("service", api.auth.service_key_name(request.header(b"x-service-key") or ""))]
-    elif request.identity is not None:
-        spent = [limits.spend("wallet", address_text(request.identity.wallet))]
+    elif request.identity is not None and request.identity.method != "signature":
+        # Wallets cost nothing to make: however many of them one address signs in, it has a ceiling.
+        spent = [limits.spend("wallet", address_text(request.identity.wallet)), limits.spend("sessions", address)]
     else:
         spent = [limits.spend("address", address)]
     if request.path.startswith(AUTH_PREFIX):

@@ -41,6 +41,9 @@ NO_STORE = b"cache-control: no-store\r\n"
 PUBLIC = b"cache-control: public, no-cache\r\n"
 SHORT = b"cache-control: public, max-age=30\r\n"
 UNROUTED = "(none)"
+QUIET = frozenset({"/status", "/health", "/health/{service}", "/ready", "/metrics"})
+"""Asked every few seconds by each open page and each monitor: only what fails of them has a line in the access log."""
+ERRORS_FROM = 400
 PATH_LOGGED_MAX = 200
 METHODS_COUNTED = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT", "PATCH"})
 
@@ -174,6 +177,8 @@ class Application:
         observed[0].inc()
         observed[1].observe(seconds)
         self.api.shared.traffic.count(status)
+        if route in QUIET and status < ERRORS_FROM:
+            return
         path, duration_ms = request.path[:PATH_LOGGED_MAX], round(seconds * 1_000, 2)
         self._access_log.note(request.request_id, request.method, path, status, duration_ms, request.address)
 

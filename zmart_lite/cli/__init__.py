@@ -70,6 +70,30 @@ def selftest(config_path: Path | None) -> None:
     sys.exit(playing.selftest(load_config(config_path)))
 
 
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+def version(as_json: bool) -> None:
+    """Print the version, and those of Python and SQLite beside it."""
+    import json
+    import platform
+
+    from pysqlite3 import dbapi2 as sqlite
+
+    found = {"zmart-lite": __version__, "python": platform.python_version(), "sqlite": sqlite.sqlite_version}
+    click.echo(json.dumps(found) if as_json else "\n".join(f"{name} {value}" for name, value in found.items()))
+
+
+@main.command()
+@click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
+def completion(shell: str) -> None:
+    """Print what makes a shell complete the commands: zmart-lite completion bash >> ~/.bashrc"""
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    assert found is not None  # noqa: S101 - one of the three above
+    click.echo(found(main, {}, "zmart-lite", "_ZMART_LITE_COMPLETE").source())
+
+
 @main.group()
 def config() -> None:
     """Look at the settings."""
@@ -88,8 +112,12 @@ def show_config(config_path: Path | None) -> None:
 @click.pass_obj
 def check_config(config_path: Path | None) -> None:
     """Say whether the settings are usable, without starting anything."""
-    load_config(config_path)
-    click.echo("The configuration is fine.")
+    from zmart_lite.config import cautions
+
+    found = cautions(load_config(config_path))
+    for sentence in found:
+        click.echo(f"{click.style('!', fg='yellow', bold=True)} {sentence}")
+    click.echo(f"The configuration can be used; {len(found)} to look at." if found else "The configuration is fine.")
 
 
 @config.command("defaults")

@@ -13,6 +13,7 @@ PARTS = {
     "doctor": ("doctor",),
     "operating": ("alerts", "job"),
     "simulating": ("simulate",),
+    "watching": ("status",),
 }
 """The modules that add commands, in the order in which they do, and the commands that need them: ``chain`` adds one to
 the group ``db``, so that it needs ``database`` before it."""

@@ -47,7 +47,8 @@ def fresh(config: Config, folder: Path) -> Config:
 def sped_up(config: Config) -> Config:
     """Limits raised for many wallets behind one address, and jobs that need not be waited for."""
     raised = dict.fromkeys(
-        ("address_per_minute", "wallet_per_minute", "auth_per_minute", "relays_per_minute"), REQUESTS_PER_MINUTE
+        ("address_per_minute", "wallet_per_minute", "sessions_per_minute", "auth_per_minute", "relays_per_minute"),
+        REQUESTS_PER_MINUTE,
     )
     return replace(
         config,

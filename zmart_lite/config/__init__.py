@@ -3,9 +3,10 @@
 ``load`` is called by the command line only; every other part is handed the ``Config`` or the values it needs.
 """
 
+from zmart_lite.config.cautions import cautions
 from zmart_lite.config.hidden import hidden_texts
 from zmart_lite.config.keypair import read_keypair
-from zmart_lite.config.loading import cautions, load
+from zmart_lite.config.loading import load
 from zmart_lite.config.rendering import as_dict, to_plain_toml, to_toml
 from zmart_lite.config.sections import (
     Alerts,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from zmart_lite.config import environment
-from zmart_lite.config.keypair import open_to_others, read_keypair
+from zmart_lite.config.keypair import read_keypair
 from zmart_lite.config.sections import RPC_ADDRESSES_MAX
 from zmart_lite.config.settings import Config, rows
 from zmart_lite.config.values import Row, Secret, from_text, from_toml
@@ -37,18 +37,6 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     if problems:
         raise ConfigError(_report(problems))
     return config
-
-
-def cautions(config: Config) -> tuple[str, ...]:
-    """What is allowed but unwise, one sentence each, for the log at start."""
-    found = [
-        f"{name}: {path} can be read by other users; run: chmod 600 {path}"
-        for name, value in _keypairs(config)
-        if (path := open_to_others(value))
-    ]
-    if config.chain.cluster != "localnet" and not config.helius.webhook_secret:
-        found.append("helius.webhook_secret is not set: no webhook is accepted, events arrive by polling only")
-    return tuple(found)
 
 
 def _from_file(path: Path, problems: list[str]) -> Values:

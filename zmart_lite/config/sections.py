@@ -244,6 +244,9 @@ class Limits:
 
     address_per_minute: int = setting(100, "Requests from one address.", low=1, high=COUNT_MAX)
     wallet_per_minute: int = setting(1000, "Requests of one signed-in wallet, instead.", low=1, high=COUNT_MAX)
+    sessions_per_minute: int = setting(
+        60_000, "Requests of all wallets together that are signed in at one address.", low=1, high=COUNT_MAX
+    )
     service_per_minute: int = setting(10_000, "Requests with one service key, instead.", low=1, high=COUNT_MAX)
     webhook_per_minute: int = setting(1000, "Webhook deliveries.", low=1, high=COUNT_MAX)
     auth_per_minute: int = setting(20, "Calls of /api/auth/* from one address.", low=1, high=COUNT_MAX)

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from huey import SqliteHuey
 from huey.consumer import Consumer
 
-from zmart_lite.errors import ChainError, Conflict, LeaseLost, NotFound, StoreUnavailable, ZmartError
+from zmart_lite.errors import ChainError, Conflict, LeaseLost, NotFound, StartupError, StoreUnavailable, ZmartError
 from zmart_lite.jobs.conditions import JobHealth
 from zmart_lite.ops.breaker import Breakers
 from zmart_lite.ops.metrics import Metrics
@@ -151,6 +151,18 @@ class _EmbeddedConsumer(Consumer):  # type: ignore[misc]
         """Leave the handlers alone; SIGHUP's would even re-execute the program."""
 
 
+def _forget_queue(path: Path) -> None:
+    """Remove Huey's queue of an earlier process, of which nothing is used: a damaged one would stop the start.
+
+    Raises StartupError where it cannot be removed.
+    """
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        try:
+            Path(f"{path}{suffix}").unlink(missing_ok=True)
+        except OSError as error:
+            raise StartupError(f"The queue of jobs {path} cannot be made anew: {error.strerror}. Delete it.") from error
+
+
 class JobRunner:
     """All jobs of the node. :meth:`start` and :meth:`stop` from the event loop."""
 
@@ -181,6 +193,7 @@ class JobRunner:
         self._waiting: set[Future[None]] = set()
         self._stopping = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
+        _forget_queue(queue_path)
         self._huey = SqliteHuey("zmart-lite", filename=str(queue_path), immediate=False)
         self._tick = self._huey.task(name="tick")(self._tick_in_thread)
         self._workers = workers

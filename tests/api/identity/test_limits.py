@@ -4,9 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from solders.keypair import Keypair
 
 from tests.api.harness import ALICE, BOB, GENEROUS, SERVICE_KEY, START_S, api_node
-from tests.api.identity.test_credentials import body_credentials
+from tests.api.identity.test_credentials import body_credentials, signature_header
 from zmart_lite.api.http.proxies import ClientAddresses, limit_key
 from zmart_lite.api.identity.limits import Counters, Limiter
 from zmart_lite.config import Config, Limits
@@ -47,6 +48,19 @@ class TestTiers:
             await node.get("/api/markets", status=429, headers=node.bearer(ALICE))
             await node.get("/api/markets", headers=node.bearer(BOB))
             await node.get("/api/markets", status=429)
+
+    async def test_keys_made_for_the_purpose_count_for_the_address(self, tmp_path: Path) -> None:
+        """A header that anybody signs with a key made for it is worth no more than none."""
+        async with api_node(tmp_path, limits=replace(GENEROUS, address_per_minute=2)) as node:
+            for status in (200, 200, 429, 429):
+                headers = {"Authorization": signature_header(Keypair())}
+                await node.get("/api/markets", status=status, headers=headers)
+
+    async def test_one_address_has_a_ceiling_however_many_wallets_it_signs_in(self, tmp_path: Path) -> None:
+        async with api_node(tmp_path, limits=replace(GENEROUS, sessions_per_minute=3)) as node:
+            for status in (200, 200, 200, 429):
+                await node.get("/api/markets", status=status, headers=node.bearer(Keypair()))
+            await node.get("/api/markets")
 
     async def test_bad_credential_counts_for_the_address(self, tmp_path: Path) -> None:
         async with api_node(tmp_path, limits=replace(GENEROUS, address_per_minute=1)) as node:

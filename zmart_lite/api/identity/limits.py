@@ -88,8 +88,8 @@ HEADERS = (
 
 
 class Limiter:
-    """All limits by name: ``address wallet service webhook auth votes posts drafts relays``. ``clock`` gives unix
-    seconds.
+    """All limits by name: ``address wallet sessions service webhook auth votes posts drafts relays``. ``clock`` gives
+    unix seconds.
     """
 
     def __init__(self, settings: Limits, metrics: Metrics, clock: Callable[[], float] = time.time) -> None:
@@ -99,6 +99,7 @@ class Limiter:
         items: dict[str, RateLimitItem] = {
             "address": RateLimitItemPerMinute(settings.address_per_minute),
             "wallet": RateLimitItemPerMinute(settings.wallet_per_minute),
+            "sessions": RateLimitItemPerMinute(settings.sessions_per_minute),
             "service": RateLimitItemPerMinute(settings.service_per_minute),
             "webhook": RateLimitItemPerMinute(settings.webhook_per_minute),
             "auth": RateLimitItemPerMinute(settings.auth_per_minute),
