@@ -10,6 +10,7 @@ PARTS = {
     "database": ("backfill", "db", "events", "reconcile", "webhook"),
     "chain": ("backfill", "db", "events", "reconcile", "webhook"),
     "devnet": ("airdrop", "localnet", "revert", "snapshot", "warp"),
+    "devnet_state": ("chain",),
     "doctor": ("doctor",),
     "operating": ("alerts", "job"),
     "simulating": ("simulate",),

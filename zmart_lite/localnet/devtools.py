@@ -1,6 +1,6 @@
 """The ``localnet_`` methods: time travel, snapshots, forks, pauses and failures on demand."""
 
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from typing import Any
 
 from zmart_lite.codec import Codec
@@ -15,6 +15,7 @@ from zmart_lite.localnet.wire import pubkey_text
 from zmart_lite.models import Commitment, GlobalConfig, MarketAccount, MarketState
 
 IMPERSONATED_MAX = 1_000
+STATE_VERSION = 1
 LISTENER_CHARACTERS_MAX = 64
 SECONDS_PER_WARP_MAX = 100 * 365 * 86_400
 PROPOSAL_PERIOD_S = 86_400
@@ -145,6 +146,26 @@ def set_account(context: RpcContext, params: Params) -> Any:
     return _now(context)
 
 
+def export_state(context: RpcContext, _params: Params) -> Any:
+    """Every account and the chain's time, as ``zmart-lite chain export`` writes them."""
+    accounts = [
+        {
+            "address": pubkey_text(key),
+            "lamports": account.lamports,
+            "owner": pubkey_text(account.owner),
+            "data": b64encode(account.data).decode(),
+            "executable": account.executable,
+        }
+        for key, account in context.ledger.accounts.items()
+    ]
+    return {
+        "version": STATE_VERSION,
+        "programId": pubkey_text(context.codec.program_id),
+        "unixTimestamp": context.ledger.clock.now_s(),
+        "accounts": accounts,
+    }
+
+
 def impersonate(context: RpcContext, params: Params) -> Any:
     """``(address, enabled = true)``: transactions that it should have signed are taken without its signature.
 
@@ -208,6 +229,7 @@ def forks(context: RpcContext, params: Params) -> Any:
 
 METHODS = {
     "localnet_dropBlocks": drop_blocks,
+    "localnet_exportState": export_state,
     "localnet_failNext": fail_next,
     "localnet_forks": forks,
     "localnet_impersonate": impersonate,
