@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from zmart_lite.cli import main
 from zmart_lite.cli.simulating import tell_wrong
-from zmart_lite.simulation.kinds import KINDS, UNSURVIVED
+from zmart_lite.simulation.kinds import KINDS
 from zmart_lite.simulation.run import Outcome
 
 
@@ -20,7 +20,7 @@ def test_a_run_that_comes_out_right() -> None:
 
 def test_the_kinds_are_listed_and_unknown_ones_refused() -> None:
     listed = CliRunner().invoke(main, ["simulate", "--list-kinds"])
-    assert set(listed.output.split()) == KINDS | UNSURVIVED
+    assert set(listed.output.split()) == KINDS
     refused = CliRunner().invoke(main, ["simulate", "--kinds", "earthquake,drop"])
     assert (refused.exit_code, "no such kind: earthquake" in refused.output) == (2, True)
     assert CliRunner().invoke(main, ["simulate", "--seeds", "0"]).exit_code == 2

@@ -34,10 +34,10 @@ def add_commands(main: click.Group, _load: Load) -> None:
         Each seed decides a run. Ends with 0 if all came out right, with 1 at the first that did not, whose seed is
         printed: docs/simulate.md says how to go on from there.
         """
-        from zmart_lite.simulation.kinds import KINDS, UNSURVIVED, chosen
+        from zmart_lite.simulation.kinds import KINDS, chosen
 
         if list_kinds:
-            click.echo("\n".join(sorted(KINDS | UNSURVIVED)))
+            click.echo("\n".join(sorted(KINDS)))
             return
         try:
             wanted = KINDS if kinds is None else chosen(frozenset(filter(None, kinds.replace(" ", "").split(","))))

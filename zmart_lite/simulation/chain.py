@@ -66,7 +66,7 @@ class SimulatedChain:
         self.blocks: list[Block] = []
         self.counts: Counter[str] = Counter()
         self._price = 0
-        self._version_one_left = 0
+        self.version_one_left = 0
         self.ledger.on_block(self.blocks.append)
         self.poisoned: list[bytes] = []
         programs = cast(dict[bytes, ProgramEntry], self.ledger.programs)
@@ -97,22 +97,22 @@ class SimulatedChain:
     def send(self, signer: Keypair, *parts: Instruction) -> LandedTransaction | None:
         """A transaction of its own bytes each time; None where the chain refused it at the door."""
         self._price += 1
-        version_one = self._version_one_left > 0
+        version_one = self.version_one_left > 0
         budget = [] if version_one else [set_compute_unit_limit(UNITS_MAX), set_compute_unit_price(self._price)]
         # An older blockhash survives forks, so that what was dropped can land again.
         blockhash = Hash(self.ledger.bank(Commitment.FINALIZED).blockhash)
         message = Message.new_with_blockhash([*budget, *parts], signer.pubkey(), blockhash)
         if not version_one:
             return self.submit(VersionedTransaction(message, [signer]))
-        self._version_one_left -= 1
+        self.version_one_left -= 1
         config = TransactionConfig(self._price, UNITS_MAX, LOADED_BYTES)
         landed = self.submit(TransactionV1.signed(MessageV1.of(message, config), [signer]))
-        self.counts["version_one"] += landed is not None and not landed.failed
+        self.counts["version_one"] += landed is not None
         return landed
 
     def use_version_one(self, transactions: int) -> None:
         """So many of the next transactions are of version 1."""
-        self._version_one_left = transactions
+        self.version_one_left = transactions
 
     def submit(self, transaction: Transaction) -> LandedTransaction | None:
         try:

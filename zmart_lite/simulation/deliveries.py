@@ -53,6 +53,10 @@ class Deliveries:
         posts, self._queue = self._queue, []
         return posts
 
+    def lose(self) -> None:
+        """What happened since the last posts is never told."""
+        self._chain.blocks.clear()
+
     def _is_ours(self, landed: LandedTransaction) -> bool:
         return self._chain.codec.program_id in landed.account_keys
 

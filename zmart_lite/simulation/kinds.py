@@ -50,18 +50,14 @@ LAYOUTS = ("unknown_layout", "longer_layout", "shorter_layout")
 """What a node meets that is upgraded too late."""
 EVENTS_REPEATED = 3
 """How often a run meets each event. What else is not left to dice happens once."""
-UNSURVIVED = frozenset({"slots_ahead", "slots_jump"})
-"""The node does not yet come out right if one endpoint lies about slots: left out unless asked for by name."""
 KINDS: frozenset[str] = frozenset(
-    {*TROUBLES, *FORGERIES, *FATES, *EVENTS, *POISON, *EDGES, *LAYOUTS, UPGRADE} - {DELIVERED} - UNSURVIVED
+    {*TROUBLES, *FORGERIES, *FATES, *EVENTS, *POISON, *EDGES, *LAYOUTS, UPGRADE} - {DELIVERED}
 )
 """All that happens in a run."""
 
 
 def chosen(names: frozenset[str]) -> frozenset[str]:
     """Those that happen if these are wanted: without an upgrade nobody meets a layout. Raises ``ValueError``."""
-    if unknown := names - KINDS - UNSURVIVED:
-        raise ValueError(
-            f"no such kind: {', '.join(sorted(unknown))}. There are: {', '.join(sorted(KINDS | UNSURVIVED))}"
-        )
+    if unknown := names - KINDS:
+        raise ValueError(f"no such kind: {', '.join(sorted(unknown))}. There are: {', '.join(sorted(KINDS))}")
     return names | {UPGRADE} if names & set(LAYOUTS) else names

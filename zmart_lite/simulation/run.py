@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 
 import uvloop
 
+from zmart_lite.chain.rpc import PROOF_S
 from zmart_lite.localnet import Localnet, LocalnetOptions
 from zmart_lite.localnet.tempers import Temper
 from zmart_lite.simulation.chain import SimulatedChain
@@ -83,7 +84,7 @@ class Simulation:
 
     def _is_enough(self) -> bool:
         known = sum(self.chain.market(market_id) is not None for market_id in self.chain.market_ids)
-        met = not self.plan and not self.deliveries.lies
+        met = not self.plan and not self.deliveries.lies and not self.chain.version_one_left
         return met and known >= MARKETS_MIN and len(self.chain.history()) >= TRANSACTIONS_MIN
 
     async def _deliver(self) -> None:
@@ -166,7 +167,10 @@ class Simulation:
                 # What waits for an address that is not asked, or for a question that nobody has.
                 for temper in tempers.all:
                     temper.provider = ""
+                self.chain.act()
+                self.deliveries.lose()
                 await self.node.reconcile()
+                self.node.times.passed_s += PROOF_S
         tempers.end()
         self.counts |= Counter({each.kind: 1 for each in self._placed if each.met})
         self.chain.ledger.truncate_logs(0)
