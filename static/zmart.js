@@ -9,5 +9,6 @@ export { ApiError, NetworkError, RateLimited, ZmartError } from './zmart/errors.
 export { Backoff } from './zmart/backoff.js';
 export { BurnerWallet } from './zmart/wallet.js';
 export { signTransaction } from './zmart/transaction.js';
+export { StandardSigner, StandardWallets, WalletError, connectStandard } from './zmart/standard.js';
 export { Feed } from './zmart/feed.js';
 export { Zmart } from './zmart/client.js';

@@ -25,6 +25,7 @@ class App extends EventTarget {
   devnet = null;
   /** @type {Zmart | null} */ admin = null;
   #chainOffsetMs = 0;
+  /** @type {{database: string, genesis: string | null} | null} */ #instance = null;
   /** @type {Promise<unknown> | null} */ #newest = null;
   /** @type {Map<string, Promise<unknown>>} names that are being looked up, or were, by id */ #asked = new Map();
   /** @type {Map<string, string>} questions of markets met lately, by id */ #titles = new Map();
@@ -46,10 +47,18 @@ class App extends EventTarget {
       this.dispatchEvent(new Event('status'));
       throw error;
     }
+    if (this.#isAnother(this.status)) this.dispatchEvent(new Event('replaced'));
     if (this.status.chain_time) this.setChainTime(this.status.chain_time);
     this.history = [...this.history, sample(this.status)].slice(-HISTORY);
     if (this.protocol === null) await this.refreshProtocol();
     this.dispatchEvent(new Event('status'));
+  }
+
+  /** Whether another database or chain answers than did when the page was opened. */
+  #isAnother({ database_id: database, genesis_hash: genesis }) {
+    const before = this.#instance;
+    this.#instance = { database, genesis: genesis ?? before?.genesis ?? null };
+    return before !== null && (before.database !== database || (before.genesis !== null && before.genesis !== this.#instance.genesis));
   }
 
   /** The program's configuration, and whether a devnet can be driven. Known at once: views that find the one rely on the other. */

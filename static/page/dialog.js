@@ -34,6 +34,32 @@ export function show(title, content, { action, kind = '' } = {}) {
 }
 
 /**
+ * A dialog to be filled, which closes by its own button, Escape, or a click beside it.
+ * @param {string} title
+ * @param {string} [kind] 'sheet' comes up from the bottom on a phone
+ */
+export function panel(title, kind = '') {
+  const id = `dialog-${++opened}`;
+  const body = h('div.dialog-body.stack-s');
+  const dialog = /** @type {HTMLDialogElement} */ (
+    h('dialog', { 'aria-labelledby': id, class: kind },
+      h('div.dialog-head', {}, h('h2', { id }, title), h('button.button.quiet.square', { type: 'button', 'data-do': 'close', 'aria-label': 'Close', onclick: () => dialog.close() }, '✕')),
+      body));
+  const closed = new Promise((resolve) => {
+    dialog.addEventListener('close', () => {
+      dialog.remove();
+      resolve(undefined);
+    });
+  });
+  dialog.addEventListener('click', (event) => event.target === dialog && dialog.close());
+  // Whatever is opened from it leads elsewhere.
+  addEventListener('hashchange', () => dialog.close(), { once: true });
+  document.body.append(dialog);
+  dialog.showModal();
+  return { body, close: () => dialog.close(), closed };
+}
+
+/**
  * Asks for a text, such as the reason of an administrative action.
  * @param {{title: string, text?: string, label: string, action: string, least?: number, most?: number, value?: string}} question
  * @returns {Promise<string | null>} null if nothing is to be done

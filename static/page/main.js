@@ -1,22 +1,28 @@
 import { app } from './app.js';
 import { h, put, putIfChanged, s, say } from './dom.js';
+import { toast } from './notify.js';
 import { failed } from './parts/basics.js';
 import { Router } from './router.js';
+import { connection } from './wallet/connection.js';
+import { walletButton } from './wallet/menu.js';
 
 /** Starts the page: navigation, connection light, theme, views. */
 
 const VIEWS = [
-  ['', 'Node'],
   ['markets', 'Markets'],
   ['events', 'Events'],
   ['playground', 'Playground'],
+  ['node', 'Node'],
   ['admin', 'Admin'],
 ];
 
 const ROUTES = [
-  { path: '', title: 'Node', load: () => import('./views/node.js') },
+  { path: '', title: 'Markets', load: () => import('./views/markets.js') },
   { path: 'markets', title: 'Markets', load: () => import('./views/markets.js') },
   { path: 'markets/:id', title: 'Market', load: () => import('./views/market.js') },
+  { path: 'create', title: 'New market', load: () => import('./views/create.js') },
+  { path: 'wallets/:address', title: 'Wallet', load: () => import('./views/wallet.js') },
+  { path: 'node', title: 'Node', load: () => import('./views/node.js') },
   { path: 'events', title: 'Events', load: () => import('./views/events.js') },
   { path: 'playground', title: 'Playground', load: () => import('./views/playground.js') },
   { path: 'playground/:id', title: 'Playground', load: () => import('./views/playground.js') },
@@ -34,8 +40,9 @@ function drawNav(current) {
   const nav = /** @type {HTMLElement} */ (document.getElementById('nav'));
   const playable = app.cluster === undefined || app.isPlayable;
   const shown = VIEWS.filter(([path]) => path !== 'playground' || playable);
-  putIfChanged(nav, [current, playable], () => shown.map(([path, title]) =>
-    h('a', { href: `#/${path}`, 'aria-current': path === current ? 'page' : null, 'data-key': path }, title)));
+  putIfChanged(nav, [current, playable], () => [shown.map(([path, title]) =>
+    h('a', { href: `#/${path}`, 'aria-current': path === (current || 'markets') ? 'page' : null, 'data-key': path }, title)),
+  h('a', { href: '/docs', 'data-key': 'docs' }, 'API')]);
 }
 
 function connectionLight() {
@@ -80,8 +87,32 @@ function icon(dark) {
     s('path', { fill: 'none', stroke: 'currentColor', 'stroke-width': 1.8, 'stroke-linecap': 'round', d: dark ? SUN : MOON }));
 }
 
+const NOTICE = 'zmart.notice';
+
+/** Another node, or a devnet begun anew, behind the same address: what the page knows is of the old one. */
+function beginAnew() {
+  connection.endSession();
+  sessionStorage.setItem(NOTICE, 'Another node answers here now, with a chain of its own. Everything was loaded anew.');
+  location.reload();
+}
+
+function tellNotice() {
+  const notice = sessionStorage.getItem(NOTICE);
+  sessionStorage.removeItem(NOTICE);
+  if (notice) toast(notice);
+}
+
+/** `/markets/ID`, as links to a market are shared, is the view of that market. */
+function enterView() {
+  const path = location.pathname.replace(/\/+$/, '');
+  if (path.startsWith('/markets')) history.replaceState(null, '', `/#${path}`);
+}
+
 async function start() {
-  put(/** @type {HTMLElement} */ (document.getElementById('tools')), connectionLight(), themeButton());
+  enterView();
+  tellNotice();
+  app.addEventListener('replaced', beginAnew);
+  put(/** @type {HTMLElement} */ (document.getElementById('tools')), connectionLight(), themeButton(), walletButton());
   let current = '';
   const router = new Router(/** @type {HTMLElement} */ (document.getElementById('main')), ROUTES, (first) => {
     current = first;
@@ -91,6 +122,7 @@ async function start() {
   const started = app.start();
   await router.open();
   await started;
+  await connection.restore();
   await router.prefetch();
 }
 

@@ -1,6 +1,6 @@
 import { Backoff, pause } from './backoff.js';
-import { base58Encode } from './encoding.js';
-import { ApiError, NetworkError, errorOf } from './errors.js';
+import { base58Encode, base64Decode, base64Encode } from './encoding.js';
+import { ApiError, NetworkError, ZmartError, errorOf } from './errors.js';
 import { Feed } from './feed.js';
 import { stream } from './sse.js';
 import { signTransaction } from './transaction.js';
@@ -150,10 +150,8 @@ export class Zmart {
    * @returns {Promise<Session>}
    */
   async #login(wallet) {
-    const query = `wallet=${wallet.address}`;
-    const { message } = await this.#send('GET', `/api/auth/nonce?${query}`, undefined, null);
-    const signature = base58Encode(await wallet.sign(new TextEncoder().encode(message)));
-    const body = { message, signature, wallet: wallet.address };
+    const offered = await this.#send('GET', `/api/auth/nonce?wallet=${wallet.address}`, undefined, null);
+    const body = { ...(await signedText(wallet, offered)), wallet: wallet.address };
     const answer = await this.#send('POST', '/api/auth/login', body, null);
     const expiresAtMs = Date.now() + answer.expires_in * 1000;
     this.session = { token: answer.token, wallet: answer.wallet, role: answer.role, expiresAtMs };
@@ -194,8 +192,21 @@ export class Zmart {
   async act(path, body = {}, wallet = this.wallet) {
     if (!wallet) throw new TypeError('sign in first');
     const built = await this.post(path, body);
-    if (!built.transaction) return { built, landed: null };
-    return { built, landed: await this.relay(await signTransaction(built.transaction.transaction, wallet)) };
+    return { built, landed: built.transaction ? await this.sendBuilt(built, wallet) : null };
+  }
+
+  /**
+   * Has what a call has built signed and sent, and waits until the node has indexed it.
+   * @param {any} built
+   * @param {Signer | null} [wallet] the signed-in one unless given
+   * @returns {Promise<Landed>}
+   */
+  async sendBuilt(built, wallet = this.wallet) {
+    if (!wallet) throw new TypeError('sign in first');
+    if (wallet.sendTransaction && !wallet.signTransaction) {
+      return this.follow(await wallet.sendTransaction(base64Decode(built.transaction.transaction)));
+    }
+    return this.relay(await signTransaction(built.transaction.transaction, wallet));
   }
 
   /**
@@ -224,9 +235,27 @@ export class Zmart {
     try {
       return await this.post('/api/transactions', { transaction });
     } catch (error) {
-      const passing = error instanceof NetworkError || (error instanceof ApiError && error.status === 503);
-      if (!passing || Date.now() > deadline) throw error;
+      if (!isPassing(error) || Date.now() > deadline) throw error;
       return null;
+    }
+  }
+
+  /**
+   * Waits until the node has indexed a transaction that a wallet has sent by itself.
+   * @param {string} signature
+   * @returns {Promise<Landed>}
+   */
+  async follow(signature) {
+    const deadline = Date.now() + RELAY_DEADLINE_MS;
+    for (;;) {
+      const answer = await this.get(`/api/transactions/${signature}`).catch((error) => {
+        if (!isPassing(error) && error.status !== 404) throw error;
+        return null;
+      });
+      if (answer?.err) throw new ZmartError('The network refused the transaction. Nothing but its fee was taken.');
+      if (answer?.indexed) return answer;
+      if (Date.now() > deadline) throw new NetworkError('The transaction was not confirmed in time.');
+      await pause(SENT_PAUSE_MS);
     }
   }
 
@@ -249,4 +278,21 @@ export class Zmart {
   stream(options = {}) {
     return stream(this, options);
   }
+}
+
+/** @param {unknown} error */
+const isPassing = (error) => error instanceof NetworkError || (error instanceof ApiError && error.status === 503);
+
+/**
+ * What a wallet has signed to sign in: the text that the node made, or one that the wallet made itself.
+ * @param {Signer} wallet
+ * @param {any} offered
+ */
+async function signedText(wallet, offered) {
+  if (wallet.signIn) {
+    const { message, signature } = await wallet.signIn(offered);
+    return { signedMessage: base64Encode(message), signature: base58Encode(signature) };
+  }
+  const signature = await wallet.sign(new TextEncoder().encode(offered.message));
+  return { message: offered.message, signature: base58Encode(signature) };
 }

@@ -25,6 +25,17 @@ export async function signTransaction(transaction, wallet) {
 }
 
 /**
+ * The same transaction as one of version 0, for wallets that take no other. Its signatures are to be made anew.
+ * @param {Uint8Array} bytes a legacy transaction
+ */
+export function asVersion0(bytes) {
+  const [signatures, start] = compactU16(bytes, 0);
+  const at = start + signatures * SIGNATURE_LENGTH;
+  if (bytes[at] & VERSIONED) return bytes;
+  return Uint8Array.from([...bytes.subarray(0, at), VERSIONED, ...bytes.subarray(at), 0]);
+}
+
+/**
  * The addresses that have to sign, the fee payer first.
  * @param {Uint8Array} message
  */

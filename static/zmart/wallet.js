@@ -7,6 +7,8 @@ import { base58Decode, base58Encode, base64Decode } from './encoding.js';
  * @property {boolean} [automatic]                                may be asked to sign without a person noticing
  * @property {(message: Uint8Array) => Promise<Uint8Array>} sign  64 bytes over exactly these bytes
  * @property {(transaction: Uint8Array) => Promise<Uint8Array>} [signTransaction]  for wallets that sign transactions whole
+ * @property {(transaction: Uint8Array) => Promise<string>} [sendTransaction]  for wallets that sign and send in one: the signature
+ * @property {(input: any) => Promise<{message: Uint8Array, signature: Uint8Array}>} [signIn]  for wallets that make the text themselves
  */
 
 /** What PKCS #8 puts before the 32 bytes of an Ed25519 seed. */
@@ -63,7 +65,7 @@ export class BurnerWallet {
    */
   static async fromSecret(text) {
     const trimmed = text.trim();
-    const bytes = trimmed.startsWith('[') ? Uint8Array.from(JSON.parse(trimmed)) : base58Decode(trimmed);
+    const bytes = trimmed.startsWith('[') ? bytesOf(JSON.parse(trimmed)) : base58Decode(trimmed);
     if (bytes.length !== 64) throw new TypeError('a secret key has 64 bytes');
     const wallet = await BurnerWallet.fromSeed(bytes.slice(0, SEED_LENGTH));
     if (wallet.address !== base58Encode(bytes.slice(SEED_LENGTH))) throw new TypeError('the halves of this key do not fit');
@@ -75,6 +77,11 @@ export class BurnerWallet {
     return base58Encode(Uint8Array.from([...this.#seed, ...this.publicKey]));
   }
 
+  /** The same as the Solana CLI keeps it in a file: a JSON array of 64 numbers. */
+  get keypairFile() {
+    return JSON.stringify([...this.#seed, ...this.publicKey]);
+  }
+
   /**
    * @param {Uint8Array} message
    * @returns {Promise<Uint8Array>}
@@ -82,4 +89,10 @@ export class BurnerWallet {
   async sign(message) {
     return new Uint8Array(await crypto.subtle.sign('Ed25519', this.#key, Uint8Array.from(message)));
   }
+}
+
+/** @param {unknown[]} numbers */
+function bytesOf(numbers) {
+  if (!numbers.every((each) => Number.isInteger(each) && Number(each) >= 0 && Number(each) < 256)) throw new TypeError('a secret key is made of numbers from 0 to 255');
+  return Uint8Array.from(/** @type {number[]} */ (numbers));
 }

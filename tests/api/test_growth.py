@@ -95,9 +95,14 @@ LISTS = {
 """Routes with the filters that matter, each as a query. All others are asked plainly."""
 
 ELSEWHERE = {
-    *("/", "/docs", "/docs/{file}", "/openapi.json", "/favicon.ico", "/api/stream"),
+    *("/", "/docs", "/docs/{file}", "/openapi.json", "/favicon.ico", "/api/stream", "/runbooks/{alert_type}"),
     *("/static/{part1}", "/static/{part1}/{part2}", "/static/{part1}/{part2}/{part3}"),
-    *("/api/trades/estimate", "/api/markets/{id}/quote", "/api/transactions/{signature}"),
+    *(
+        "/api/trades/estimate",
+        "/api/markets/{id}/quote",
+        "/api/users/{wallet}/balance",
+        "/api/transactions/{signature}",
+    ),
     *("/api/protocol", "/api/auth/nonce", "/status", "/metrics"),
 }
 """No database, a market's own row only, or parts this node has not got; what /status reads, /ready reads too."""

@@ -7,8 +7,7 @@ from selenium.webdriver.common.keys import Keys
 
 from tests.cli.process import Process
 from tests.page.browser import PHONE, WIDE, Browser
-from tests.page.people import act, create
-from zmart_lite.demo.client import Api, Wallet
+from tests.page.people import act, open_market
 
 pytestmark = pytest.mark.external
 
@@ -21,11 +20,11 @@ const seconds = css.map((each) => parseFloat(getComputedStyle(probe.querySelecto
 probe.remove();
 return seconds;
 """
-VIEWS = ("", "markets", "events", "events?tab=chain", "playground", "admin")
+VIEWS = ("node", "markets", "create", "events", "events?tab=chain", "playground", "admin")
 
 
 def test_without_a_mouse(page: Browser) -> None:
-    page.open("", fresh=True)
+    page.open("node", fresh=True)
     body = page.one("body")
     body.send_keys(Keys.TAB)
     assert page.driver.switch_to.active_element.text == "Skip to content"
@@ -39,10 +38,7 @@ def test_without_a_mouse(page: Browser) -> None:
 def test_charts_are_read_with_the_arrow_keys(page: Browser, process: Process) -> None:
     """A chart takes the focus and says value by value, as a slider does."""
 
-    async def work(api: Api, wallet: Wallet) -> str:
-        return await create(api, wallet, "Can everybody read the chart?")
-
-    page.open(f"markets/{act(process, work)}")
+    page.open(f"markets/{act(process, lambda api, wallet: open_market(api, wallet, 'Can everybody read the chart?'))}")
     chart = page.one('.chart-canvas[role="slider"]')
     page.until(lambda: "YES since" in (chart.get_attribute("aria-valuetext") or ""))
     last = chart.get_attribute("aria-valuemax")
@@ -60,7 +56,7 @@ def test_charts_are_read_with_the_arrow_keys(page: Browser, process: Process) ->
 def test_nothing_moves_for_those_who_asked_for_it(page: Browser) -> None:
     reduced = {"name": "prefers-reduced-motion", "value": "reduce"}
     page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [reduced]})
-    page.open("", fresh=True)
+    page.open("node", fresh=True)
     assert max(page.driver.execute_script(MOVING)) < 0.001
 
 

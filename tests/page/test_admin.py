@@ -6,6 +6,7 @@ import pytest
 from tests.cli.process import Process
 from tests.page.browser import Browser
 from tests.page.conftest import WEBHOOK_SECRET
+from tests.page.extension import connect, wallet_in
 from tests.page.people import act, create, sign_in_as_admin
 from zmart_lite.demo.client import Api, Wallet
 
@@ -59,7 +60,7 @@ def test_a_paused_job_is_the_reason_that_its_service_gives(page: Browser, proces
     sign_in_as_admin(page)
     page.press('[aria-label="Pause monitor"]')
     page.one('[aria-label="Resume monitor"]')
-    page.driver.execute_script("location.hash = '#/'")
+    page.driver.execute_script("location.hash = '#/node'")
     page.until(lambda: "its job is paused" in page.text('[data-service="market_monitor"] .reason'))
     page.until(lambda: "The node works, but not all of it" in page.text(".health"))
     page.until(lambda: "Market monitor: its job is paused" in page.text(".unwell"))
@@ -114,38 +115,13 @@ def test_a_dangerous_configuration_is_warned_of(page: Browser, process: Process)
     assert process.get("/api/protocol")["protocol_fee_bps"] == 300
 
 
-EXTENSION = """
-(async () => {
-  const { publicKey, privateKey } = await crypto.subtle.generateKey('Ed25519', true, ['sign']);
-  const raw = new Uint8Array(await crypto.subtle.exportKey('raw', publicKey));
-  const account = { publicKey: raw, features: ['solana:signMessage'] };
-  const wallet = {
-    name: 'Test Extension',
-    features: {
-      'standard:connect': { connect: async () => ({ accounts: [account] }) },
-      'solana:signMessage': { signMessage: async ({ message }) => [
-        { signature: new Uint8Array(await crypto.subtle.sign('Ed25519', privateKey, message)) }] },
-    },
-  };
-  const announce = ({ register }) => register(wallet);
-  addEventListener('wallet-standard:app-ready', ({ detail }) => announce(detail));
-  dispatchEvent(new CustomEvent('wallet-standard:register-wallet', { detail: announce }));
-  window.extensionIsThere = true;
-})();
-"""
-
-
 def test_a_wallet_extension_signs_in_and_a_stranger_is_no_administrator(page: Browser) -> None:
-    page.open("", fresh=True)
-    page.driver.execute_script(EXTENSION)
-    page.until(lambda: page.driver.execute_script("return window.extensionIsThere"))
-    page.driver.execute_script("location.hash = '#/admin'")
-    page.until(lambda: "Sign in with Test Extension" in page.text("main"))
-    page.driver.execute_script(
-        "[...document.querySelectorAll('button')].find((each) => each.textContent.includes('Test Extension')).click()"
-    )
-    page.until(lambda: "is no administrator of this node" in page.text("#toasts"))
-    assert page.all('[aria-label="Sections"]') == []
+    with wallet_in(page):
+        page.open("admin", fresh=True)
+        connect(page)
+        page.click("admin-signin")
+        page.toast("is no administrator of this node")
+        assert page.all('[aria-label="Sections"]') == []
 
 
 def test_the_protocol_is_paused_and_resumed_by_the_admin(page: Browser, process: Process) -> None:

@@ -1,6 +1,7 @@
 """A market's whole life by clicking, watched in a second tab that is never reloaded."""
 
 import pytest
+from solders.keypair import Keypair
 
 from tests.page.browser import Browser
 
@@ -25,7 +26,7 @@ def test_a_market_lives_from_its_creation_to_the_last_claim(page: Browser, axe: 
 
     page.choose("chain", "How to vote")
     page.click("like")
-    page.until(lambda: "Wallet 1 voted like, on chain" in page.text(".log"))
+    page.until(lambda: "Wallet 1 voted “approve”, on chain" in page.text(".log"))
     page.click("crowd")
     _reach(page, axe, "APPROVED")
     page.click("activate")
@@ -67,11 +68,13 @@ def _reach(page: Browser, axe: str, state: str) -> None:
 
 def _trade(page: Browser) -> None:
     """Wallet 1 buys YES, wallet 2 buys NO and goes on acting."""
+    page.type("amount", "2")
     page.click("trade")
     page.until(lambda: "Wallet 1 bought" in page.text(".log"))
-    page.choose("NO", "Outcome")
     second = page.all(".wallets input")[1]
     page.driver.execute_script("arguments[0].click()", second)
+    page.press('[data-outcome="NO"]')
+    page.type("amount", "2")
     page.click("trade")
     page.until(lambda: "Wallet 2 bought" in page.text(".log"))
 
@@ -103,7 +106,7 @@ def test_bad_fields_are_named_where_they_are(page: Browser) -> None:
     page.driver.execute_script("document.querySelector('[name=b_parameter]').value = '5'")
     page.click("create")
     page.until(lambda: page.one('[name="b_parameter"]').get_attribute("aria-invalid") == "true")
-    assert "must be" in page.text("#b_parameter-problem")
+    assert "at least 100" in page.text("#b_parameter-problem")
     # The browser itself notes the refused request in its console.
     assert page.complaints(network=False) == []
 
@@ -150,3 +153,66 @@ def test_wallets_outlast_a_reload(page: Browser) -> None:
 def _wallets(page: Browser) -> list[str]:
     script = "return [...document.querySelectorAll('.wallets li')].map((item) => item.dataset.wallet)"
     return list(page.driver.execute_script(script))
+
+
+def test_two_tabs_lose_no_wallet(page: Browser) -> None:
+    """Each follows what the other adds and takes away; what earlier versions kept is taken over."""
+    page.open("playground", fresh=True)
+    page.click("wallets")
+    page.until(lambda: len(page.all(".wallets li")) == 3)
+    first = page.driver.current_window_handle
+    page.driver.switch_to.new_window("tab")
+    second = page.driver.current_window_handle
+    page.open("playground")
+    page.until(lambda: len(page.all(".wallets li")) == 3)
+    page.click("add-wallet")
+    page.driver.switch_to.window(first)
+    page.until(lambda: len(page.all(".wallets li")) == 4, "the other tab's wallet")
+    page.click("add-wallet")
+    here = sorted(_wallets(page))
+    page.driver.switch_to.window(second)
+    page.until(lambda: sorted(_wallets(page)) == here)
+    page.driver.refresh()
+    page.until(lambda: sorted(_wallets(page)) == here)
+    page.driver.close()
+    page.driver.switch_to.window(first)
+    assert len(set(here)) == 5
+
+
+def test_a_key_is_shown_before_it_is_forgotten_and_taken_back(page: Browser) -> None:
+    page.open("playground", fresh=True)
+    page.click("wallets")
+    page.until(lambda: len(page.all(".wallets li")) == 3)
+    address = _wallets(page)[0]
+    page.press('[data-do="forget"]')
+    secret = page.text("dialog pre")
+    assert str(Keypair.from_base58_string(secret).pubkey()) == address
+    file = page.one('[data-do="save-key"]')
+    assert file.get_attribute("download") == f"{address}.json"
+    page.press('[data-do="close"]')
+    assert _wallets(page)[0] == address
+    page.press('[data-do="forget"]')
+    page.press('dialog [value="yes"]')
+    page.until(lambda: address not in _wallets(page))
+    for text in (secret, "[1, 2, 3]", str(list(bytes(Keypair.from_base58_string(secret))))):
+        page.press('[data-do="import-wallet"]')
+        page.type("answer", text)
+        page.press('dialog [value="yes"]')
+        page.until(lambda: not page.all("dialog"))
+        if text == secret:
+            page.until(lambda: address in _wallets(page))
+        else:
+            page.toast("This is no secret key" if text == "[1, 2, 3]" else "in the list already")
+
+
+OLD = "localStorage.setItem('zmart.burners', JSON.stringify([{ name: 'Wallet 7', secret: arguments[0] }]))"
+
+
+def test_wallets_of_earlier_versions_are_taken_over(page: Browser) -> None:
+    keypair = Keypair()
+    page.open("markets", fresh=True)
+    page.driver.execute_script(OLD, str(keypair))
+    page.driver.refresh()
+    page.open("playground")
+    page.until(lambda: _wallets(page) == [str(keypair.pubkey())])
+    assert "Wallet 7" in page.text(".wallets")

@@ -74,3 +74,29 @@ def _told(url: str) -> list[int]:
     types = "market_state,trade,vote,voting_progress,discussion,claims_enabled"
     events = httpx.get(f"{url}/api/events/latest", params={"limit": 100, "types": types}).json()["events"]
     return [event["offset"] for event in events]
+
+
+def test_another_node_behind_the_address_is_noticed(tmp_path: Path, external_tool: Callable[[str], str]) -> None:
+    """What was last known stays while nobody answers; then everything is of the new node."""
+    port = free_ports(3)
+    folders = [tmp_path / name for name in ("first", "second")]
+    for folder in folders:
+        folder.mkdir()
+    first, second = (page_config(folder, port, port + 1) for folder in folders)
+    with node(first) as old:
+        market_id = act(old, _create)
+        with browser(external_tool("chromium"), external_tool("chromedriver"), tmp_path, old.url) as page:
+            page.open("node", fresh=True)
+            page.until(lambda: page.all('[data-service="database"] .dot.ok'))
+            page.open(f"markets/{market_id}")
+            page.until(lambda: page.text("h1") == "Does the page come back by itself?")
+            old.stop()
+            page.until(lambda: page.state == "waiting")
+            page.press('#nav a[href="#/node"]')
+            page.until(lambda: "does not answer" in page.text(".health"))
+            assert page.text('[data-tile="slot"] .figure') != "–"
+            assert page.all('[data-service="database"] .dot.ok')
+            page.driver.execute_script("location.hash = arguments[0]", f"#/markets/{market_id}")
+            with node(second):
+                page.until(lambda: "Another node answers here now" in page.text("#toasts"))
+                page.until(lambda: "There is no such market." in page.text("main"))

@@ -25,7 +25,7 @@ new PerformanceObserver((list) => window.shifts.push(...list.getEntries().map(({
 """
 FLOOD = """
 const [market, votes, done] = arguments;
-import('/static/page/play/burners.js')
+import('/static/page/wallet/burners.js')
   .then(({ voteOnce }) => Promise.all(Array.from({ length: votes }, () => voteOnce(market, 'dislike'))))
   .then(() => done('voted'), (error) => done(String(error)));
 """
@@ -34,7 +34,7 @@ ROWS_MAX, VOTES = 200, 220
 
 
 def test_the_node_view_shows_what_status_says(page: Browser, process: Process) -> None:
-    page.open("", fresh=True)
+    page.open("node", fresh=True)
     page.until(lambda: "The node is healthy" in page.text(".health"))
     page.until(lambda: len(page.all("[data-service]")) == 7)
     status = process.get("/status")
@@ -74,7 +74,7 @@ def test_a_fast_feed_keeps_the_page_small(page: Browser, process: Process) -> No
     page.open("events", fresh=True)
     page.until(lambda: page.all(".feed-line"))
     assert page.run(FLOOD, market_id, VOTES) == "voted"
-    page.until(lambda: f": 0 to {VOTES}" in page.text(".feed"), "the last vote")
+    page.until(lambda: f", 0 to {VOTES}" in page.text(".feed"), "the last vote")
     rows = _offsets(page)
     assert len(rows) == ROWS_MAX
     assert rows == sorted(set(rows), reverse=True)
@@ -128,7 +128,7 @@ def test_the_feed_can_be_filtered_and_stopped(page: Browser, process: Process) -
 
     page.open("events", fresh=True)
     act(process, work)
-    page.until(lambda: "votes like" in page.text("main"))
+    page.until(lambda: "votes: approve" in page.text("main"))
     page.press(".card-head button.slim")
     stopped = _offsets(page)
     assert stopped == sorted(stopped, reverse=True)
@@ -151,7 +151,7 @@ def _offsets(page: Browser) -> list[int]:
 
 
 def test_the_theme_is_kept(page: Browser) -> None:
-    page.open("", fresh=True)
+    page.open("node", fresh=True)
     page.one("#theme").click()
     assert page.driver.execute_script("return document.documentElement.dataset.theme") == "dark"
     page.driver.refresh()

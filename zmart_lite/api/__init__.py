@@ -28,8 +28,11 @@ from zmart_lite.api.routes import (
     markets,
     openapi,
     pages_static,
+    previews,
     price_history,
+    resolution,
     sign_in,
+    solana_actions,
     status,
     stream,
     trades,
@@ -51,6 +54,7 @@ MODULES: tuple[ModuleType, ...] = (
     sign_in,
     markets,
     price_history,
+    resolution,
     creation,
     actions,
     trades,
@@ -65,6 +69,8 @@ MODULES: tuple[ModuleType, ...] = (
     stream,
     openapi,
     pages_static,
+    previews,
+    solana_actions,
 )
 """Each has ``ENDPOINTS``; a new module of routes is added here."""
 

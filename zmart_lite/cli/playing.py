@@ -1,6 +1,7 @@
 """``dev``, ``demo`` and ``selftest``: a node on a fresh devnet, and what is played on it."""
 
 import logging
+import random
 import tempfile
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from rich.console import Console
 from zmart_lite.cli import serving
 from zmart_lite.cli.serving import Running, running
 from zmart_lite.config import Config, Secret, hidden_texts
+from zmart_lite.demo.bots import Bots
 from zmart_lite.demo.client import Api, DemoFailed
 from zmart_lite.demo.lifecycle import Lifecycle
 from zmart_lite.demo.listener import Listener
@@ -106,6 +108,9 @@ async def _fill(started: Running) -> None:
             api, localnet.admin, localnet.wallets[:CREATORS], lambda line: click.secho(f"  · {line}", dim=True)
         )
         await showcase.fill(time.time)
+        localnet.pace_ms = localnet.options.slot_ms
+        if started.node.parts.config.localnet.bots:
+            await Bots(api, showcase.traders, showcase.open_markets, random.Random()).run()  # noqa: S311 - play money
     except (DemoFailed, httpx.HTTPError) as error:
         if not started.node.stopping.is_set():
             logger.error("the demo markets are incomplete: %s", error)

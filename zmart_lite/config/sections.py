@@ -414,6 +414,7 @@ class Localnet:
     slot_ms: int = setting(400, "Length of a slot. 0 = a slot per transaction.", low=0, high=60_000)
     persist: bool = setting(True, "Whether `serve` keeps the chain in store.dir.")
     api: str = setting("4.4", "The release of Agave whose answers it gives.", choices=LOCALNET_APIS)
+    bots: bool = setting(True, "Whether `dev` has wallets of its own trade a little while nobody else does.")
     strict: bool = setting(False, "Whether sell_shares aborts as the deployed program does, instead of paying out.")
 
 

@@ -6,11 +6,12 @@ between the steps bring it to now, so that the charts and lists have a history.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from solders.keypair import Keypair
 
-from zmart_lite.demo.client import Api, Json, Wallet
+from zmart_lite.demo.client import Api, DemoFailed, Json, Wallet
 
 Tell = Callable[[str], None]
 
@@ -18,6 +19,8 @@ DAY_S = 86_400
 HOUR_S = 3_600
 HISTORY_S = 5 * DAY_S
 """How far in the past the chain begins: more than a dispute window of three days, less than the feed keeps."""
+LAST_TRADES_MIN = (95, 34, 11, 3)
+"""How many minutes ago the last trades were."""
 VOTERS = 12
 FUNDS_SOL = 100
 DISPUTE_WINDOW_S = 3 * DAY_S + 120
@@ -32,6 +35,8 @@ class Plan(NamedTuple):
     state: str
     b_sol: int = 100
     days: int = 20
+    liquidity_sol: int = 20
+    """About what will have been traded: so much is shared by the winners, and can be paid."""
 
 
 PLANS = (
@@ -41,7 +46,7 @@ PLANS = (
     Plan("Will the bill on open data pass the first chamber?", "politics", "In its first reading.", "APPROVED"),
     Plan("Will the crewed capsule dock on schedule?", "science", "Within an hour of the plan.", "RESOLVING", 100, 1),
     Plan("Will the index close above its opening level?", "finance", "At the closing bell.", "DISPUTED", 100, 1),
-    Plan("Will the new phone ship without a charger port?", "technology", "As sold.", "FINALIZED", 100, 1),
+    Plan("Will the new phone ship without a charger port?", "technology", "As sold.", "FINALIZED", 100, 1, 6),
     Plan("Will it snow in the desert this week?", "other", "At the weather station.", "CANCELLED"),
 )
 
@@ -65,21 +70,39 @@ class Showcase:
         await self._trade(rounds=2)
         await self._api.warp(seconds=6 * HOUR_S)
         await self._resolve("FINALIZED", "YES")
-        await self._trade(rounds=2)
+        await self._trade(rounds=1)
         await self._api.warp(seconds=DISPUTE_WINDOW_S)
+        await self._run("monitor")
         await self._api.until_state(self._id("FINALIZED"), "FINALIZED")
-        await self._claim()
-        await self._resolve("DISPUTED", "NO")
-        await self._trade(rounds=3)
-        await self._api.warp(seconds=6 * HOUR_S)
-        await self._dispute()
-        await self._resolve("RESOLVING", "YES")
-        await self._cancel()
-        await self._talk()
-        await self._api.warp(to=int(now()) - 2 * HOUR_S)
-        await self._propose()
+        await asyncio.gather(self._claim(), self._resolve("DISPUTED", "NO"))
+        await self._trade(rounds=1)
+        await self._api.warp(to=int(now()) - 8 * HOUR_S)
+        await asyncio.gather(self._dispute(), self._resolve("RESOLVING", "YES"), self._cancel())
+        for minutes_ago in LAST_TRADES_MIN:
+            await self._api.warp(to=int(now()) - minutes_ago * 60)
+            await asyncio.gather(*(self._buy(plan, self._ids[plan], minutes_ago) for plan in self._open_plans()))
+            if minutes_ago == LAST_TRADES_MIN[0]:
+                await asyncio.gather(self._talk(), self._propose())
         await self._api.warp(to=int(now()))
         self._tell("demo markets are ready")
+
+    @property
+    def traders(self) -> list[Wallet]:
+        """The wallets that have traded, signed in and with money left."""
+        return self._voters
+
+    @property
+    def open_markets(self) -> list[str]:
+        """Ids of the markets that are left to trade in."""
+        return [self._ids[plan] for plan in self._open_plans()]
+
+    def _open_plans(self) -> list[Plan]:
+        return [plan for plan in self._ids if plan.state == "ACTIVE"]
+
+    async def _run(self, job: str) -> None:
+        """Have a job of the node run now: its interval need not be waited for. If it is running already, so be it."""
+        with suppress(DemoFailed):
+            await self._admin.post(f"/api/admin/jobs/{job}/run")
 
     def _id(self, state: str) -> str:
         return next(market_id for plan, market_id in self._ids.items() if plan.state == state)
@@ -101,7 +124,7 @@ class Showcase:
                 "category": plan.category,
                 "tags": ["demo", plan.category],
                 "end_date": await self._api.chain_time() + plan.days * DAY_S,
-                "initial_liquidity": str(10**9),
+                "initial_liquidity": str(plan.liquidity_sol * 10**9),
                 "b_parameter": str(plan.b_sol * 10**9),
             },
         )
@@ -128,6 +151,7 @@ class Showcase:
             undecided = plan.state == "CANCELLED"
             await self._vote(market_id, self._voters[:7] if undecided else self._voters, 3 if undecided else 1)
         approved = [(plan, market_id) for plan, market_id in self._ids.items() if plan.state != "CANCELLED"]
+        await self._run("aggregate")
         await asyncio.gather(*(self._api.until_state(market_id, "APPROVED") for _, market_id in approved))
         await asyncio.gather(
             *(
@@ -148,15 +172,17 @@ class Showcase:
 
     async def _buy(self, plan: Plan, market_id: str, turn: int) -> None:
         place = PLANS.index(plan)
-        for step in range(2):
-            wallet = self._voters[(place * 3 + turn * 2 + step) % VOTERS]
-            outcome = "YES" if (place + turn + step) % 3 else "NO"
-            budget = (1 + (place + 2 * turn + step) % 4) * 10**9
-            await wallet.act("/api/trades/buy", {"market_id": market_id, "outcome": outcome, "budget": str(budget)})
+        await asyncio.gather(*(self._buy_once(place, market_id, turn, step) for step in range(2)))
+
+    async def _buy_once(self, place: int, market_id: str, turn: int, step: int) -> None:
+        wallet = self._voters[(place * 3 + turn * 2 + step) % VOTERS]
+        outcome = "YES" if (place + turn + step) % 3 else "NO"
+        budget = (1 + (place + 2 * turn + step) % 4) * 10**9
+        await wallet.act("/api/trades/buy", {"market_id": market_id, "outcome": outcome, "budget": str(budget)})
 
     async def _resolve(self, state: str, outcome: str) -> None:
         plan = next(plan for plan in PLANS if plan.state == state)
-        body = {"outcome": outcome, "evidence": f"{plan.question} {outcome}."}
+        body = {"outcome": outcome, "evidence": f"{plan.description} The published record of the day says {outcome}."}
         await self._creator(plan).act(f"/api/markets/{self._id(state)}/resolve", body)
         self._tell(f"resolved {outcome}: {plan.question}")
 
@@ -176,7 +202,10 @@ class Showcase:
     async def _dispute(self) -> None:
         market_id = self._id("DISPUTED")
         holders = await self._holders(market_id)
-        await holders[0][0].act(f"/api/markets/{market_id}/dispute")
+        disputer = holders[0][0]
+        await disputer.act(f"/api/markets/{market_id}/dispute")
+        why = "Dispute: The closing auction was still open when that value was read."
+        await disputer.post("/api/discussions", {"market_id": market_id, "content": why})
         for number, (wallet, _) in enumerate(holders[:-1]):
             await wallet.post("/api/votes/dispute", {"market_id": market_id, "vote": number % 2 == 0})
         self._tell(f"disputed, {max(len(holders) - 1, 0)} holders voted")

@@ -6,7 +6,7 @@ import { toast } from '../notify.js';
 import { badge, cell, endCell, worker } from '../parts/basics.js';
 import { marketLink } from '../parts/market.js';
 import { raw } from '../parts/raw.js';
-import { transaction } from '../parts/transaction.js';
+import { transaction } from '../parts/explorer.js';
 import { freshList } from './lists.js';
 
 /** The node's own transactions, what could not be indexed, and where chain and database differed. */

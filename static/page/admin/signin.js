@@ -1,27 +1,35 @@
 import { BurnerWallet, Zmart } from '../../zmart.js';
 import { app } from '../app.js';
-import { h } from '../dom.js';
+import { h, put } from '../dom.js';
 import { address } from '../format.js';
 import { toast } from '../notify.js';
 import { card, worker } from '../parts/basics.js';
-import { connect, extensions } from '../extension.js';
+import { connection } from '../wallet/connection.js';
+import { openConnect } from '../wallet/menu.js';
 
-/** Signing in as an administrator: by a wallet extension, or on the devnet with its public admin key. */
+/** Signing in as an administrator: with the connected wallet, or on the devnet with its public admin key. */
 
 /** What the keys of the embedded devnet derive from. Everybody knows them; they are worth nothing anywhere else. */
 const DEVNET_ADMIN = 'zmart-lite devnet/admin';
 
-export function signInCard() {
-  const found = extensions();
-  const buttons = [
-    found.map((wallet) => worker(`Sign in with ${wallet.name}`, async () => signIn(await connect(wallet)), { kind: 'primary' })),
-    app.devnet && BurnerWallet.isSupported
-      ? worker('Sign in with the devnet’s admin key', async () => signIn(await devnetAdmin()), { kind: found.length ? '' : 'primary', 'data-do': 'devnet-admin' })
-      : null,
-  ].flat(Infinity).filter(Boolean);
+/** @param {AbortSignal} signal */
+export function signInCard(signal) {
+  const actions = h('div.actions');
+  connection.watch(signal, () => put(actions, buttons()));
   return card('Sign in', {}, h('div.card-body.stack-s', {},
     h('p', {}, 'Administration is for wallets that the node’s settings name in ', h('code', {}, 'auth.admin_wallets'), '. Signing in signs a text; it costs nothing and moves nothing.'),
-    buttons.length ? h('div.actions', {}, buttons) : h('p.notice', {}, 'No wallet extension was found in this browser.')));
+    actions));
+}
+
+function buttons() {
+  const { current } = connection;
+  const playable = app.devnet && BurnerWallet.isSupported;
+  return [
+    current
+      ? worker(`Sign in with ${current.name}`, () => signIn(current.signer), { kind: 'primary', 'data-do': 'admin-signin' })
+      : worker('Connect a wallet', () => openConnect(), { kind: playable ? '' : 'primary', 'data-do': 'admin-connect' }),
+    playable ? worker('Sign in with the devnet’s admin key', async () => signIn(await devnetAdmin()), { kind: current ? '' : 'primary', 'data-do': 'devnet-admin' }) : null,
+  ];
 }
 
 async function devnetAdmin() {

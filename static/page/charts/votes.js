@@ -8,12 +8,15 @@ const HEIGHT = 30;
 const BAR_TOP = 10;
 const BAR_HEIGHT = 12;
 
+/** A dispute is agreed with by those who hold the outcome wrong. */
+export const CHOICES = { like: 'approve', dislike: 'reject', agree: 'outcome wrong', disagree: 'outcome right' };
+
 /**
  * @param {any} tally   of the contract: likes, dislikes, total, percentage_bps, threshold_bps, min_votes, threshold_met
  * @param {'proposal' | 'dispute'} kind
  */
 export function voteBar(tally, kind) {
-  const [yesWord, noWord] = kind === 'proposal' ? ['like', 'dislike'] : ['agree', 'disagree'];
+  const [yesWord, noWord] = kind === 'proposal' ? ['approve', 'reject'] : ['say wrong', 'say right'];
   const share = tally.percentage_bps / 10_000;
   const mark = (tally.threshold_bps / 10_000) * WIDTH;
   const label = `${tally.likes} ${yesWord}, ${tally.dislikes} ${noWord}: ${bps(tally.percentage_bps)}, threshold ${bps(tally.threshold_bps)}`;

@@ -12,6 +12,9 @@ const BADGES = { ok: 'ok', degraded: 'warn', error: 'bad' };
 const PATHS = ['database', 'solana-rpc', 'event-indexer', 'vote-aggregator', 'market-monitor', 'websocket', 'ipfs'];
 const NOT_FACTS = new Set(['status', 'service', 'version', 'timestamp', 'reason']);
 
+/** The last answer of each; they outlive the view, which may be opened while the node is away. */
+const answers = new Map();
+
 /**
  * @param {AbortSignal} signal
  * @param {(answer: any) => void} onDatabase told what the database says of itself
@@ -21,9 +24,14 @@ export function services(signal, onDatabase) {
   const read = async (item, stop) => {
     // 503 is an answer too: it says what is wrong.
     const answer = await (await fetch(`/health/${item.path}`, { signal: stop })).json();
+    answers.set(item.path, answer);
     drawService(item, answer);
     if (item.path === 'database') onDatabase(answer);
   };
+  for (const item of items) {
+    if (answers.has(item.path)) drawService(item, answers.get(item.path));
+    else if (!app.reachable) drawService(item, { status: 'unknown' });
+  }
   follow(async (stop) => {
     if (app.reachable) await Promise.all(items.map((item) => read(item, stop)));
   }, EVERY_MS, signal);

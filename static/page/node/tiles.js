@@ -33,10 +33,10 @@ export function tiles(signal) {
   const element = h('div.tiles', { role: 'group', 'aria-label': 'Figures' });
   const made = Object.fromEntries(Object.entries(TITLES).map(([key, title]) => {
     const tile = { figure: h('p.figure', {}, '–'), under: h('p.under', {}, ' '), chart: h('div'), title };
-    element.append(h('div.tile', { 'data-tile': key }, h('h3', {}, title), tile.figure, tile.under, tile.chart));
+    element.append(h('div.tile', { 'data-tile': key }, h('h2.tile-name', {}, title), tile.figure, tile.under, tile.chart));
     return [key, tile];
   }));
-  app.watch('status', signal, () => app.reachable && app.status && drawStatus(made, app.status));
+  app.watch('status', signal, () => app.status && drawStatus(made, app.status));
   if (traffic.length) drawTraffic(made);
   followTraffic(made, signal);
   return { element, drawDatabase: (answer) => drawDatabase(made.database, answer) };

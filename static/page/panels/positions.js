@@ -1,7 +1,8 @@
 import { app } from '../app.js';
 import { h, put } from '../dom.js';
 import { fixed, plural } from '../format.js';
-import { badge, blank, bones, card, cell, copyable, endCell, table } from '../parts/basics.js';
+import { badge, blank, bones, card, cell, endCell, table } from '../parts/basics.js';
+import { walletLink } from '../parts/explorer.js';
 import { loader } from '../parts/loading.js';
 
 const RELOAD_PAUSE_MS = 5_000;
@@ -17,24 +18,23 @@ export function positionsPanel(id, signal) {
     put(note, page.total_count ? plural(page.total_count, 'holder') : '');
     put(body, page.positions.length ? draw(page.positions) : blank('Nobody holds shares.'));
   });
-  return { element: card('Positions', { note }, body), load, receive: (type) => CHANGES.has(type) && load() };
+  return { element: card('Holders', { note }, body, h('p.card-foot', {}, 'Amounts in SOL. What a position pays is a share of what the market accounts for, before other claims and withdrawals.')), load, receive: (type) => CHANGES.has(type) && load() };
 }
 
-const HEADS = ['Wallet', ['YES', 'end'], ['NO', 'end'], ['Value, SOL', 'end'], ['Profit, SOL', 'end'], ['Claim', 'end spare']];
+const HEADS = ['Wallet', ['YES', 'end'], ['NO', 'end'], ['Pays if YES', 'end'], ['Pays if NO', 'end'], ['At market price', 'end spare'], ['Claim', 'end spare']];
 
 function draw(positions) {
   const claims = positions.some((each) => each.state_name === 'FINALIZED');
   const heads = claims ? HEADS : HEADS.slice(0, -1);
-  return table('Positions', heads, positions.map((each) => h('tr', {},
-    cell(copyable(each.user_wallet)),
+  return table('Holders', heads, positions.map((each) => h('tr', {},
+    cell(walletLink(each.user_wallet)),
     endCell(fixed(each.shares_yes, 2)),
     endCell(fixed(each.shares_no, 2)),
+    endCell(fixed(each.payout_if_yes, 2)),
+    endCell(fixed(each.payout_if_no, 2)),
     endCell(fixed(each.current_value, 2)),
-    endCell(h('span', { class: profitKind(each.profit_loss) }, fixed(each.profit_loss, 2))),
     claims ? endCell(claim(each)) : null)));
 }
-
-const profitKind = (amount) => (amount === '0' ? 'muted' : amount.startsWith('-') ? 'no' : 'yes');
 
 function claim(position) {
   if (position.has_claimed) return badge('claimed');

@@ -2,8 +2,9 @@ import { app } from '../app.js';
 import { FlowChart, flowLegend } from '../charts/flow.js';
 import { h, put } from '../dom.js';
 import { joined } from '../follow.js';
-import { address, fixed, percent, plural, since } from '../format.js';
+import { fixed, percent, plural, since } from '../format.js';
 import { blank, bones, card, cell, endCell, outcomeBadge, table } from '../parts/basics.js';
+import { walletLink } from '../parts/explorer.js';
 import { loader } from '../parts/loading.js';
 
 const KEPT = 100;
@@ -47,6 +48,6 @@ function row(trade) {
     endCell(fixed(trade.shares, 2)),
     endCell(fixed(trade.cost, 4)),
     endCell(percent(trade.price_after)),
-    cell(h('span.mono', { title: trade.trader }, address(trade.trader))),
+    cell(walletLink(trade.trader)),
     endCell(h('a.nowrap', { href: `#/events?tab=chain&q=${trade.signature}`, title: 'Events of this transaction' }, since(trade.block_time, app.chainNowMs()))));
 }

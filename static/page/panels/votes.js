@@ -1,8 +1,9 @@
 import { app } from '../app.js';
-import { voteBar } from '../charts/votes.js';
+import { CHOICES, voteBar } from '../charts/votes.js';
 import { h, put, putIfChanged } from '../dom.js';
-import { address, since } from '../format.js';
+import { since } from '../format.js';
 import { badge, bones, card } from '../parts/basics.js';
+import { walletLink } from '../parts/explorer.js';
 import { loader } from '../parts/loading.js';
 
 const RELOAD_PAUSE_MS = 2_000;
@@ -34,16 +35,17 @@ export function votesPanel(id, signal) {
 }
 
 function drawBars({ proposal_votes: proposal, dispute_votes: dispute }, market) {
-  const disputed = dispute.total > 0 || market?.state === 'DISPUTED';
+  // The box in which one votes shows the tally that is open.
+  const disputed = dispute.total > 0 && market?.state !== 'DISPUTED';
   return [
-    h('div.stack-s', {}, h('h3', {}, 'Proposal'), voteBar(proposal, 'proposal')),
-    disputed ? h('div.stack-s', {}, h('h3', {}, 'Dispute: the proposed outcome is wrong'), voteBar(dispute, 'dispute')) : null,
+    market?.state === 'PROPOSED' ? null : h('div.stack-s', {}, h('h3', {}, 'Proposal'), voteBar(proposal, 'proposal')),
+    disputed ? h('div.stack-s', {}, h('h3', {}, 'Dispute'), voteBar(dispute, 'dispute')) : null,
   ];
 }
 
 function voteLine(vote) {
-  const positive = vote.choice === 'like' || vote.choice === 'agree';
+  const positive = vote.choice === 'like' || vote.choice === 'disagree';
   return h('li.row-between', {},
-    h('span.row', {}, badge(vote.choice, positive ? 'yes' : 'no'), h('span.mono', { title: vote.user_wallet }, address(vote.user_wallet))),
+    h('span.row', {}, badge(CHOICES[vote.choice], positive ? 'yes' : 'no'), walletLink(vote.user_wallet)),
     h('span.muted', {}, `${vote.source === 'chain' ? 'on chain, ' : ''}${since(vote.created_at, app.chainNowMs())}`));
 }

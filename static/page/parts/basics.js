@@ -124,7 +124,7 @@ export function choice(label, options, value, onChoose) {
 export function table(caption, heads, rows, kind = '') {
   const body = /** @type {HTMLTableSectionElement} */ (h('tbody', { role: 'rowgroup' }, rows));
   for (const row of body.rows) labelCells(row, heads);
-  return h('div.table-wrap', { tabindex: '0', role: 'region', 'aria-label': caption },
+  return h('div.table-wrap', { tabindex: '0', role: 'region', 'aria-label': `${caption}, as a table` },
     h('table', { class: kind, role: 'table' },
       h('caption.hidden', {}, caption),
       h('thead', { role: 'rowgroup' }, h('tr', { role: 'row' }, heads.map((head) => {

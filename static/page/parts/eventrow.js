@@ -3,7 +3,7 @@ import { h } from '../dom.js';
 import { count, since, words } from '../format.js';
 import { cell, endCell } from './basics.js';
 import { raw, unfolding } from './raw.js';
-import { transaction } from './transaction.js';
+import { transaction } from './explorer.js';
 
 /** One event of the chain in a table; its raw data unfold. */
 

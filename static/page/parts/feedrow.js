@@ -3,7 +3,8 @@ import { h } from '../dom.js';
 import { address, bps, count, percent, plural, sol, time, units, words } from '../format.js';
 import { badge, cell, outcomeBadge } from './basics.js';
 import { raw, unfolding } from './raw.js';
-import { transaction } from './transaction.js';
+import { CHOICES } from '../charts/votes.js';
+import { transaction, walletLink } from './explorer.js';
 
 /** One message of the feed in a table: a sentence, and behind it the raw data and the signature. */
 
@@ -19,6 +20,7 @@ export function feedRow(message, fresh = false) {
     raw(message),
     h('p.row.small', {},
       id ? h('a', { href: `#/markets/${id}` }, 'Open the market') : null,
+      actor(data) ? [h('span.muted', {}, 'Wallet'), walletLink(actor(data))] : null,
       data.tx_signature ? [h('span.muted', {}, 'Signature'), transaction(data.tx_signature)] : null)];
   return h('tr.feed-line', { class: fresh ? 'fresh' : '', 'data-offset': message.offset },
     cell(h('span.muted.nowrap', {}, time(message.timestamp))),
@@ -27,6 +29,9 @@ export function feedRow(message, fresh = false) {
     h('td.end.muted', {}, count(message.offset)));
 }
 
+/** Who did it, where somebody did. */
+const actor = (data) => data.trader ?? data.author ?? (data.choice ? data.user_wallet : null);
+
 /** The market, where the sentence itself does not name it. */
 const about = (type, id) => (id && type !== 'market_state' ? h('span.muted', {}, ` · ${app.nameOf(id)}`) : null);
 
@@ -34,8 +39,8 @@ const who = (wallet) => h('span.mono', {}, address(wallet));
 
 const SENTENCES = {
   trade: (data) => [who(data.trader), ` ${data.trade_type === 'buy' ? 'buys' : 'sells'} ${units(data.shares, 2)} `, outcomeBadge(data.outcome), ` for ${sol(data.cost, 4)}`],
-  vote: (data) => [who(data.user_wallet), ` votes ${data.choice}: ${data.likes} to ${data.dislikes}`],
-  voting_progress: (data) => `${words(data.vote_type)}: ${bps(data.percentage_bps)} ${data.vote_type === 'dispute' ? 'agree' : 'like it'}, ${plural(data.total, 'vote')}${data.aggregated ? ', recorded on chain' : ''}`,
+  vote: (data) => [who(data.user_wallet), ` votes: ${CHOICES[data.choice] ?? data.choice}, ${data.likes} to ${data.dislikes}`],
+  voting_progress: (data) => `${words(data.vote_type)}: ${bps(data.percentage_bps)} ${data.vote_type === 'dispute' ? 'hold the outcome wrong' : 'approve'}, ${plural(data.total, 'vote')}${data.aggregated ? ', recorded on chain' : ''}`,
   discussion: (data) => [who(data.author), data.action === 'deleted' ? ' took back a post' : `: ${data.content}`],
   claims_enabled: (data) => ['Claims are open: ', outcomeBadge(data.outcome)],
   market_state: marketState,

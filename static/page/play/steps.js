@@ -1,12 +1,12 @@
 import { app } from '../app.js';
-import { voteBar } from '../charts/votes.js';
+import { CHOICES, voteBar } from '../charts/votes.js';
 import { h, put } from '../dom.js';
 import { duration, sol } from '../format.js';
 import { choice, worker } from '../parts/basics.js';
 import { deadlineOf } from '../parts/lifecycle.js';
-import { voteOnce } from './burners.js';
+import { voteOnce } from '../wallet/burners.js';
 import { warpPast } from './clock.js';
-import { tradeForm } from './trade.js';
+import { tradeForm } from '../panels/trade.js';
 
 /** What can be done with a market in each of its states. */
 
@@ -14,7 +14,7 @@ import { tradeForm } from './trade.js';
  * @typedef {object} Play
  * @property {any} market
  * @property {any} votes                     tallies of both kinds
- * @property {import('./burners.js').Burners} burners
+ * @property {import('../wallet/burners.js').Burners} burners
  * @property {import('./log.js').ActionLog} log
  * @property {number} done                   transactions so far
  * @property {'text' | 'chain'} how          whether votes are signed texts or transactions
@@ -79,9 +79,9 @@ async function vote(play, kind, value) {
   const where = kind === 'dispute' ? ' on the dispute' : '';
   const body = { market_id: play.market.market_id, vote: value };
   const path = `/api/votes/${kind}`;
-  if (play.how === 'chain') return void (await transact(play, burner, path, { ...body, on_chain: true }, `voted ${value}${where}, on chain`));
+  if (play.how === 'chain') return void (await transact(play, burner, path, { ...body, on_chain: true }, `voted “${CHOICES[value]}”${where}, on chain`));
   await (await play.burners.session(burner)).post(path, body);
-  play.log.add(`${burner.name} voted ${value}${where}`);
+  play.log.add(`${burner.name} voted “${CHOICES[value]}”${where}`);
   await play.reload();
 }
 
@@ -91,15 +91,15 @@ function proposed(play) {
   const id = play.market.market_id;
   const tally = play.votes.proposal_votes;
   const missing = Math.max(1, (tally.min_votes || 1) - tally.total);
-  const crowd = worker(`Let ${missing} new wallets like it`, async () => {
+  const crowd = worker(`Let ${missing} new wallets approve it`, async () => {
     await Promise.all(Array.from({ length: missing }, () => voteOnce(id, 'like')));
-    play.log.add(`${missing} new wallets voted like`);
+    play.log.add(`${missing} new wallets voted to approve`);
     await play.reload();
   }, { 'data-do': 'crowd' });
   return step('Vote on the proposal', 'Any wallet may vote, once. When the threshold is met, the node records the counts on chain and the admin key approves the market.',
     voteBar(tally, 'proposal'),
     howToVote(play),
-    h('div.actions', {}, voteButton(play, 'proposal', 'Like', 'like', 'yes'), voteButton(play, 'proposal', 'Dislike', 'dislike', 'no'), tally.threshold_met ? null : crowd),
+    h('div.actions', {}, voteButton(play, 'proposal', 'Approve', 'like', 'yes'), voteButton(play, 'proposal', 'Reject', 'dislike', 'no'), tally.threshold_met ? null : crowd),
     tally.threshold_met ? h('p.notice', {}, 'The threshold is met: the node is about to record it.') : null);
 }
 
@@ -112,12 +112,20 @@ function approved(play) {
     h('div.actions', {}, activate), creator ? null : h('p.notice', {}, 'None of your wallets has created this market.'));
 }
 
+const LAMPORTS_PER_SOL = 1e9;
+const lamportsOf = (burner) => (burner?.sol == null ? null : String(Math.floor(burner.sol * LAMPORTS_PER_SOL)));
+
 function active(play) {
-  const id = play.market.market_id;
-  const trade = tradeForm(id, (path, body, text) => transact(play, actor(play), path, body, text));
+  const trade = tradeForm(play.market, {
+    address: () => play.burners.active?.wallet.address ?? null,
+    lamports: () => lamportsOf(play.burners.active),
+    connect: () => Promise.reject(new Error('Create a wallet first.')),
+    act: (path, body, text) => transact(play, actor(play), path, body, text),
+  });
   return {
     element: [step('Trade', 'The quote is what the program will do, to the lamport.', trade.element), h('hr.rule'), resolveStep(play)],
-    refresh: trade.refresh,
+    refresh: () => trade.refresh(),
+    acted: () => trade.readPosition(),
   };
 }
 
@@ -140,11 +148,11 @@ function resolving(play) {
 }
 
 function disputed(play) {
-  return step('Vote on the dispute', `Holders vote with the weight of their shares. Agree says: ${play.market.proposed_outcome_name} is wrong.`,
+  return step('Vote on the dispute', `Holders vote with the weight of their shares: was ${play.market.proposed_outcome_name} right?`,
     voteBar(play.votes.dispute_votes, 'dispute'),
     howToVote(play),
     h('div.actions', {},
-      voteButton(play, 'dispute', 'Agree', 'agree', 'yes'), voteButton(play, 'dispute', 'Disagree', 'disagree', 'no'), waitButton(play, 'Let the vote end')));
+      voteButton(play, 'dispute', `${play.market.proposed_outcome_name} is right`, 'disagree', 'yes'), voteButton(play, 'dispute', `${play.market.proposed_outcome_name} is wrong`, 'agree', 'no'), waitButton(play, 'Let the vote end')));
 }
 
 function finalized(play) {

@@ -1,4 +1,5 @@
 import { app } from '../app.js';
+import { ask, show } from '../dialog.js';
 import { h, put } from '../dom.js';
 import { follow } from '../follow.js';
 import { short } from '../format.js';
@@ -13,7 +14,7 @@ const MORE_SOL = 50;
 const FIRST_WALLETS = 3;
 
 /**
- * @param {import('./burners.js').Burners} burners
+ * @param {import('../wallet/burners.js').Burners} burners
  * @param {import('./log.js').ActionLog} log
  * @param {AbortSignal} signal
  */
@@ -32,7 +33,7 @@ export function walletsCard(burners, log, signal) {
   };
   const draw = () => {
     if (!burners.list.length) {
-      const text = app.devnet ? `With ${FIRST_SOL} SOL each, from the faucet.` : 'Fund them at faucet.solana.com.';
+      const text = app.devnet ? `With ${FIRST_SOL} SOL each, from the faucet.` : ['Fund them at ', h('a', { href: 'https://faucet.solana.com', target: '_blank', rel: 'noreferrer' }, 'faucet.solana.com'), '.'];
       return put(body, blank('No wallets yet.', text, h('div', {}, worker('Create three wallets', () => create(FIRST_WALLETS), { kind: 'primary', 'data-do': 'wallets' }))));
     }
     put(list, burners.list.map((burner) => walletRow(burners, burner, log)));
@@ -41,7 +42,14 @@ export function walletsCard(burners, log, signal) {
   burners.addEventListener('change', draw, { signal });
   draw();
   follow(() => readBalances(burners), BALANCES_EVERY_MS, signal);
-  return card('Wallets', { tools: worker('Add', () => create(1), { kind: 'slim', 'data-do': 'add-wallet' }) }, body);
+  const bring = async () => {
+    const text = await ask({ title: 'Import a wallet', label: 'Secret key', action: 'Import', most: 400, text: 'The base58 text that wallets export, or what a Solana CLI keypair file holds. Only keys of play money belong here: whoever can run a script in this page can read them.' });
+    if (text !== null) log.add(`${(await burners.import(text)).name} was imported`);
+  };
+  const tools = h('span.row', {},
+    worker('Import', bring, { kind: 'quiet slim', 'data-do': 'import-wallet' }),
+    worker('Add', () => create(1), { kind: 'slim', 'data-do': 'add-wallet' }));
+  return card('Wallets', { tools }, body);
 }
 
 async function fund(burner, sol, log) {
@@ -50,14 +58,12 @@ async function fund(burner, sol, log) {
 }
 
 export async function readBalances(burners) {
-  if (!app.devnet) return;
   for (const burner of burners.list) {
-    const { sol } = await app.zmart.get(`/api/devnet/wallets/${burner.wallet.address}`);
+    const { sol } = await app.zmart.get(`/api/users/${burner.wallet.address}/balance`);
     burners.setBalance(burner, sol);
   }
 }
 
-/** The secret is neither shown nor read out; it only goes to the clipboard. */
 async function copySecret({ name, wallet }) {
   try {
     await navigator.clipboard.writeText(wallet.secret);
@@ -65,6 +71,19 @@ async function copySecret({ name, wallet }) {
   } catch {
     toast('This browser did not let the page write to the clipboard.', 'bad');
   }
+}
+
+/** The key once more, to be kept elsewhere, before it is gone from here. */
+async function forget(burners, { name, wallet }) {
+  const file = URL.createObjectURL(new Blob([wallet.keypairFile], { type: 'application/json' }));
+  const sure = await show(`Forget ${name}?`, h('div.stack-s', {},
+    h('p.small', {}, 'Its secret key is only in this browser. Without it nobody can reach what the wallet holds.'),
+    h('pre.raw', { tabindex: '0', role: 'region', 'aria-label': 'Secret key' }, wallet.secret),
+    h('div.actions', {},
+      h('button.button.slim', { type: 'button', 'data-do': 'copy-key', onclick: () => copySecret({ name, wallet }) }, 'Copy the key'),
+      h('a.button.slim', { href: file, download: `${wallet.address}.json`, 'data-do': 'save-key' }, 'Save as a Solana CLI file'))), { action: 'Forget it' });
+  URL.revokeObjectURL(file);
+  if (sure) burners.remove(burners.find(wallet.address));
 }
 
 function walletRow(burners, burner, log) {
@@ -82,7 +101,7 @@ function walletRow(burners, burner, log) {
           await readBalances(burners);
         }, { kind: 'slim', 'data-key': 'faucet', 'data-do': 'faucet' }) : null,
         signedIn ? null : worker('Sign in', () => burners.session(burner), { kind: 'slim', 'data-key': 'signin', 'data-do': 'signin' }),
-        h('button.button.quiet.slim', { type: 'button', 'aria-label': `Forget ${name}`, 'data-key': 'forget', onclick: () => burners.remove(burner) }, 'Forget')),
+        h('button.button.quiet.slim', { type: 'button', 'aria-label': `Forget ${name}`, 'data-key': 'forget', 'data-do': 'forget', onclick: () => forget(burners, burner) }, 'Forget')),
       h('div.row.small', {}, copyable(wallet.address, 'address'),
         h('button.copy', { type: 'button', onclick: () => copySecret(burner) }, h('span.hidden', {}, 'Copy '), 'secret key'))) : null);
 }

@@ -22,7 +22,8 @@ export function mount({ root, query, signal }) {
   const show = () => {
     open.abort();
     open = new AbortController();
-    put(body, app.admin ? (TABS[tab] ?? TABS.operations)[1](AbortSignal.any([signal, open.signal])) : signInCard());
+    const stop = AbortSignal.any([signal, open.signal]);
+    put(body, app.admin ? (TABS[tab] ?? TABS.operations)[1](stop) : signInCard(stop));
   };
   const draw = () => {
     put(tools, app.admin ? [h('span.small.muted', {}, `Signed in as ${address(app.admin.wallet?.address)}`), worker('Sign out', signOut, { kind: 'slim', 'data-key': 'out', 'data-do': 'out' })] : null);

@@ -27,7 +27,7 @@ export function mount({ root, query, signal }) {
   const panels = [trendingPanel(signal), activityPanel(signal)];
   put(root,
     h('div.view-head', {}, h('div', {}, h('h1', {}, 'Markets'), view.summary),
-      h('a.button.primary', { href: '#/playground' }, 'Create one')),
+      h('a.button.primary', { href: '#/create', 'data-do': 'new-market' }, 'New market')),
     h('div.split', {},
       h('div.stack', {}, view.filters(), h('section.card', { 'aria-label': 'Markets found' }, view.list, view.foot)),
       h('div.stack', {}, panels.map(({ element }) => element))));
@@ -130,7 +130,7 @@ class MarketList {
     const filtered = this.filter.q || this.filter.state || this.filter.category;
     return filtered
       ? blank('Nothing fits this filter.', 'Try fewer conditions.')
-      : blank('No markets yet.', 'The first one appears here by itself.', h('div', {}, h('a.button', { href: '#/playground' }, 'Create it in the playground')));
+      : blank('No markets yet.', 'The first one appears here by itself.', h('div', {}, h('a.button', { href: '#/create' }, 'Create it')));
   }
 
   #row(market) {

@@ -30,9 +30,9 @@ export function mount({ root, signal }) {
     figures.element,
     h('div.split', {},
       h('div.stack', {},
+        card('Alerts', { note: h('a', { href: '#/admin?tab=alerts' }, 'Act on them') }, parts.alerts),
         card('Markets by state', { note: h('a', { href: '#/markets' }, 'All markets') }, parts.markets),
-        card('Jobs', {}, parts.jobs),
-        card('Alerts', { note: h('a', { href: '#/admin?tab=alerts' }, 'Act on them') }, parts.alerts)),
+        card('Jobs', {}, parts.jobs)),
       h('div.stack', {},
         card('Services', {}, services(signal, figures.drawDatabase)),
         card('Circuit breakers', { note: 'pause what keeps failing' }, parts.breakers),
@@ -51,7 +51,8 @@ export function mount({ root, signal }) {
 function draw(parts) {
   const { status } = app;
   drawHead(parts, status);
-  if (!app.reachable || !status) return;
+  // While the node is away, the last that it said stands.
+  if (!status) return;
   const now = Math.floor(Date.now() / TIMES_MS);
   putIfChanged(parts.markets, [status.markets, status.totals], () => markets(status));
   putIfChanged(parts.jobs, [status.jobs, now], () => jobs(status.jobs));

@@ -7,9 +7,9 @@ import { announce, complain } from '../notify.js';
 import { blank, bones, card, failed, stateBadge, worker } from '../parts/basics.js';
 import { lifecycle, timeLeft } from '../parts/lifecycle.js';
 import { prices } from '../parts/prices.js';
-import { Burners } from '../play/burners.js';
+import { burners } from '../wallet/burners.js';
 import { clockCard } from '../play/clock.js';
-import { createForm } from '../play/create.js';
+import { createForm } from '../panels/create.js';
 import { ActionLog } from '../play/log.js';
 import { stepOf, transact } from '../play/steps.js';
 import { readBalances, walletsCard } from '../play/wallets.js';
@@ -20,7 +20,7 @@ const RELOAD_PAUSE_MS = 500;
 const LISTED = 50;
 
 /** Outlive the view, so that the log and the sessions are there when one comes back. */
-const shared = { burners: new Burners(), log: new ActionLog(), loaded: false };
+const shared = { burners, log: new ActionLog(), loaded: false };
 shared.burners.addEventListener('signedin', (event) => shared.log.add(`${/** @type {CustomEvent} */ (event).detail.name} signed in`));
 
 export async function mount({ root, params, signal }) {
@@ -84,7 +84,7 @@ function playMarket(stage, id, signal, onDraw) {
   const left = h('p.small.muted');
   const actions = h('div.stack');
   const play = { market: null, votes: null, burners: shared.burners, log: shared.log, done: 0, how: /** @type {'text' | 'chain'} */ ('text'), reload: async () => {} };
-  let refreshQuote;
+  let step = null;
 
   const draw = () => {
     const { market, votes } = play;
@@ -96,9 +96,8 @@ function playMarket(stage, id, signal, onDraw) {
     // Forms stay as they are while somebody types; only another state or tally draws them anew.
     const reason = [market.state, votesKey(market, votes), market.state === 'FINALIZED' && [market.current_liquidity, play.done], shared.burners.list.map(({ name }) => name)];
     putIfChanged(actions, reason, () => {
-      const found = stepOf(play);
-      refreshQuote = found.refresh;
-      return found.element;
+      step = stepOf(play);
+      return step.element;
     });
   };
   play.reload = async () => {
@@ -121,9 +120,16 @@ function playMarket(stage, id, signal, onDraw) {
   app.live.listen({ channels: [`market:${id}`], onMessage: ({ data }) => {
     if (data?.market_id !== id && data?.on_chain_address !== id) return;
     reload();
-    refreshQuote?.();
+    step?.refresh?.();
   }, onReset: reload }, signal);
-  shared.burners.addEventListener('change', () => play.market && draw(), { signal });
+  let acts = null;
+  shared.burners.addEventListener('change', () => {
+    if (!play.market) return;
+    draw();
+    const { active } = shared.burners;
+    if (acts !== active) step?.acted?.();
+    acts = active;
+  }, { signal });
   const timer = setInterval(() => play.market && say(left, timeLeft(play.market, app.chainNowMs())), 1000);
   signal.addEventListener('abort', () => clearInterval(timer));
 }

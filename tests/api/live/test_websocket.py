@@ -31,9 +31,11 @@ async def test_the_welcome_tells_the_head_and_the_limits(node: StreamNode) -> No
         assert client.welcome["timestamp"] == "2026-01-02T03:04:05.678Z"
         assert "offset" not in client.welcome
         assert data.pop("client_id")
+        assert len(data.pop("database_id")) == 32
         assert data == {
             "message": "Connected to ZMART WebSocket server",
             "version": "0.0.0",
+            "genesis_hash": None,
             "head": 1,
             "heartbeat_seconds": 30,
             "wallet": None,

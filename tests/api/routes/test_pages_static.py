@@ -90,10 +90,16 @@ async def test_swagger_ui_comes_from_this_node(node: ApiNode) -> None:
 
 
 def test_the_page_needs_nobody_else() -> None:
-    """No file of the page names another host, parses HTML or evaluates text. The explorer is only linked to: the
-    content policy would let nothing be loaded from there.
+    """No file of the page names another host, parses HTML or evaluates text. The explorer and the wallets that open a
+    page in a browser of their own are only linked to: the content policy would let nothing be loaded from there.
     """
-    allowed = ("http://www.w3.org/2000/svg", "http://127.0.0.1:4000", "href: `https://explorer.solana.com/tx/")
+    allowed = (
+        "http://www.w3.org/2000/svg",
+        "http://127.0.0.1:4000",
+        "{ href: 'https://faucet.solana.com', target: '_blank'",
+        "href: `https://explorer.solana.com/${kind}/",
+        *(f"(page, home) => `https://{host}/ul/" for host in ("phantom.app", "solflare.com", "backpack.app")),
+    )
     for name in FILES:
         text = (STATIC / name).read_text(encoding="utf-8")
         for known in allowed:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from pysqlite3 import dbapi2 as sqlite
 
-from tests import kept_figures
 from zmart_lite import resources
 from zmart_lite.errors import StartupError
+from zmart_lite.simulation import kept_figures
 from zmart_lite.store.engine import migrate
 from zmart_lite.store.engine.db import Store
 

@@ -21,10 +21,13 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 HSTS = b"max-age=31536000"
 CORS_METHODS = b"GET, HEAD, POST, DELETE, OPTIONS"
-CORS_REQUEST_HEADERS = b"Authorization, Content-Type, If-None-Match, Last-Event-ID, X-Request-ID, X-Service-Key"
+CORS_REQUEST_HEADERS = (
+    b"Accept-Encoding, Authorization, Content-Encoding, Content-Type, If-None-Match, Last-Event-ID, X-Request-ID,"
+    b" X-Service-Key"
+)
 CORS_EXPOSED = (
     b"ETag, Retry-After, X-Request-ID, X-Total-Count, X-Next-Cursor, RateLimit-Limit, RateLimit-Remaining,"
-    b" RateLimit-Reset, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset"
+    b" RateLimit-Reset, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, X-Action-Version, X-Blockchain-Ids"
 )
 PREFLIGHT = (
     (b"access-control-allow-methods", CORS_METHODS),

@@ -58,6 +58,7 @@ class Streams:
     ) -> None:
         self.hub: Hub = parts.hub
         self.store = parts.store
+        self._rpc = parts.rpc
         self._make_feed = parts.feed
         self.limits = parts.config.push
         self.version = parts.version
@@ -72,6 +73,11 @@ class Streams:
         self._limiter = limiter
         self._origins = CommonHeaders(parts.config.server)
         self._url_token = parts.config.auth.url_token
+
+    @property
+    def genesis_hash(self) -> bytes | None:
+        """The cluster's, once it has been asked."""
+        return self._rpc.genesis_hash
 
     @property
     def feed(self) -> FeedContext:

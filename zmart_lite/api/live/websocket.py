@@ -17,6 +17,7 @@ from zmart_lite.errors import BadRequest, RequestError, StoreUnavailable, Unauth
 from zmart_lite.push.channels import ALERTS, Channel, market_channel, wallet_channel
 from zmart_lite.push.frames import Envelope
 from zmart_lite.push.subscriber import CROWDED, FLOOD, IDLE, MISBEHAVED, UNAUTHORIZED, Ending, Subscriber
+from zmart_lite.shown import optional_address
 
 BAD_MESSAGES_MAX = 10
 """Bad messages in a row before a client is sent away."""
@@ -120,6 +121,8 @@ class WebSocketConnection:
             "client_id": self._streams.new_id(),
             "message": "Connected to ZMART WebSocket server",
             "version": self._streams.version,
+            "database_id": self._streams.store.database_id,
+            "genesis_hash": optional_address(self._streams.genesis_hash),
             "head": self._streams.hub.head,
             "heartbeat_seconds": limits.ping_interval_s,
             "wallet": self._streams.wallet_text(self.caller),

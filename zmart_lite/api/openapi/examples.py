@@ -406,6 +406,8 @@ STATUS: dict[str, Any] = {
     },
     "cluster": "localnet",
     "program_id": "US517G5965aydkZ46HS38QLi7UQiSojurfbQfKCELFx",
+    "database_id": "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
+    "genesis_hash": None,
     "time": "2026-01-02T03:04:05.678Z",
     "chain_time": "2026-01-02T03:04:05.000Z",
     "uptime_seconds": 0.0,

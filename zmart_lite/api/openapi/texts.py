@@ -40,6 +40,7 @@ TAGS = {
     "meta": "The protocol and the whole service.",
     "auth": "Signing in with a Solana wallet.",
     "markets": "Markets, and the transactions that move them.",
+    "actions": "Solana Actions (Blinks): markets that are traded from any client that unfolds their links.",
     "trades": "Quotes, and the transactions that trade.",
     "transactions": "Relaying signed transactions.",
     "votes": "Votes on proposals and disputes.",

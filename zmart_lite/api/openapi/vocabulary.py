@@ -128,6 +128,8 @@ rpc                bool        The cluster answers.
 global_config      bool        The protocol's config has been read.
 caught_up          bool        The indexer is at most a minute behind.
 cluster            text        The cluster the node works on.
+database_id        text        What tells this database from every other: another one, another node.
+genesis_hash       address?    Hash of the cluster's first block; null until it has answered.
 program_id         address     Address of the program.
 time               time        Time of the answer, or of what happened.
 chain_time         time?       The chain's clock.
@@ -289,6 +291,9 @@ current_liquidity  lamports    What the market accounts for.
 shares_yes         shares      YES shares.
 shares_no          shares      NO shares.
 total_volume       lamports    Volume.
+evidence           text?       The text that the evidence's hash stands for, where the node has it.
+dispute_reason     text?       What the dispute's initiator posted as its reason.
+cancel_reason      text?       Why an administrator of this node cancelled it.
 MarketRow.payout_if_yes lamports  What claiming pays for one YES share if YES wins, as the market stands.
 MarketRow.payout_if_no lamports  What claiming pays for one NO share if NO wins, as the market stands.
 payout_if_yes      lamports    What claiming pays if YES wins, as the market stands and with no other claims.

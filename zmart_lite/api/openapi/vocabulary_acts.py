@@ -49,6 +49,14 @@ target_cost        lamports    The spending limit that goes into the transaction
 min_budget         lamports?   The least budget that works now.
 gross              lamports    Before fees.
 proceeds           lamports    Net of fees.
+rules              list        Which links stand for which actions.
+pathPattern        text        Paths of this node that people share.
+apiPath            text        Where the action of such a path is.
+type               action|transaction|inline|completed  What it is, by the specification of Solana Actions.
+icon               text        Address of the market's picture.
+label              text        The word on the button.
+disabled           bool        Whether nothing can be done now.
+links              any         What can be done, or what follows.
 max_shares         shares      The most shares of this side that can be sold now.
 refusal            text?       Why the program would refuse, in words, and what is possible; null where it would not.
 min_proceeds       lamports    What the transaction insists on.

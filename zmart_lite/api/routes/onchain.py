@@ -8,7 +8,7 @@ from solders.instruction import Instruction
 from zmart_lite.api.context import ApiParts
 from zmart_lite.api.contract.parsers import integer
 from zmart_lite.api.contract.validate import Parser
-from zmart_lite.api.routes.quotes import Pool
+from zmart_lite.api.routes.quotes import Pool, Priced
 from zmart_lite.chain.error_texts import explained
 from zmart_lite.chain.program_errors import ProgramFailure, failure_of
 from zmart_lite.chain.rpc import AccountInfo
@@ -16,6 +16,7 @@ from zmart_lite.chain.tx import FeePolicy, build_unsigned
 from zmart_lite.codec import Codec
 from zmart_lite.errors import Conflict, ProgramError, SimulationFailed, Unavailable, UndecodableData
 from zmart_lite.models import GlobalConfig, MarketAccount, UserPosition
+from zmart_lite.rules import BuyQuote, SellQuote
 
 Json = dict[str, Any]
 A = TypeVar("A", GlobalConfig, MarketAccount, UserPosition)
@@ -141,3 +142,15 @@ def rule_conflict(refusal: ProgramError, codec: Codec, reason: str = "program_er
         "logs": [],
     }
     return Conflict(f"The program would refuse this: {explained(refusal.name)}.", reason=reason, details=details)
+
+
+def require_executable(priced: Priced, codec: Codec) -> BuyQuote | SellQuote:
+    """The quote. Raises Conflict with the reason that fits the program's."""
+    if priced.found is not None:
+        return priced.found
+    assert priced.refusal is not None  # noqa: S101 - one of the two is there; for the type checker
+    if priced.refusal.name == "ProtocolPaused":
+        raise rule_conflict(priced.refusal, codec, "protocol_paused")
+    if priced.refusal.name == "InvalidMarketState":
+        raise rule_conflict(priced.refusal, codec, "wrong_state")
+    raise rule_conflict(priced.refusal, codec)

@@ -15,9 +15,13 @@ DEPTH_MAX = 3
 """Folders below /static, the file included."""
 SEGMENT = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 """What a shipped file or folder may be called: no dots in a row, nothing hidden, no separator of any system."""
-PAGE_POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
-DOCS_POLICY = f"{PAGE_POLICY}; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
-"""Swagger UI styles its parts inline and draws its icons from data URLs."""
+PAGE_POLICY = (
+    "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; img-src 'self' data:;"
+    " object-src 'none'"
+)
+"""Wallets tell their icons as data URLs, and so does Swagger UI."""
+DOCS_POLICY = f"{PAGE_POLICY}; style-src 'self' 'unsafe-inline'"
+"""Swagger UI styles its parts inline."""
 SWAGGER_PACKAGE = "swagger_ui"
 SWAGGER_FILES = frozenset({"swagger-ui.css", "swagger-ui-bundle.js"})
 

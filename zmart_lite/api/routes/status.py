@@ -12,7 +12,7 @@ from zmart_lite.api.openapi import examples
 from zmart_lite.errors import NotFound, RpcUnavailable, StoreUnavailable, Unauthorized
 from zmart_lite.models import GlobalConfig, VoteType
 from zmart_lite.ops import SERVICES, UNWELL
-from zmart_lite.shown import address_text, optional_time_ms, time_text, time_text_ms, units
+from zmart_lite.shown import address_text, optional_address, optional_time_ms, time_text, time_text_ms, units
 from zmart_lite.store.engine.connections import SQLITE_VERSION
 from zmart_lite.store.engine.db import Tx
 from zmart_lite.store.log import chainlog, feed, kept
@@ -208,6 +208,8 @@ async def _status(request: Request) -> Json:
         "versions": _versions(parts, figures),
         "cluster": parts.config.chain.cluster,
         "program_id": address_text(parts.codec.program_id),
+        "database_id": parts.store.database_id,
+        "genesis_hash": optional_address(parts.rpc.genesis_hash),
         "time": time_text_ms(now_ms),
         "chain_time": _chain_time(parts),
         "uptime_seconds": (now_ms - parts.started_ms) / 1_000,

@@ -17,7 +17,6 @@ from zmart_lite.api.routes import onchain
 from zmart_lite.api.routes.onchain import Json, OnChain
 from zmart_lite.api.routes.quotes import Order, Priced, net_amount, price_order, quote_json
 from zmart_lite.chain import instructions
-from zmart_lite.codec import Codec
 from zmart_lite.errors import Conflict
 from zmart_lite.models import GlobalConfig, MarketState
 from zmart_lite.rules import BuyQuote, SellQuote
@@ -87,25 +86,13 @@ async def _market_to_trade(request: Request, ref: MarketRef) -> bytes:
     return bytes(market["market_id"])
 
 
-def _require_executable(priced: Priced, codec: Codec) -> BuyQuote | SellQuote:
-    """The quote. Raises Conflict with the reason that fits the program's."""
-    if priced.found is not None:
-        return priced.found
-    assert priced.refusal is not None  # noqa: S101 - one of the two is there; for the type checker
-    if priced.refusal.name == "ProtocolPaused":
-        raise onchain.rule_conflict(priced.refusal, codec, "protocol_paused")
-    if priced.refusal.name == "InvalidMarketState":
-        raise onchain.rule_conflict(priced.refusal, codec, "wrong_state")
-    raise onchain.rule_conflict(priced.refusal, codec)
-
-
 async def buy(request: Request, fields: BuyFields) -> Reply:
     parts = request.parts
     market_id = await _market_to_trade(request, fields.market_id)
     found = await onchain.read_market(parts, market_id, request.wallet)
     order = Order(True, fields.outcome, fields.shares, fields.budget)
     priced = price_order(order, found.pool, found.config)
-    quote = _require_executable(priced, parts.codec)
+    quote = onchain.require_executable(priced, parts.codec)
     assert isinstance(quote, BuyQuote)  # noqa: S101 - for the type checker
     if fields.min_shares is not None and quote.shares < fields.min_shares:
         raise _slippage(f"This budget buys {quote.shares} shares now, fewer than min_shares.")
@@ -126,7 +113,7 @@ async def sell(request: Request, fields: SellFields) -> Reply:
     found = await onchain.read_market(parts, market_id, request.wallet)
     _require_shares(found, fields)
     priced = price_order(Order(False, fields.outcome, fields.shares, None), found.pool, found.config)
-    quote = _require_executable(priced, parts.codec)
+    quote = onchain.require_executable(priced, parts.codec)
     assert isinstance(quote, SellQuote)  # noqa: S101 - for the type checker
     least = fields.min_proceeds
     if least is None:

@@ -6,6 +6,7 @@ from zmart_lite.api.contract import parsers
 from zmart_lite.api.contract.endpoints import Endpoint, Level, Reply
 from zmart_lite.api.contract.naming import path_market
 from zmart_lite.api.contract.pages import bare_page, page_fields, page_of
+from zmart_lite.api.contract.refusals import READS_CHAIN
 from zmart_lite.api.contract.request import Request
 from zmart_lite.api.contract.validate import PageFields, field, page_limit
 from zmart_lite.api.openapi import examples
@@ -57,6 +58,13 @@ async def _user(request: Request, wallet: bytes) -> Json:
             "discussions": counts.discussions,
         },
     }
+
+
+async def balance(request: Request, _: None) -> Json:
+    """What the wallet has on chain. Raises RpcUnavailable."""
+    wallet = path_wallet(request)
+    lamports = await request.parts.rpc.get_balance(wallet)
+    return {"wallet": address_text(wallet), "lamports": str(lamports), "sol": units(lamports)}
 
 
 async def stats(request: Request, _: None) -> Json:
@@ -144,6 +152,15 @@ async def one_position(request: Request, _: None) -> Json:
 ENDPOINTS = (
     Endpoint("GET", "/api/users/me", me, "The signed-in wallet", level=Level.WALLET, answer=examples.USER, tag="users"),
     Endpoint("GET", "/api/users/{wallet}", user, "A wallet", answer=examples.USER, tag="users"),
+    Endpoint(
+        "GET",
+        "/api/users/{wallet}/balance",
+        balance,
+        "A wallet's SOL, read from the chain",
+        answer={"wallet": examples.WALLET, "lamports": "10000000000", "sol": 10.0},
+        refuses=READS_CHAIN,
+        tag="users",
+    ),
     Endpoint("GET", "/api/users/{wallet}/stats", stats, "A wallet's result", answer=examples.USER_STATS, tag="users"),
     Endpoint(
         "GET",

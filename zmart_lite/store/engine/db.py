@@ -85,6 +85,8 @@ class Store:
         self._shared = Shared(lambda: not self._units.empty(), {})
         self._readers = Readers(path, cache_mb, readers, self.faults)
         self._closing = False
+        self.database_id = ""
+        """What tells this database from every other, once it is open."""
         self._lock_file: int | None = None
         self._open_writer: Connection | None = None
         self._task: asyncio.Task[None] | None = None
@@ -121,6 +123,7 @@ class Store:
         try:
             self._open_writer = await connect(self.path, self._writer_cache_mb, read_only=False)
             await self._writer.call(migrate.migrate)
+            self.database_id = await self._writer.call(migrate.database_id)
             await self._readers.open()
         except sqlite.Error as error:
             await self._release()

@@ -59,9 +59,16 @@ def migrate(connection: Any) -> None:
         )
     if version == 0:
         _apply(connection, resources.read_text("schema.sql"), latest)
-        return
-    for migration in migrations[version - FIRST_VERSION :]:
-        _apply(connection, migration.path.read_text(encoding="utf-8"), migration.version)
+    else:
+        for migration in migrations[version - FIRST_VERSION :]:
+            _apply(connection, migration.path.read_text(encoding="utf-8"), migration.version)
+    connection.execute("INSERT OR IGNORE INTO meta (key, value) VALUES ('database_id', lower(hex(randomblob(16))))")
+    connection.commit()
+
+
+def database_id(connection: Any) -> str:
+    """What tells this database from every other: clients notice by it that another one answers."""
+    return str(connection.execute("SELECT value FROM meta WHERE key = 'database_id'").fetchone()[0])
 
 
 def _apply(connection: Any, script: str, version: int) -> None:

@@ -86,6 +86,22 @@ def find_post(tx: Tx, post_id: int, market: int | None = None) -> Row | None:
     return row if row is not None and market in (None, row["market"]) else None
 
 
+DISPUTE_PREFIX = "Dispute: "
+"""How a post begins that says why its author disputes an outcome; the program has no place for it."""
+DISPUTE_POSTS_MAX = 20
+
+
+def find_dispute_reason(tx: Tx, market: int, wallet: int) -> str | None:
+    """What a wallet last said of why it disputes this market's outcome, among its newest posts."""
+    posts = tx.all(
+        "SELECT content FROM discussions WHERE wallet = ? AND market = ? AND deleted_ms IS NULL"
+        f" ORDER BY created_ms DESC LIMIT {DISPUTE_POSTS_MAX}",
+        (wallet, market),
+    )
+    found = (str(post["content"]) for post in posts if post["content"].startswith(DISPUTE_PREFIX))
+    return next((content[len(DISPUTE_PREFIX) :] for content in found), None)
+
+
 def _get_living(tx: Tx, post_id: int, market: int | None) -> Row:
     row = find_post(tx, post_id, market)
     if row is None or row["deleted_ms"] is not None:

@@ -11,10 +11,19 @@ const DAY_MS = 86_400_000;
 const DEFAULT_DAYS = 7;
 const B_LEAST = 100;
 
+/** What is wrong with the amounts, in the units in which they are typed. */
+function unfit(liquidity, b) {
+  const found = [];
+  if (baseUnits(liquidity) === null) found.push({ field: 'initial_liquidity', message: 'Type a number of SOL above zero, such as 1.' });
+  if (BigInt(baseUnits(b) ?? 0) < BigInt(B_LEAST) * 1_000_000_000n) found.push({ field: 'b_parameter', message: `Type a number of at least ${B_LEAST}.` });
+  return found;
+}
+
 /**
  * @param {(body: object) => Promise<void>} submit
+ * @param {string} [action] the word on the button
  */
-export function createForm(submit) {
+export function createForm(submit, action = 'Create the market') {
   const problems = new Map();
   const field = (name, label, input, help = '') => {
     const problem = h('span.problem', { id: `${name}-problem`, hidden: true });
@@ -28,7 +37,7 @@ export function createForm(submit) {
   const days = h('input.input', { name: 'end_date', type: 'number', min: 1, max: 365, value: DEFAULT_DAYS, required: true });
   const liquidity = h('input.input', { name: 'initial_liquidity', inputmode: 'decimal', value: '1', required: true });
   const b = h('input.input', { name: 'b_parameter', inputmode: 'decimal', value: String(B_LEAST), required: true });
-  const button = h('button.button.primary', { 'data-do': 'create' }, 'Create the market');
+  const button = h('button.button.primary', { 'data-do': 'create' }, action);
 
   const show = (fields) => {
     for (const [name, { input, problem }] of problems) {
@@ -56,6 +65,8 @@ export function createForm(submit) {
       button.ariaBusy = 'true';
       show([]);
       try {
+        const amounts = unfit(liquidity.value, b.value);
+        if (amounts.length) return show(amounts);
         await submit(read());
       } catch (error) {
         if (error instanceof ApiError && error.fields.length) show(error.fields);
@@ -69,7 +80,7 @@ export function createForm(submit) {
   field('description', 'Description', description),
   field('category', 'Category', category),
   field('end_date', 'Ends in days', days),
-  field('initial_liquidity', 'Initial liquidity, SOL', liquidity, 'Nominal: nothing is deposited.'),
-  field('b_parameter', 'Parameter b', b, `At least ${B_LEAST}. Higher: prices move less.`),
+  field('initial_liquidity', 'Named liquidity, SOL', liquidity, 'Nothing is taken from you. Winners share this amount and the collected fees, as far as traders’ money covers it.'),
+  field('b_parameter', 'Depth', b, `At least ${B_LEAST}. The higher, the less a trade moves the price.`),
   h('div.whole', {}, button));
 }
