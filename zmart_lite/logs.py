@@ -40,7 +40,18 @@ FILES_KEPT = 200
 DAYS_KEPT = 30
 
 # httpx logs whole URLs, which hold API keys; the others repeat what our own lines say.
-QUIET = ("httpx", "httpcore", "websockets", "uvicorn", "huey", "apprise", "asyncio", "limits", "solanaweb3")
+QUIET = (
+    "httpx",
+    "httpcore",
+    "websockets",
+    "uvicorn",
+    "huey",
+    "apprise",
+    "asyncio",
+    "limits",
+    "solanaweb3",
+    "sse_starlette",
+)
 
 _SECRETS = (
     # Query values: ?ticket=…&api-key=…
@@ -129,7 +140,9 @@ class Masking(logging.Formatter):
         self._hidden = sorted(escaped | set(hidden), key=len, reverse=True)
 
     def format(self, record: logging.LogRecord) -> str:
-        line = self._line(record)
+        return self._hide(self._line(record))
+
+    def _hide(self, line: str) -> str:
         for text in self._hidden:
             if text in line:
                 line = line.replace(text, MASK)
@@ -142,8 +155,12 @@ class Masking(logging.Formatter):
 class JsonFormatter(Masking):
     """One JSON object per line."""
 
+    def request_line(self, request: Answered) -> str:
+        """The line of one request of the access log."""
+        return self._hide(_json_text(request))
+
     def _line(self, record: logging.LogRecord) -> str:
-        requests = _requests(record)
+        requests = requests_of(record)
         if requests is not None:
             return "\n".join([_json_text(request) for request in requests])
         line: dict[str, Any] = {
@@ -164,7 +181,7 @@ class ConsoleFormatter(Masking):
     """Time, level, logger, message, then name=value; a traceback below."""
 
     def _line(self, record: logging.LogRecord) -> str:
-        requests = _requests(record)
+        requests = requests_of(record)
         if requests is not None:
             return "\n".join([_console_request(request) for request in requests])
         head = _time(record.created), record.levelname, record.name, _message(record)
@@ -174,7 +191,7 @@ class ConsoleFormatter(Masking):
         return line
 
 
-def _requests(record: logging.LogRecord) -> Sequence[Answered] | None:
+def requests_of(record: logging.LogRecord) -> Sequence[Answered] | None:
     """What a record of the :class:`AccessLog` holds; None for any other."""
     return getattr(record, REQUESTS, None)
 

@@ -66,7 +66,15 @@ class RecordedJobs:
     async def views(self) -> list[JobView]:
         return [JobView("poll", "every 60 s", False, False, None, None, None, None, None, None, 5_000, 1, 0, {})]
 
-    async def run(self, name: str, *, market_id: bytes | None = None, dry_run: bool = False) -> int:
+    async def run(
+        self,
+        name: str,
+        *,
+        market_id: bytes | None = None,
+        dry_run: bool = False,
+        from_slot: int | None = None,
+        deep: bool = False,
+    ) -> int:
         if name in self.running:
             raise Conflict("This job is running.", reason="already_running")
         self.calls.append(("run", name, market_id, dry_run))

@@ -13,7 +13,7 @@ import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 
 from zmart_lite.api import create_app
-from zmart_lite.api.context import ApiParts
+from zmart_lite.api.context import ApiParts, JobHooks
 from zmart_lite.api.contract.endpoints import Identity
 from zmart_lite.api.http.wire import server_options
 from zmart_lite.api.live.stored_feed import StoredFeed
@@ -57,8 +57,10 @@ class StoppingServer(uvicorn.Server):
     """Ends the streams before it waits for connections, as the node does."""
 
     hub: Hub
+    stopping: asyncio.Event
 
     async def shutdown(self, sockets: Any = None) -> None:
+        self.stopping.set()
         self.hub.close()
         await super().shutdown(sockets)
 
@@ -236,6 +238,7 @@ async def stream_node(
     config: Config | None = None,
     implicit_delay_s: float = 0.0,
     sse_ping_interval_s: float = 60.0,
+    make_jobs: Callable[[Store], JobHooks] | None = None,
     **push: Any,
 ) -> AsyncIterator[StreamNode]:
     """A running node; ``push`` are settings of that section."""
@@ -243,6 +246,8 @@ async def stream_node(
     times = Times()
     store = await Store(folder / "zmart.db", now_ms=times.wall_ms).open()
     parts = _parts(settings, store, times)
+    if make_jobs is not None:
+        parts = replace(parts, jobs=make_jobs(store))
     store.on_commit = parts.hub.publish
     parts.hub.head = await StoredFeed(store).head()
     app = create_app(parts)
@@ -252,7 +257,7 @@ async def stream_node(
     server = StoppingServer(
         uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", lifespan="off", **server_options(settings))
     )
-    server.hub = parts.hub
+    server.hub, server.stopping = parts.hub, parts.stopping
     serving = asyncio.create_task(server._serve())
     try:
         node = StreamNode(parts, times, streams, server)

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -13,7 +14,9 @@ from zmart_lite.codec import Codec
 from zmart_lite.config import Config
 from zmart_lite.errors import ZmartError
 from zmart_lite.ops import Background, Breakers, ChainClock, Health, Metrics
-from zmart_lite.ops.runs import JobView
+from zmart_lite.ops.log_tail import LogTail
+from zmart_lite.ops.runs import GoingRun, JobView
+from zmart_lite.ops.wake import Wake
 from zmart_lite.push.hub import Hub
 from zmart_lite.store.engine.db import Row, Store
 from zmart_lite.store.publishing.ballot_box import BallotBox
@@ -44,6 +47,12 @@ class JobHooks(Protocol):
     async def pause(self, name: str) -> None: ...
 
     async def resume(self, name: str) -> None: ...
+
+    def watched(self, name: str, wake: Wake) -> AbstractContextManager[None]:
+        """Have ``wake`` set whenever a run of the job begins, tells how far it came, or has ended."""
+
+    def going(self, name: str) -> GoingRun | None:
+        """The job's run that is going on; None once its end is recorded."""
 
     def next_run_ms(self, name: str) -> int | None: ...
 
@@ -112,6 +121,7 @@ class ApiParts:
     now_ms: Callable[[], int]
     stopping: asyncio.Event
     """Set when the node begins to stop: streams end."""
+    log_tail: LogTail = field(default_factory=LogTail)
     refresh_metrics: Callable[[], Awaitable[None]] | None = None
     operator_key: str = ""
     """What commands on this machine may show instead of an administrator's session; empty = nothing."""

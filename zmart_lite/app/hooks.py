@@ -4,13 +4,15 @@ None of these rooms may import the other; only the composition root sees both si
 """
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 from zmart_lite.api.context import Resynced
 from zmart_lite.indexer import Indexer
 from zmart_lite.jobs import Actions, JobRunner
 from zmart_lite.ops import Background
-from zmart_lite.ops.runs import JobView
+from zmart_lite.ops.runs import GoingRun, JobView
+from zmart_lite.ops.wake import Wake
 from zmart_lite.store.engine.db import Row, Store, Tx
 from zmart_lite.store.state import intents, markets
 
@@ -65,6 +67,12 @@ class JobAdapter:
 
     async def resume(self, name: str) -> None:
         await self._runner.resume(name)
+
+    def watched(self, name: str, wake: Wake) -> AbstractContextManager[None]:
+        return self._runner.watched(name, wake)
+
+    def going(self, name: str) -> GoingRun | None:
+        return self._runner.going(name)
 
     def next_run_ms(self, name: str) -> int | None:
         return self._runner.next_run_ms(name)

@@ -21,11 +21,12 @@ from zmart_lite.app.parts import Parts
 from zmart_lite.app.server import allow_connections, bind, make_server, serve
 from zmart_lite.app.watch import Watch
 from zmart_lite.chain.pubsub import LogsSubscription
-from zmart_lite.config import Config
+from zmart_lite.config import Config, hidden_texts
 from zmart_lite.jobs import Keys, Summary
 from zmart_lite.jobs.notify import Notifier, NotifyOptions
 from zmart_lite.jobs.runner import Params
 from zmart_lite.jobs.webhook import WEBHOOK_PATH
+from zmart_lite.ops.log_tail import LogTail
 from zmart_lite.ops.targets import targets_of
 from zmart_lite.store.engine.db import wall_clock_ms
 
@@ -44,6 +45,7 @@ class Node:
         self.gauges = Gauges(self.parts)
         self.operator_key = make_operator_key()
         self.stopping = asyncio.Event()
+        self.log_tail = LogTail(hidden_texts(config))
         self.port = 0
         self._stack = AsyncExitStack()
 
@@ -56,6 +58,7 @@ class Node:
     async def start(self) -> Self:
         """Start everything. Raises StartupError with what to do; whatever was started is then stopped again."""
         async with AsyncExitStack() as stack:
+            stack.enter_context(self.log_tail.attached())
             sockets = self._bind(stack)
             await self.parts.build(stack)
             self.parts.devnet_delivers_to = self.url + WEBHOOK_PATH
@@ -71,6 +74,7 @@ class Node:
         Raises StartupError as :meth:`start`.
         """
         async with AsyncExitStack() as stack:
+            stack.enter_context(self.log_tail.attached())
             await self.parts.build(stack)
             app.attach(make_api(self._api_parts()))
             self._start_streams(stack, app)
@@ -129,6 +133,7 @@ class Node:
             version=__version__,
             now_ms=wall_clock_ms,
             stopping=self.stopping,
+            log_tail=self.log_tail,
             refresh_metrics=self.gauges.refresh,
             operator_key=self.operator_key,
         )

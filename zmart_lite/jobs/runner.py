@@ -12,8 +12,9 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
@@ -26,8 +27,9 @@ from zmart_lite.errors import ChainError, Conflict, LeaseLost, NotFound, Startup
 from zmart_lite.jobs.conditions import JobHealth
 from zmart_lite.ops.breaker import Breakers
 from zmart_lite.ops.metrics import Metrics
-from zmart_lite.ops.runs import JobView, Progress
+from zmart_lite.ops.runs import GoingRun, JobView, Progress
 from zmart_lite.ops.tasks import Background
+from zmart_lite.ops.wake import Wake
 from zmart_lite.store.engine import leases
 from zmart_lite.store.engine.db import Store, Tx
 from zmart_lite.store.engine.leases import Lease
@@ -186,6 +188,9 @@ class JobRunner:
         """This runner's name in the leases."""
         self._running: dict[str, Lease | None] = {}
         self._progress: dict[str, Progress] = {}
+        self._going: dict[str, int] = {}
+        """The runs whose end is not recorded yet, by their job."""
+        self._watching: dict[str, set[Wake]] = {job.name: set() for job in jobs}
         self._lost: set[Lease] = set()
         self._records = {job.name: _Record(store.now_ms()) for job in jobs}
         self._paused: set[str] = set()
@@ -305,6 +310,8 @@ class JobRunner:
             del self._running[job.name]
             raise
         self._running[job.name] = going.lease
+        self._going[job.name] = going.run_id
+        self._tell_watching(job.name)
         return going
 
     def _take(self, tx: Tx, job: Job) -> _Going:
@@ -316,7 +323,7 @@ class JobRunner:
     async def _run(self, job: Job, going: _Going, params: Params, *, reraise: bool = False) -> Summary:
         summary, error, result = Summary(), None, "failed"
         held = leases.HELD.set(going.lease)
-        told = _tell.set(partial(self._progress.__setitem__, job.name))
+        told = _tell.set(partial(self._note_progress, job.name))
         try:
             summary = await self._guarded(job, going, params)
             result = "ok"
@@ -339,7 +346,12 @@ class JobRunner:
             _tell.reset(told)
             del self._running[job.name]
             self._progress.pop(job.name, None)
-            await self._record(job, going, summary, result, error)
+            try:
+                await self._record(job, going, summary, result, error)
+            finally:
+                if self._going.get(job.name) == going.run_id:
+                    del self._going[job.name]
+                self._tell_watching(job.name)
         return summary
 
     async def _guarded(self, job: Job, going: _Going, params: Params) -> Summary:
@@ -390,6 +402,33 @@ class JobRunner:
             await self._store.write(unit)
         except StoreUnavailable as failure:
             logger.warning("the end of a run of %s is not recorded: %s", job.name, failure)
+
+    # Watching
+
+    @contextmanager
+    def watched(self, name: str, wake: Wake) -> Iterator[None]:
+        """Have ``wake`` set whenever a run of the job begins, tells how far it came, or has ended. Raises NotFound."""
+        watching = self._watching[self._job(name).name]
+        watching.add(wake)
+        try:
+            yield
+        finally:
+            watching.discard(wake)
+
+    def going(self, name: str) -> GoingRun | None:
+        """The job's run that is going on; None once its end is recorded."""
+        run_id = self._going.get(name)
+        return None if run_id is None else GoingRun(run_id, self._progress.get(name))
+
+    def _note_progress(self, name: str, progress: Progress) -> None:
+        """Called from the thread in which the work is done."""
+        self._progress[name] = progress
+        self._tell_watching(name)
+
+    def _tell_watching(self, name: str) -> None:
+        # A copy: the set may change in the loop while another thread goes through it.
+        for wake in tuple(self._watching[name]):
+            wake.set()
 
     # Control
 

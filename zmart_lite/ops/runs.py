@@ -12,6 +12,13 @@ class Progress(NamedTuple):
     total: int
 
 
+class GoingRun(NamedTuple):
+    """A run from its begin until its end is recorded. ``progress``: None unless its work tells."""
+
+    run_id: int
+    progress: Progress | None
+
+
 class JobView(NamedTuple):
     """A job at one moment. Times are unix milliseconds."""
 

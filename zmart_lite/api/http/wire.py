@@ -337,6 +337,11 @@ def http_wire(scope: Scope, receive: Receive, send: Send) -> HttpWire | PlainHtt
     return cast(HttpWire | None, _wire(scope)) or PlainHttpWire(receive, send)
 
 
+def find_wire(scope: Scope) -> HttpWire | None:
+    """The connection of an HTTP request; None in another's server, which knows nothing of it."""
+    return cast(HttpWire | None, scope.get("extensions", {}).get(EXTENSION))
+
+
 def whole_answer(scope: Scope) -> AnswerWhole | None:
     """How this server sends a whole answer; None if it can only be sent in parts."""
     found = scope.get("extensions", {}).get(WHOLE)

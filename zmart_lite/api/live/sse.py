@@ -1,8 +1,8 @@
-"""One event stream (contract section 5).
+"""One event stream of the feed (contract section 5).
 
 Written plainly, not with sse-starlette: blocks go out ready-made and joined, a slow reader is cut off at once, and the
-stream ends by the Hub's own word. The library encodes every event for every client, keeps four tasks for each, and
-learns of a shutdown by replacing a method of uvicorn for the whole process.
+stream ends by the Hub's own word. The library encodes every event for every client and keeps four tasks for each;
+streams of which each client has its own go through it (:mod:`zmart_lite.api.live.client_stream`).
 """
 
 import asyncio
@@ -61,7 +61,10 @@ class EventStream:
     def check(self, now_ms: int, _: float) -> None:
         """End the stream if its credential has run out."""
         if self.caller.expires_ms is not None and now_ms >= self.caller.expires_ms:
-            self._streams.hub.drop(self.subscriber, UNAUTHORIZED)
+            self.refuse()
+
+    def refuse(self) -> None:
+        self._streams.hub.drop(self.subscriber, UNAUTHORIZED)
 
     async def _stream(self, wire: HttpWire | PlainHttpWire) -> None:
         hub = self._streams.hub

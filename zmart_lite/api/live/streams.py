@@ -4,6 +4,7 @@ import asyncio
 import logging
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -19,7 +20,6 @@ from zmart_lite.api.identity.limits import Limiter
 from zmart_lite.api.live.callers import ANONYMOUS, Caller
 from zmart_lite.errors import StoreUnavailable, Unauthorized
 from zmart_lite.push.hub import Hub
-from zmart_lite.push.subscriber import UNAUTHORIZED, Subscriber
 from zmart_lite.shown import optional_address
 from zmart_lite.store.publishing.messages import FeedContext
 
@@ -35,10 +35,12 @@ class Connection(Protocol):
     """An open connection, as the sweep sees it."""
 
     caller: Caller
-    subscriber: Subscriber
 
     def check(self, now_ms: int, now_s: float) -> None:
         """End it if its time is over."""
+
+    def refuse(self) -> None:
+        """End it: its credential counts no more."""
 
 
 class Streams:
@@ -68,6 +70,9 @@ class Streams:
         self.implicit_delay_s = implicit_delay_s
         self.sse_ping_interval_s = sse_ping_interval_s
         self.connections: set[Connection] = set()
+        self.seats: Counter[str] = Counter()
+        """How many streams there are of each kind of which every client has its own."""
+        self.stopping = parts.stopping
         self._auth = auth
         self._addresses = addresses
         self._limiter = limiter
@@ -110,7 +115,7 @@ class Streams:
         for jti in {connection.caller.jti for connection in self.connections} - {None}:
             if jti is not None and await self._auth.is_revoked(jti):
                 for connection in [one for one in self.connections if one.caller.jti == jti]:
-                    self.hub.drop(connection.subscriber, UNAUTHORIZED)
+                    connection.refuse()
 
     async def identify(self, headers: Mapping[bytes, bytes], query: Mapping[str, str]) -> Caller:
         """Who opens a WebSocket; raises Unauthorized for a credential that is not good."""
@@ -159,6 +164,13 @@ class Streams:
 
     def wallet_text(self, caller: Caller) -> str | None:
         return optional_address(caller.wallet)
+
+
+def caller_of_request(request: Request) -> Caller:
+    """Who makes a request whose credential has been looked at."""
+    if request.identity is None:
+        return Caller(service_key=request.service_key)
+    return caller_of(request.identity, service_key=request.service_key)
 
 
 def caller_of(identity: Identity, *, service_key: bool) -> Caller:

@@ -105,9 +105,12 @@ class WebSocketConnection:
     def check(self, now_ms: int, now_s: float) -> None:
         """End the connection if its credential or its patience has run out."""
         if self.caller.expires_ms is not None and now_ms >= self.caller.expires_ms:
-            self._streams.hub.drop(self.subscriber, UNAUTHORIZED)
+            self.refuse()
         elif not self.subscriber.channels and now_s - self.last_heard_s >= self._streams.limits.idle_timeout_s:
             self._streams.hub.drop(self.subscriber, IDLE)
+
+    def refuse(self) -> None:
+        self._streams.hub.drop(self.subscriber, UNAUTHORIZED)
 
     def _lost(self) -> None:
         self._streams.hub.leave(self.subscriber, lost=self._wire.broke)

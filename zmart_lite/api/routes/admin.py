@@ -167,7 +167,7 @@ async def list_jobs(request: Request, _: object) -> object:
     return {"jobs": [job_json(view) for view in await request.parts.jobs.views()]}
 
 
-async def _get_job(request: Request) -> JobView:
+async def get_job(request: Request) -> JobView:
     """The job of the path's ``{name}``. Raises NotFound."""
     for view in await request.parts.jobs.views():
         if view.name == request.params["name"]:
@@ -176,7 +176,7 @@ async def _get_job(request: Request) -> JobView:
 
 
 async def list_runs(request: Request, fields: PageFields) -> object:
-    job = await _get_job(request)
+    job = await get_job(request)
     asked = page_of(request, "job-runs", fields, job.name)
 
     def read(tx: Tx) -> Listing:
@@ -198,7 +198,7 @@ class RunFields(MayGiveReason):
 
 
 async def run_job(request: Request, fields: RunFields) -> Reply:
-    job = await _get_job(request)
+    job = await get_job(request)
     if fields.dry_run and job.name not in DRY_RUNNABLE:
         raise ValidationFailed([("dry_run", f"{job.name} has no dry run")])
     if fields.market_id is not None and job.name not in PER_MARKET:
@@ -222,7 +222,7 @@ async def _market_to_run(request: Request, job: str, ref: MarketRef | None) -> b
 
 
 async def set_paused(paused: bool, request: Request, _: object) -> object:
-    job, jobs = await _get_job(request), request.parts.jobs
+    job, jobs = await get_job(request), request.parts.jobs
     await (jobs.pause(job.name) if paused else jobs.resume(job.name))
     return {"success": True, "job": job_json(job._replace(paused=paused))}
 

@@ -49,9 +49,15 @@ def end_run(
     )
 
 
+def find_run(tx: Tx, job: str, run_id: int | None) -> Row | None:
+    """A run of the job, by default its last."""
+    if run_id is None:
+        return tx.one("SELECT * FROM job_runs WHERE job = ? ORDER BY id DESC LIMIT 1", (job,))
+    return tx.one("SELECT * FROM job_runs WHERE id = ? AND job = ?", (run_id, job))
+
+
 def summarize(tx: Tx, job: str) -> RunSummary:
-    last = tx.one("SELECT * FROM job_runs WHERE job = ? ORDER BY id DESC LIMIT 1", (job,))
-    return RunSummary(last, kept.one(tx, f"runs:{job}"), kept.one(tx, f"failed_runs:{job}"))
+    return RunSummary(find_run(tx, job, None), kept.one(tx, f"runs:{job}"), kept.one(tx, f"failed_runs:{job}"))
 
 
 def set_paused(tx: Tx, job: str, paused: bool) -> None:
