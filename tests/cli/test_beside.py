@@ -13,6 +13,7 @@ from tests.cli.process import node, write_config
 from zmart_lite.cli import beside, main
 from zmart_lite.cli.bars import Bars
 from zmart_lite.cli.beside import NodeClient
+from zmart_lite.config import load
 from zmart_lite.demo.client import Api, Wallet
 from zmart_lite.jobs.webhook import WEBHOOK_PATH
 from zmart_lite.store.engine.db import Store, Tx
@@ -122,6 +123,14 @@ def test_commands_find_the_node_of_their_settings_and_need_no_administrator(tmp_
             ended = CliRunner().invoke(main, ["--config", str(config), *arguments])
             assert ended.exit_code == 0, ended.output
             assert "The running node does it." in ended.output
+        found = beside.find_node(load(config, {}), None)
+        assert found is not None
+        with NodeClient(found) as client, Bars(Console(file=io.StringIO())) as bars:
+            (run,) = client.get("jobs/rebuild/runs")["runs"]
+            assert beside.followed_run(client, "rebuild", run["id"], bars) == run
+            names = [name for name, _ in client.events(f"jobs/rebuild/progress?run_id={run['id']}")]
+            assert (names[0], names[-1]) == ("state", "ended")
+            assert beside.followed_run(client, "rebuild", 10**6, bars) is None
         acts = process.get("/api/stats")
         assert acts["totalMarkets"] == 0
     for arguments in (("list",), ("check",), ("register",), ("delete", "x")):

@@ -5,9 +5,10 @@ the database of the settings, if it is there. A command never makes one, and nev
 about: where two could be meant, it says so.
 """
 
+import json
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
@@ -29,6 +30,8 @@ T = TypeVar("T")
 
 TIMEOUT_S = 15.0
 PROBE_TIMEOUT_S = 3.0
+STREAM_TIMEOUT_S = 45.0
+"""Without a byte from a stream: the node sends a comment every 15 s."""
 POLL_S = 0.25
 SERVICE = "zmart-lite"
 URL = click.option("--url", help="Address of the node that is meant (default: the one that runs here).")
@@ -250,6 +253,24 @@ class NodeClient:
         """A public route."""
         return self._call("GET", path)
 
+    def events(self, path: str) -> Iterator[tuple[str, Any]]:
+        """Name and data of each event of one of the streams of administrators; ends with it, also where it breaks off,
+        and at once where there is none.
+        """
+        name = ""
+        try:
+            with self._client.stream("GET", f"/api/admin/{path}", timeout=STREAM_TIMEOUT_S) as response:
+                if response.status_code != httpx.codes.OK:
+                    return
+                for line in response.iter_lines():
+                    field, _, value = line.partition(": ")
+                    if field == "event":
+                        name = value
+                    elif field == "data":
+                        yield name, json.loads(value)
+        except (httpx.HTTPError, ValueError):
+            return
+
     def _call(self, method: str, url: str, body: dict[str, Any] | None = None) -> Any:
         """Raises StartupError with the node's own words."""
         try:
@@ -299,11 +320,24 @@ def run_job_beside(node: NodeClient, job: str, body: dict[str, Any]) -> Any:
     run_id, pause = node.post(f"jobs/{job}/run", body)["run_id"], threading.Event()
     click.echo("The running node does it.", err=True)
     with Bars() as bars:
-        while (run := ended_run(node, job, run_id, bars)) is None:
+        run = followed_run(node, job, run_id, bars)
+        while run is None and (run := ended_run(node, job, run_id, bars)) is None:
             pause.wait(POLL_S)
     if run["result"] != "ok":
         raise StartupError(run["error"] or "The node was stopped meanwhile.")
     return run
+
+
+def followed_run(node: NodeClient, job: str, run_id: int, bars: Bars) -> Any:
+    """The run as it ended, its progress shown as the node tells it; None where the node streams none: it is of before,
+    has no seat left, or its stream broke off.
+    """
+    for name, data in node.events(f"jobs/{job}/progress?run_id={run_id}"):
+        if name == "progress":
+            bars.show(data["phase"], data["done"], data["total"])
+        elif name == "ended" and data is not None and data["finished_at"] is not None:
+            return data
+    return None
 
 
 def ended_run(node: NodeClient, job: str, run_id: int, bars: Bars) -> Any:
