@@ -72,9 +72,32 @@ async function open(zmart, channels, offset, signal) {
 }
 
 /**
+ * One of the node's other event streams, from its beginning to its end, without coming back.
+ * @param {Zmart} zmart
+ * @param {string} path with its query
+ * @param {AbortSignal} signal
+ * @returns {AsyncGenerator<{name: string, data: any}, void, void>}
+ */
+export async function* listen(zmart, path, signal) {
+  const attempt = new AbortController();
+  const stop = () => attempt.abort();
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    const headers = zmart.session ? { Authorization: `Bearer ${zmart.session.token}` } : undefined;
+    const response = await zmart.fetch(zmart.url + path, { headers, signal: attempt.signal, cache: 'no-store' });
+    if (!response.ok) throw await errorOf(response);
+    if (!response.body) throw new NetworkError('The stream has no body.');
+    for await (const { name, message } of events(response.body, attempt)) yield { name, data: message };
+  } finally {
+    signal.removeEventListener('abort', stop);
+    attempt.abort();
+  }
+}
+
+/**
  * @param {ReadableStream<Uint8Array>} body
  * @param {AbortController} attempt aborted when nothing comes any more
- * @returns {AsyncGenerator<{id: number | null, message: Message}, void, void>}
+ * @returns {AsyncGenerator<{id: number | null, name: string, message: any}, void, void>}
  */
 async function* events(body, attempt) {
   const reader = body.getReader();
@@ -101,17 +124,19 @@ async function* events(body, attempt) {
 /**
  * One event of the stream; null for comments and settings.
  * @param {string} block
- * @returns {{id: number | null, message: Message} | null}
+ * @returns {{id: number | null, name: string, message: any} | null}
  */
 export function parseBlock(block) {
   let id = null;
+  let eventName = 'message';
   const data = [];
   for (const line of block.split('\n')) {
     const colon = line.indexOf(':');
     const name = colon < 0 ? line : line.slice(0, colon);
     const value = colon < 0 ? '' : line.slice(colon + 1).replace(/^ /, '');
     if (name === 'id') id = Number(value);
+    else if (name === 'event') eventName = value;
     else if (name === 'data') data.push(value);
   }
-  return data.length ? { id, message: JSON.parse(data.join('\n')) } : null;
+  return data.length ? { id, name: eventName, message: JSON.parse(data.join('\n')) } : null;
 }

@@ -84,8 +84,8 @@ test('pauses grow, are never zero, and have a ceiling', () => {
 });
 
 test('blocks of an event stream: ids, several data lines, comments', () => {
-  assert.deepEqual(parseBlock('event: trade\nid: 12\ndata: {"type":"trade"}'), { id: 12, message: { type: 'trade' } });
-  assert.deepEqual(parseBlock('data: {"type":\ndata: "vote"}'), { id: null, message: { type: 'vote' } });
+  assert.deepEqual(parseBlock('event: trade\nid: 12\ndata: {"type":"trade"}'), { id: 12, name: 'trade', message: { type: 'trade' } });
+  assert.deepEqual(parseBlock('data: {"type":\ndata: "vote"}'), { id: null, name: 'message', message: { type: 'vote' } });
   assert.equal(parseBlock(': ping'), null);
   assert.equal(parseBlock('retry: 3000'), null);
 });

@@ -35,7 +35,7 @@ def page_config(folder: Path, port: int = 0, devnet_port: int = 0) -> Path:
         auth={"admin_wallets": [str(derive_keypair(DEFAULT_SEED, "admin").pubkey())]},
         push={"connections_per_address": 100},
         helius={"webhook_secret": WEBHOOK_SECRET},
-        log={"level": "ERROR"},
+        log={"level": "INFO"},
     )
 
 

@@ -132,3 +132,14 @@ def test_the_protocol_is_paused_and_resumed_by_the_admin(page: Browser, process:
         wanted = "is paused" if paused else "runs"
         page.until(lambda wanted=wanted: f"The protocol {wanted}" in page.text("main"))
         page.until(lambda: not page.all('[aria-busy="true"]'))
+
+
+def test_the_log_is_followed_as_it_is_written(page: Browser, process: Process) -> None:
+    sign_in_as_admin(page, "log")
+    card, shown = '[aria-label="Log"]', '[aria-label="Lines of the log"]'
+    page.until(lambda: "Following" in page.text(card), "lines of before")
+    assert "path=/static/page/" in page.text(shown)
+    httpx.get(f"{process.url}/api/markets/of-this-test")
+    page.until(lambda: "path=/api/markets/of-this-test" in page.text(shown), "a line of now")
+    page.choose("error", "Level")
+    page.until(lambda: "path=" not in page.text(shown))

@@ -1,5 +1,6 @@
 import { alerts } from '../admin/alerts.js';
 import { audit } from '../admin/audit.js';
+import { log } from '../admin/log.js';
 import { markets } from '../admin/markets.js';
 import { operations } from '../admin/operations.js';
 import { queue } from '../admin/queue.js';
@@ -12,7 +13,7 @@ import { setQuery } from '../router.js';
 
 /** What administrators of the node do, once they have signed in. */
 
-const TABS = { operations: ['Operations', operations], alerts: ['Alerts', alerts], queue: ['Queue', queue], markets: ['Markets', markets], audit: ['Audit', audit] };
+const TABS = { operations: ['Operations', operations], alerts: ['Alerts', alerts], queue: ['Queue', queue], markets: ['Markets', markets], audit: ['Audit', audit], log: ['Log', log] };
 
 export function mount({ root, query, signal }) {
   const body = h('div.stack');
