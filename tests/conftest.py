@@ -3,6 +3,7 @@
 import itertools
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +18,8 @@ FUZZ_SEEDS_DEFAULT = 4
 REQUIRED_VARIABLE = "REQUIRE_EXTERNAL_TOOLS"
 
 # No test speaks TLS, and reading the world's certificates takes each new HTTP client a tenth of a second.
+# Nodes write down where they run: those of another worker are not this one's to find.
+os.environ["XDG_RUNTIME_DIR"] = os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="zmart-lite-tests-")
 os.environ.pop("SSL_CERT_FILE", None)
 os.environ["SSL_CERT_DIR"] = str(Path(__file__).parent)
 

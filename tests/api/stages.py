@@ -121,6 +121,7 @@ async def _operated(node: ChainNode, stages: Stages) -> None:
     await node.store.write(lambda tx: intents.set_ended(tx, 1, "abandoned"))
     stages.fields["POST /api/admin/protocol/pause"] = {"paused": False}
     stages.values["breakers/name"] = "api"
+    stages.values["alert_type"] = "store_error"
     stages.named["GET /static/{part1}/{part2}"] = {"part1": "page", "part2": "app.js"}
     stages.named["GET /static/{part1}/{part2}/{part3}"] = {"part1": "page", "part2": "panels", "part3": "price.js"}
 

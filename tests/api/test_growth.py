@@ -96,6 +96,7 @@ LISTS = {
 
 ELSEWHERE = {
     *("/", "/docs", "/docs/{file}", "/openapi.json", "/favicon.ico", "/api/stream", "/runbooks/{alert_type}"),
+    "/api/markets/{id}/picture",  # its chart reads a bounded number of points, and the picture is kept
     *("/api/admin/jobs/{name}/progress", "/api/admin/logs/stream"),
     *("/static/{part1}", "/static/{part1}/{part2}", "/static/{part1}/{part2}/{part3}"),
     *(

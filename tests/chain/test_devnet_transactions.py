@@ -26,7 +26,7 @@ def read(landed: LandedTransaction) -> ChainTransaction:
         "slot": landed.slot,
         "blockTime": None,
         "meta": meta_json(landed, "json"),
-        "transaction": transaction_json(landed.transaction, "json"),
+        "transaction": transaction_json(landed, "json"),
     }
     return transaction_of_rpc(answer, PROGRAM_ID)
 

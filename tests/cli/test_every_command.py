@@ -27,6 +27,7 @@ ARGUMENTS = {
     "snapshot_id": ("1", "-1", "first"),
     "webhook_id": ("none",),
     "shell": ("bash", "powershell", "-1"),
+    "path": ("none/there", "/", "/proc/self/mem"),
     "file": ("none", "/", "/proc/self/mem", "zmart.toml"),
 }
 OPTIONS = {

@@ -118,10 +118,23 @@ def wrapped(title: str) -> list[str]:
     return [*lines[: LINES_MAX - 1], f"{lines[LINES_MAX - 1][: LINE_CHARS - 1]}…"]
 
 
+class NotDrawable(Exception):
+    """The library cannot draw these shapes."""
+
+
 def png_of(svg: str) -> bytes:
-    """Takes some tens of milliseconds: not on the event loop. Fonts of the machine count for nothing."""
+    """Takes some tens of milliseconds: not on the event loop. Fonts of the machine count for nothing.
+
+    Raises NotDrawable.
+    """
     # Nothing else needs this library, and most nodes never draw.
     import resvg_py
 
     files = [str(find(font)) for font in FONTS]
-    return resvg_py.svg_to_bytes(svg_string=svg, skip_system_fonts=True, font_files=files, font_family=FAMILY)
+    try:
+        return resvg_py.svg_to_bytes(svg_string=svg, skip_system_fonts=True, font_files=files, font_family=FAMILY)
+    except BaseException as error:
+        # What its native part gives up on is no Exception, and would go past everything that answers errors.
+        if type(error).__name__ != "PanicException":
+            raise
+        raise NotDrawable from error

@@ -125,7 +125,11 @@ def _shown(market: Json) -> picture.Shown:
 
 @lru_cache(maxsize=PICTURES_KEPT)
 def _picture(shown: picture.Shown, points: tuple[Point, ...]) -> Shipped:
-    body = picture.png_of(picture.svg_of(shown, points))
+    try:
+        body = picture.png_of(picture.svg_of(shown, points))
+    except picture.NotDrawable:
+        # Without its chart the picture still says what the market is about.
+        body = picture.png_of(picture.svg_of(shown, ()))
     return Shipped(body, etag_of(body), "image/png")
 
 
