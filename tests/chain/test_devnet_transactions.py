@@ -64,7 +64,7 @@ def test_calls_by_other_programs_count_like_our_own(chain: Chain) -> None:
 
     chain.program.act = lambda call: call.log_data(CODEC.encode_event(PAUSED))
     chain.other.act = relaying
-    relay = Instruction(PROGRAM.from_bytes(OTHER_PROGRAM_ID), b"relay", [])
+    relay = Instruction(PROGRAM.from_bytes(OTHER_PROGRAM_ID), b"relay", [meta(PROGRAM_ID, writable=False)])
     found = read(chain.run(relay, PAUSE, relay))
     assert [logged.event for logged in events_of(CODEC, found).events] == [PAUSED] * 3
     assert [call.name for call in program_instructions(CODEC, found)] == ["emergency_pause"] * 3
