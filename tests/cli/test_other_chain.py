@@ -78,13 +78,12 @@ async def test_it_is_refused_and_left_as_it_was(
     assert contents(tmp_path) == before
 
 
-async def test_the_devnet_that_was_begun_anew_is_another_cluster(tmp_path: Path) -> None:
+async def test_a_devnet_whose_chain_is_gone_is_not_begun_anew(tmp_path: Path) -> None:
     config = write_config(tmp_path)
-    assert (await command(config, "job", "run", "poll"))[0] == 0
-    before = contents(tmp_path)
-    (tmp_path / "data" / "devnet.ledger").unlink()
+    assert (await command(config, "backfill", "--from-slot", "0"))[0] == 0
+    before, ledger = contents(tmp_path), tmp_path / "data" / "devnet.ledger"
+    ledger.unlink()
     code, output = await command(config, "job", "run", "poll")
     assert code == 1
-    assert "belongs to another cluster" in output
-    assert f"put its {tmp_path / 'data' / 'devnet.ledger'} back" in output
+    assert f"{ledger} is not there. Put it back" in output
     assert contents(tmp_path) == before
