@@ -62,7 +62,10 @@ def add_commands(main: click.Group, load: Load) -> None:
     def export_command(config_path: Path | None, path: Path, url: str | None) -> None:
         """Write every account of the devnet and its time to a file."""
         state = export_state(address(config_path, url))
-        path.write_bytes(msgspec.json.format(msgspec.json.encode(state)))
+        try:
+            path.write_bytes(msgspec.json.format(msgspec.json.encode(state)))
+        except OSError as error:
+            raise StartupError(f"The file {path} cannot be written: {error.strerror}.") from error
         click.echo(f"{len(state.accounts)} accounts written to {path}")
 
     @chain.command("import")
@@ -83,6 +86,8 @@ def read_state(path: Path) -> State:
     """Raises StartupError where the file is not one that ``chain export`` wrote."""
     try:
         state = msgspec.json.decode(path.read_bytes(), type=State)
+    except OSError as error:
+        raise StartupError(f"The file {path} cannot be read: {error.strerror}.") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise StartupError(f"{path} is no state of a devnet: {error}") from None
     if state.version != VERSION:
