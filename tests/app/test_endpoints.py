@@ -10,7 +10,6 @@ from typing import Any
 import httpx
 import pytest
 from solders.pubkey import Pubkey
-from tests.simulation.chain import SimulatedChain
 
 from tests.chain.scripted_rpc import Reply, ScriptedRpc
 from zmart_lite.app.node import Node
@@ -20,6 +19,7 @@ from zmart_lite.errors import StartupError
 from zmart_lite.jobs import Keys
 from zmart_lite.localnet import Localnet, LocalnetOptions
 from zmart_lite.logs import configured
+from zmart_lite.simulation.chain import SimulatedChain
 from zmart_lite.store.log import chainlog
 
 KEY = "hunter2-in-the-address"

@@ -9,11 +9,11 @@ from random import Random
 import pytest
 from solders.pubkey import Pubkey
 from solders.signature import Signature
-from tests.simulation.chain import SimulatedChain
 from websockets.asyncio.server import ServerConnection, serve
 
 from zmart_lite.chain.pubsub import PAUSE_MAX_S, LogsSubscription, read_hint
 from zmart_lite.localnet import Localnet, LocalnetOptions
+from zmart_lite.simulation.chain import SimulatedChain
 
 PROGRAM_ID = bytes([7]) * 32
 SIGNATURE = bytes(range(64))

@@ -9,6 +9,7 @@ from tests.indexer.chain_log import ChainLog, active_market
 from tests.indexer.projection import in_order
 from tests.indexer.scripted_chain import Node, ScriptedChain, accept_all, node
 from tests.localnet.program_harness import ALICE, BOB
+from zmart_lite.chain.slots import SLOTS_AHEAD_MAX
 from zmart_lite.store.log import chainlog
 
 FAR = 10**9
@@ -80,6 +81,20 @@ async def test_slots_told_far_ahead_are_found_and_everything_that_rests_on_them(
         assert (await here.store.read(lambda tx: chainlog.find_cursor(tx, chain.log.codec.program_id)) or 0) <= log.slot
         assert "event_retracted" in await here.alerts()
         assert (await here.indexer.reconciler.run()).undone == 0
+
+
+async def test_a_reading_that_is_wanted_of_a_slot_that_never_comes_is_wanted_of_now(tmp_path: Path) -> None:
+    """What is left of a lie when its transaction was corrected already: else its market waits for ever."""
+    log = trading()
+    async with node(tmp_path, ScriptedChain(log)) as here:
+        await index(here)
+        market_id = log.market_ids[0]
+        flag = "UPDATE markets SET needs_resync = 1, incomplete_slot = ? WHERE market_id = ?"
+        await here.store.write(lambda tx: tx.execute(flag, (log.slot + FAR, market_id)))
+        await here.indexer.reconciler.run()
+        wanted = "SELECT count(*) FROM markets WHERE incomplete_slot > ?"
+        assert await here.value(wanted, log.slot + SLOTS_AHEAD_MAX) == 0
+        await equals_the_chain(here)
 
 
 async def test_a_deep_look_finds_what_is_final_in_another_slot(tmp_path: Path) -> None:

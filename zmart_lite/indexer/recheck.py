@@ -115,6 +115,11 @@ class Recheck:
 
 
 def has_future(tx: Tx, program_id: bytes, slot: int) -> bool:
-    """Whether readings of accounts or the cursor lie behind a slot."""
+    """Whether readings of accounts, those that are wanted, or the cursor lie behind a slot."""
     cursor = chainlog.find_cursor(tx, program_id)
-    return (cursor or 0) > slot or bool(markets.list_baselines_after(tx, slot)) or markets.has_config_after(tx, slot)
+    return (
+        (cursor or 0) > slot
+        or bool(markets.list_baselines_after(tx, slot))
+        or markets.has_incomplete_after(tx, slot)
+        or markets.has_config_after(tx, slot)
+    )

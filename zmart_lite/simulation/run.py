@@ -178,6 +178,8 @@ class Simulation:
         await self.node.become_patient()
         await self.node.settle()
         await self.node.retry()
+        # Reconciliation may have flagged accounts, which are read now.
+        await self.node.settle()
         # What was only read now becomes final, too; then nothing keeps a letter of truncated logs open.
         self.chain.ledger.produce_blocks(FINAL_BLOCKS)
         await self.node.settle()

@@ -391,6 +391,12 @@ def list_baselines_after(tx: Tx, slot: int) -> list[int]:
     return [row["id"] for row in tx.all("SELECT id FROM markets WHERE baseline_slot > ?", (slot,))]
 
 
+def has_incomplete_after(tx: Tx, slot: int) -> bool:
+    """Whether an account has to be read as of a later slot than ``slot``."""
+    sql = "SELECT 1 FROM markets WHERE needs_resync = 1 AND incomplete_slot > ? LIMIT 1"
+    return tx.one(sql, (slot,)) is not None
+
+
 def lower_incomplete(tx: Tx, slot: int) -> None:
     """No account has to be read as of a later slot than ``slot``."""
     tx.execute("UPDATE markets SET incomplete_slot = ? WHERE needs_resync = 1 AND incomplete_slot > ?", (slot, slot))
